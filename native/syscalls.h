@@ -1,0 +1,42 @@
+// The seam between the marshalling code and whatever plays the kernel.
+//
+// linux_syscalls.cc implements it with system calls (target mshv), sim/syscalls.cc with a simulated
+// driver (target mshv_sim). Every function returns a value >= 0 or -errno, and never blocks except
+// Ioctl, which blocks exactly where the driver's ioctl would.
+#ifndef MSHV_NATIVE_SYSCALLS_H_
+#define MSHV_NATIVE_SYSCALLS_H_
+
+#include <cstdint>
+
+namespace mshv::sys {
+
+// Opens a device node read-write with O_CLOEXEC.
+int Open(const char* path);
+
+// Closes a descriptor. The number is free afterwards whatever is returned.
+int Close(int fd);
+
+// Duplicates a descriptor with O_CLOEXEC.
+int Dup(int fd);
+
+int Ioctl(int fd, unsigned long request, void* argument);
+
+// eventfd(2), always O_CLOEXEC and O_NONBLOCK.
+int EventFdCreate(uint32_t initial, bool semaphore);
+
+// Takes over an eventfd that came from elsewhere and makes it O_NONBLOCK. -EINVAL where `fd` is open
+// but no eventfd, -EBADF where it is not open.
+int EventFdAdopt(int fd);
+
+// Adds `value` to the counter; -EAGAIN where it would overflow.
+int EventFdWrite(int fd, uint64_t value);
+
+// Consumes the counter (one unit of a semaphore); -EAGAIN where it is 0.
+int EventFdRead(int fd, uint64_t* value);
+
+// 1 where EventFdRead would succeed, 0 where not.
+int EventFdPoll(int fd);
+
+}  // namespace mshv::sys
+
+#endif  // MSHV_NATIVE_SYSCALLS_H_
