@@ -23,6 +23,9 @@ inline constexpr uint32_t HV_X64_INTERRUPT_TYPE_MAXIMUM = 10;
 inline constexpr uint32_t HV_INTERRUPT_TRIGGER_MODE_EDGE = 0;
 inline constexpr uint32_t HV_INTERRUPT_TRIGGER_MODE_LEVEL = 1;
 
+// How many vectors a VP's register page holds for the next run.
+inline constexpr uint32_t HV_VP_REGISTER_PAGE_MAX_VECTOR_COUNT = 7;
+
 // A run of bits of a 32-bit word.
 struct BitField {
   uint32_t offset;

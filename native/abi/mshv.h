@@ -51,10 +51,10 @@ struct [[gnu::packed]] mshv_create_partition_v2 {
   uint8_t pt_rsvd[6];
   uint64_t pt_cpu_fbanks[MSHV_NUM_CPU_FEATURES_BANKS];
   uint64_t pt_rsvd1[2];
-#if defined(__aarch64__)
-  uint64_t pt_rsvd2;
-#else
+#if defined(__x86_64__)
   uint64_t pt_disabled_xsave;
+#else
+  uint64_t pt_rsvd2;
 #endif
 };
 static_assert(sizeof(mshv_create_partition_v2) == 64);
@@ -64,10 +64,10 @@ static_assert(offsetof(mshv_create_partition_v2, pt_num_cpu_fbanks) == 16);
 static_assert(offsetof(mshv_create_partition_v2, pt_rsvd) == 18);
 static_assert(offsetof(mshv_create_partition_v2, pt_cpu_fbanks) == 24);
 static_assert(offsetof(mshv_create_partition_v2, pt_rsvd1) == 40);
-#if defined(__aarch64__)
-static_assert(offsetof(mshv_create_partition_v2, pt_rsvd2) == 56);
-#else
+#if defined(__x86_64__)
 static_assert(offsetof(mshv_create_partition_v2, pt_disabled_xsave) == 56);
+#else
+static_assert(offsetof(mshv_create_partition_v2, pt_rsvd2) == 56);
 #endif
 
 struct mshv_create_vp {
