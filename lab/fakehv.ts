@@ -1,0 +1,226 @@
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+
+/** One interrupt that the driver handed to the fake hypervisor. */
+export interface AssertedInterrupt {
+  readonly partition: number;
+  readonly vector: number;
+  /** The APIC id or logical destination; the VP's index where `fast`. */
+  readonly destination: number;
+  /** `HV_X64_INTERRUPT_TYPE_*`; 0 (fixed) where `fast`. */
+  readonly type: number;
+  readonly level: boolean;
+  readonly logical: boolean;
+  /**
+   * It came through the VP's register page and not by `HVCALL_ASSERT_VIRTUAL_INTERRUPT`. The page
+   * carries the vector only, and the hypervisor sees it when the VP is next dispatched.
+   */
+  readonly fast: boolean;
+}
+
+/** One line of the fake hypervisor's log, such as `SET_PROP pt=3 code=0x1 value=0x0 status=0x0`. */
+export interface HypervisorEvent {
+  readonly sequence: number;
+  readonly name: string;
+  readonly text: string;
+}
+
+const LINE = /^(\d+) (\S+) ?(.*)$/;
+const READ_SIZE = 65536;
+
+/**
+ * The guest's side of the lab's fake hypervisor, over `/dev/fakehv`. A partition is named by the
+ * hypervisor's id, see {@link newestPartition}.
+ *
+ * Sees what happened since it was constructed. The hypervisor keeps 8192 log lines and an interrupt
+ * takes two: whoever lets more than 4000 pass between two calls gets an error, never a short answer.
+ * What it sets holds for the whole VM. With `--svm` the hypervisor does not log interrupts unless
+ * the VM runs with `--append fakehv.svm_trace=1`.
+ */
+export class FakeHypervisor {
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafe(READ_SIZE);
+  #next: number | undefined;
+  #interrupts = new Map<number, AssertedInterrupt[]>();
+  #events: HypervisorEvent[] = [];
+  #hypercalls = new Map<number, number>();
+  #partitions: number[] = [];
+
+  constructor(path = '/dev/fakehv') {
+    this.#fd = openSync(path, 'r+');
+    this.clear();
+  }
+
+  /** Takes the interrupts of a partition, oldest first. */
+  interrupts(partition: number): AssertedInterrupt[] {
+    this.collect();
+    const taken = this.#interrupts.get(partition) ?? [];
+    this.#interrupts.delete(partition);
+    return taken;
+  }
+
+  /** Takes the log lines that are neither interrupts nor hypercalls, oldest first. */
+  events(): HypervisorEvent[] {
+    this.collect();
+    return this.#events.splice(0);
+  }
+
+  /** How many hypercalls of a code the driver has made, refused ones included. Scripted mode only. */
+  hypercalls(code: number): number {
+    this.collect();
+    return this.#hypercalls.get(code) ?? 0;
+  }
+
+  /** The partitions that exist, oldest first. */
+  partitions(): readonly number[] {
+    this.collect();
+    this.#partitions = [];
+    this.#command('dump');
+    this.collect();
+    return this.#partitions;
+  }
+
+  /** The partition created last that still exists. */
+  newestPartition(): number {
+    const newest = this.partitions().at(-1);
+    if (newest === undefined) throw new Error('the hypervisor has no partition');
+    return newest;
+  }
+
+  /**
+   * The guest ends a level-triggered interrupt: an APIC-EOI message for the driver. False where the
+   * driver did not take the message because no resample irqfd has a GSI equal to `vector`; the
+   * message slot, which the driver leaves occupied then, is freed again.
+   */
+  endOfInterrupt(partition: number, vp: number, vector: number): boolean {
+    this.collect();
+    const before = this.#events.length;
+    this.#command('eoi', partition, vp, vector);
+    this.collect();
+    const stuck = this.#events.findIndex(({ name }, i) => i >= before && name === 'STUCK:');
+    if (stuck < 0) return true;
+    this.#events.splice(stuck, 1);
+    this.#command('slotreset');
+    return false;
+  }
+
+  /** The guest writes `size` bytes (1, 2, 4, 8) of MMIO. False where no doorbell matches. */
+  writeMmio(partition: number, gpa: bigint, size: number, value: bigint): boolean {
+    try {
+      this.#command('mmio', partition, gpa, size, value);
+      return true;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+      throw error;
+    }
+  }
+
+  /** Queues an intercept message of up to 256 bytes, header included, for a VP. */
+  queueIntercept(partition: number, vp: number, message: Uint8Array): void {
+    this.#command('msg', partition, vp, Buffer.from(message).toString('hex'));
+  }
+
+  /** Lets the next `count` hypercalls of a code fail with a hypervisor status. */
+  inject(code: number, status: number, count = 1): void {
+    this.#command('inject', code, status, count);
+  }
+
+  /** Refuses fixed vectors below 16, as the TLFS has it, or takes them. */
+  setStrict(strict: boolean): void {
+    this.#command('strict', strict ? 1 : 0);
+  }
+
+  /** Offers injection through the register page, or stops offering it; needs the root scheduler. */
+  setFastInjection(offered: boolean): void {
+    this.#command('ext_features', offered ? 0x200 : 0);
+  }
+
+  /** Writes `MARK text` into the log. */
+  mark(text: string): void {
+    this.#command('mark', text);
+  }
+
+  /** Forgets everything logged up to now. */
+  clear(): void {
+    this.#next = undefined;
+    this.collect();
+    this.#interrupts.clear();
+    this.#hypercalls.clear();
+    this.#events = [];
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  /** Reads the log into this object, so that the hypervisor's ring cannot overflow. */
+  collect(): void {
+    for (;;) {
+      const length = readSync(this.#fd, this.#buffer, 0, READ_SIZE, null);
+      if (length === 0) return;
+      for (const line of this.#buffer.toString('latin1', 0, length).split('\n')) {
+        const [, sequence, name, text] = LINE.exec(line) ?? [];
+        if (sequence === undefined || name === undefined || text === undefined) continue;
+        this.#record({ sequence: Number(sequence), name, text });
+      }
+    }
+  }
+
+  #record(event: HypervisorEvent): void {
+    const { sequence, name, text } = event;
+    const lost = sequence - (this.#next ?? sequence);
+    this.#next = sequence + 1;
+    if (lost > 0) throw new Error(`${lost} lines of the hypervisor's log were overwritten unread`);
+    switch (name) {
+      case 'ASSERT':
+        if (field(text, 'status') === 0) {
+          this.#interrupt({
+            partition: field(text, 'pt'),
+            vector: field(text, 'vector'),
+            destination: field(text, 'dest'),
+            type: field(text, 'type'),
+            level: field(text, 'level') === 1,
+            logical: field(text, 'logical') === 1,
+            fast: false,
+          });
+        }
+        break;
+      case 'FAST_INJECT':
+        this.#interrupt({
+          partition: field(text, 'pt'),
+          vector: field(text, 'vector'),
+          destination: field(text, 'vp'),
+          type: 0,
+          level: false,
+          logical: false,
+          fast: true,
+        });
+        break;
+      case 'HC': {
+        const code = field(text, 'code');
+        this.#hypercalls.set(code, (this.#hypercalls.get(code) ?? 0) + 1);
+        break;
+      }
+      case 'DUMP':
+        if (text.includes(' init=')) this.#partitions.push(field(text, 'pt'));
+        break;
+      default:
+        this.#events.push(event);
+    }
+  }
+
+  #interrupt(interrupt: AssertedInterrupt): void {
+    const seen = this.#interrupts.get(interrupt.partition);
+    if (seen) seen.push(interrupt);
+    else this.#interrupts.set(interrupt.partition, [interrupt]);
+  }
+
+  #command(...words: (string | number | bigint)[]): void {
+    writeSync(this.#fd, words.join(' '));
+  }
+}
+
+function field(text: string, key: string): number {
+  const value = new RegExp(`\\b${key}=(\\S+)`).exec(text)?.[1];
+  if (value === undefined) throw new Error(`no ${key} in the hypervisor's log line "${text}"`);
+  return Number(value);
+}
