@@ -15,6 +15,8 @@ export interface Native {
   close(fd: number): number;
   /** Returns a new descriptor of the same file. */
   dup(fd: number): number;
+  /** Gives up a descriptor without closing it and returns it: somebody else owns it from now on. */
+  release(fd: number): number;
 
   /** `MSHV_CREATE_PARTITION` with the 16-byte argument. Returns the partition descriptor. */
   createPartition(device: number, flags: bigint, isolation: bigint): number;

@@ -1,0 +1,133 @@
+import { inspect } from 'node:util';
+
+// Checks of public arguments. Each returns the value in the one type that the code behind works with,
+// or throws a TypeError (ERR_INVALID_ARG_TYPE) or RangeError (ERR_OUT_OF_RANGE) that names the
+// argument, what it accepts and what it got.
+
+type CodedError = Error & { code: string };
+
+function show(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 64 });
+}
+
+export function typeError(name: string, expected: string, value: unknown): CodedError {
+  return Object.assign(
+    new TypeError(`The "${name}" argument must be ${expected}, received ${show(value)}`),
+    { code: 'ERR_INVALID_ARG_TYPE' },
+  );
+}
+
+export function rangeError(name: string, accepted: string, value: unknown): CodedError {
+  const shown = typeof value === 'string' ? value : show(value);
+  return Object.assign(
+    new RangeError(`The "${name}" argument must be ${accepted}, received ${shown}`),
+    { code: 'ERR_OUT_OF_RANGE' },
+  );
+}
+
+/** A whole number from `least` to `most`, both within the safe integers. */
+export function integerArgument(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number') {
+    throw typeError(name, `a whole number from ${least} to ${most}`, value);
+  }
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw rangeError(name, `a whole number from ${least} to ${most}`, value);
+  }
+  return value;
+}
+
+const largestUint64 = 2n ** 64n - 1n;
+
+/** A 64-bit quantity: a bigint, or a number that is a safe integer. */
+export function uint64Argument(
+  name: string,
+  value: unknown,
+  least = 0n,
+  most = largestUint64,
+): bigint {
+  const expected = `a bigint or safe integer from ${least} to ${most}`;
+  if (typeof value !== 'bigint' && typeof value !== 'number') {
+    throw typeError(name, expected, value);
+  }
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
+    throw rangeError(name, expected, value);
+  }
+  const quantity = BigInt(value);
+  if (quantity < least || quantity > most) {
+    throw rangeError(name, expected, value);
+  }
+  return quantity;
+}
+
+export function booleanArgument(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') {
+    throw typeError(name, 'true or false', value);
+  }
+  return value;
+}
+
+/** A string without NUL, which would end it early in the kernel. */
+export function stringArgument(name: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') {
+    throw typeError(name, 'a string that is not empty', value);
+  }
+  if (value.includes('\0')) {
+    throw rangeError(name, 'a string without NUL characters', show(value));
+  }
+  return value;
+}
+
+export function functionArgument<F extends (...args: never[]) => unknown>(
+  name: string,
+  value: F,
+): F {
+  if (typeof value !== 'function') {
+    throw typeError(name, 'a function', value);
+  }
+  return value;
+}
+
+/** One of a few strings. */
+export function choiceArgument<Choice extends string>(
+  name: string,
+  value: unknown,
+  choices: readonly Choice[],
+): Choice {
+  const found = choices.find((choice) => choice === value);
+  if (found === undefined) {
+    const expected = `one of ${choices.map((choice) => `'${choice}'`).join(', ')}`;
+    throw typeof value === 'string'
+      ? rangeError(name, expected, show(value))
+      : typeError(name, expected, value);
+  }
+  return found;
+}
+
+/** An options object with no other keys than `known`: a misspelt option must not pass silently. */
+export function optionsArgument<Options extends object>(
+  name: string,
+  value: Options,
+  known: readonly (keyof Options & string)[],
+): Options {
+  if (typeof value !== 'object' || (value as Options | null) === null || Array.isArray(value)) {
+    throw typeError(name, 'an object', value);
+  }
+  const names: readonly string[] = known;
+  const unknown = Object.keys(value).find((key) => !names.includes(key));
+  if (unknown !== undefined) {
+    throw rangeError(name, `an object with no other keys than ${names.join(', ')}`, unknown);
+  }
+  return value;
+}
+
+/** An instance of one of this library's classes. */
+export function instanceArgument<Instance>(
+  name: string,
+  value: unknown,
+  type: abstract new (...args: never[]) => Instance,
+): Instance {
+  if (!(value instanceof type)) {
+    throw typeError(name, `an instance of ${type.name}`, value);
+  }
+  return value;
+}

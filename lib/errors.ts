@@ -1,0 +1,77 @@
+import { getSystemErrorName } from 'node:util';
+
+/** What is known of a failure beyond its message. */
+export interface MshvErrorDetails {
+  code: string;
+  errno?: number;
+  syscall?: string;
+  ioctl?: string;
+  cause?: unknown;
+}
+
+/**
+ * What the kernel, the driver or the state of an object refused.
+ *
+ * Arguments that can be judged without the kernel are not reported with this class but as `TypeError`
+ * (`ERR_INVALID_ARG_TYPE`) or `RangeError` (`ERR_OUT_OF_RANGE`), before any system call.
+ */
+export class MshvError extends Error {
+  /** `'EINVAL'` and the like where a system call failed, `'ERR_MSHV_…'` for misuse of this library. */
+  readonly code: string;
+  /** The negative errno, as libuv has it; 0 where no system call failed. */
+  readonly errno: number;
+  /** `'ioctl'`, `'open'`, `'eventfd'`, …; empty where no system call failed. */
+  readonly syscall: string;
+  /** The request of a failed ioctl, such as `'MSHV_SET_MSI_ROUTING'`. */
+  readonly ioctl?: string;
+
+  constructor(message: string, details: MshvErrorDetails) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    this.code = details.code;
+    this.errno = details.errno ?? 0;
+    this.syscall = details.syscall ?? '';
+    if (details.ioctl !== undefined) {
+      this.ioctl = details.ioctl;
+    }
+  }
+
+  static {
+    // On the prototype, as for built-in errors: an own property would be printed with each instance.
+    Object.defineProperty(MshvError.prototype, 'name', {
+      value: 'MshvError',
+      configurable: true,
+      writable: true,
+    });
+  }
+}
+
+/** Where a system call comes from: an ioctl by its name, anything else by the call's. */
+export type SystemCall = { ioctl: string } | { syscall: string };
+
+/**
+ * The error for a system call that returned the negative errno `result`.
+ *
+ * @param attempt - what was being done, in the caller's terms: `'arm irqfd for GSI 17'`
+ * @param hint - what the errno means here and what to do about it
+ */
+export function systemError(
+  attempt: string,
+  result: number,
+  call: SystemCall,
+  hint?: string,
+): MshvError {
+  const code = getSystemErrorName(result);
+  const where = 'ioctl' in call ? call.ioctl : call.syscall;
+  const why = hint === undefined ? '' : `: ${hint}`;
+  return new MshvError(`cannot ${attempt}: ${code} (${where})${why}`, {
+    code,
+    errno: result,
+    syscall: 'ioctl' in call ? 'ioctl' : call.syscall,
+    ...('ioctl' in call ? { ioctl: call.ioctl } : {}),
+  });
+}
+
+/** The error for any use of an object after its `close()`. */
+export function closedError(what: string): MshvError {
+  return new MshvError(`${what} is closed`, { code: 'ERR_MSHV_CLOSED' });
+}

@@ -1,0 +1,383 @@
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+
+import {
+  booleanArgument,
+  functionArgument,
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+  uint64Argument,
+} from './arguments.js';
+import { closedError, MshvError, systemError } from './errors.js';
+import { linuxNative, type Native } from './native.js';
+
+/** The largest count that an eventfd holds, and that one signal may add. */
+const largestCount = 2n ** 64n - 2n;
+
+export interface EventFdOptions {
+  /** What the counter starts at: 0 to 2^32 - 1. Default 0. */
+  initial?: number;
+  /** Each read consumes one unit instead of the whole counter. Default false. */
+  semaphore?: boolean;
+  /** The addon to use. An eventfd for a simulated partition should use that simulator's. */
+  native?: Native;
+}
+
+// Marks an event as part of something else, whose close() is then the only way to close it.
+let setOwner: (event: EventFd, owner: string | undefined) => void;
+
+/**
+ * An eventfd: a 64-bit counter in the kernel that signals add to and reads reset to 0.
+ *
+ * An EventFd owns its descriptor until `close()` or `release()`; the end of its environment (a
+ * terminated Worker, the end of the process) closes it too. It is always non-blocking and
+ * close-on-exec. Nothing here blocks.
+ *
+ * While an irqfd is armed on an eventfd, the driver consumes the counter inside the write: reads,
+ * `pending` and watchers then see nothing (`mshv_irqfd_wakeup`).
+ */
+export class EventFd implements Disposable {
+  readonly #native: Native;
+  #fd: number;
+  #owner: string | undefined;
+  #holdsLoop = true;
+  readonly #watchers = new Set<Watcher>();
+
+  private constructor(native: Native, fd: number) {
+    this.#native = native;
+    this.#fd = fd;
+  }
+
+  static {
+    setOwner = (event, owner) => {
+      event.#owner = owner;
+    };
+  }
+
+  /**
+   * Creates an eventfd.
+   *
+   * @throws MshvError `EMFILE`, `ENFILE`, `ENOMEM` where the kernel has no room for one
+   */
+  static create(options: EventFdOptions = {}): EventFd {
+    optionsArgument('options', options, ['initial', 'semaphore', 'native']);
+    const { initial = 0, semaphore = false, native = linuxNative() } = options;
+    integerArgument('options.initial', initial, 0, 2 ** 32 - 1);
+    booleanArgument('options.semaphore', semaphore);
+    const fd = native.eventfdCreate(initial, semaphore);
+    if (fd < 0) {
+      throw systemError('create an eventfd', fd, { syscall: 'eventfd' });
+    }
+    return new EventFd(native, fd);
+  }
+
+  /**
+   * Takes ownership of a descriptor that came from elsewhere: from another Worker's `release()`, over
+   * a socket, or inherited. The open file becomes non-blocking for everybody who shares it.
+   *
+   * The caller must not use or close the number afterwards. Where this throws, it is still the
+   * caller's.
+   *
+   * @throws MshvError `EBADF` where `fd` is not open, `EINVAL` where it is no eventfd, `EBUSY` where an
+   *   object of this environment owns it already
+   */
+  static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
+    integerArgument('fd', fd, 0, 2 ** 31 - 1);
+    optionsArgument('options', options, ['native']);
+    const { native = linuxNative() } = options;
+    const result = native.eventfdAdopt(fd);
+    if (result < 0) {
+      const hint = adoptHints.get(result);
+      throw systemError(`adopt descriptor ${fd}`, result, { syscall: 'fcntl' }, hint);
+    }
+    return new EventFd(native, fd);
+  }
+
+  /** The descriptor. Borrowed: whoever passes it on must not close it. */
+  get fd(): number {
+    return this.#open();
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /**
+   * Adds to the counter.
+   *
+   * @param n - 1 to 2^64 - 2
+   * @throws MshvError `EAGAIN` where the counter would pass 2^64 - 2; it is unchanged then
+   */
+  signal(n?: number | bigint): void {
+    const result =
+      n === undefined
+        ? this.#native.eventfdSignal(this.#fd)
+        : this.#native.eventfdSignal(this.#fd, uint64Argument('n', n, 1n, largestCount));
+    if (result < 0) {
+      this.#open();
+      throw systemError(
+        `signal eventfd ${this.#fd}`,
+        result,
+        { syscall: 'write' },
+        result === -constants.errno.EAGAIN ? 'the counter would overflow' : undefined,
+      );
+    }
+  }
+
+  /** Consumes the counter (one unit of a semaphore); undefined where it is 0. */
+  tryRead(): bigint | undefined {
+    const result = this.#native.eventfdRead(this.#fd);
+    if (typeof result === 'bigint') {
+      return result;
+    }
+    if (result === -constants.errno.EAGAIN) {
+      return undefined;
+    }
+    this.#open();
+    throw systemError(`read eventfd ${this.#fd}`, result, { syscall: 'read' });
+  }
+
+  /** Whether the counter is not 0. Consumes nothing. */
+  get pending(): boolean {
+    const result = this.#native.eventfdPoll(this.#fd);
+    if (result < 0) {
+      this.#open();
+      throw systemError(`poll eventfd ${this.#fd}`, result, { syscall: 'poll' });
+    }
+    return result === 1;
+  }
+
+  /**
+   * Waits until the counter is not 0, consumes it and resolves with what it held. Where several
+   * promises, iterators and watchers wait on one EventFd, each gets the same count.
+   *
+   * Rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED` where the
+   * EventFd is closed meanwhile.
+   */
+  wait(options: { signal?: AbortSignal } = {}): Promise<bigint> {
+    optionsArgument('options', options, ['signal']);
+    const { signal } = options;
+    if (signal !== undefined) {
+      instanceArgument('options.signal', signal, AbortSignal);
+    }
+    this.#open();
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const count = this.tryRead();
+      if (count !== undefined) {
+        resolve(count);
+        return;
+      }
+      const settle = (): void => {
+        this.#remove(watcher);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const onAbort = (): void => {
+        settle();
+        // An abort reason is whatever the caller chose to abort with.
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+        reject(signal?.reason);
+      };
+      const watcher: Watcher = {
+        onCount: (value) => {
+          settle();
+          resolve(value);
+        },
+        onClose: () => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(closedError('EventFd'));
+        },
+      };
+      this.#add(watcher);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /**
+   * Calls `listener` with the consumed count each time the counter has become non-zero. Signals that
+   * come faster than the event loop turns are added up, never lost. An error that a listener throws is
+   * an uncaught exception; the other listeners still run.
+   *
+   * Watching keeps the event loop alive, see `unref()`. Dispose of the result to stop.
+   */
+  watch(listener: (count: bigint) => void): Disposable {
+    functionArgument('listener', listener);
+    this.#open();
+    const watcher: Watcher = { onCount: listener, onClose: () => undefined };
+    this.#add(watcher);
+    return {
+      [Symbol.dispose]: () => {
+        this.#remove(watcher);
+      },
+    };
+  }
+
+  /**
+   * Counts as `wait()` resolves them, until the EventFd is closed. While the consumer is busy nothing
+   * is read: what is signalled meanwhile stays in the kernel and comes as one count.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<bigint, void, undefined> {
+    while (!this.closed) {
+      try {
+        yield await this.wait();
+      } catch (error) {
+        if (this.closed) {
+          return;
+        }
+        throw error;
+      }
+    }
+  }
+
+  /** A second descriptor of the same counter, owned by the new object. */
+  clone(): EventFd {
+    const fd = this.#native.dup(this.#open());
+    if (fd < 0) {
+      throw systemError(`clone eventfd ${this.#fd}`, fd, { syscall: 'dup' });
+    }
+    return new EventFd(this.#native, fd);
+  }
+
+  /**
+   * Gives up the descriptor without closing it and returns it; the object is closed afterwards. This
+   * is how an eventfd gets to another Worker: post `event.clone().release()`, then `EventFd.adopt` it
+   * there. A number that nobody adopts stays open until the process ends.
+   *
+   * @throws MshvError `ERR_MSHV_OWNED` where the event belongs to a route
+   */
+  release(): number {
+    const fd = this.#open();
+    this.#refuseOwned('release');
+    this.#detach();
+    return this.#native.release(fd);
+  }
+
+  /** Lets watching keep the event loop alive; so it is at first. */
+  ref(): this {
+    return this.#hold(true);
+  }
+
+  /** Lets the process end although somebody watches. */
+  unref(): this {
+    return this.#hold(false);
+  }
+
+  /**
+   * Closes the descriptor; promises of `wait()` reject, iterators end. Harmless where closed already.
+   *
+   * @throws MshvError `ERR_MSHV_OWNED` where the event belongs to a route: close the route
+   */
+  close(): void {
+    if (this.#fd < 0) {
+      return;
+    }
+    this.#refuseOwned('close');
+    const fd = this.#fd;
+    this.#detach();
+    this.#native.close(fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [inspect.custom](): string {
+    return this.closed ? 'EventFd { closed }' : `EventFd { fd: ${this.#fd} }`;
+  }
+
+  #open(): number {
+    if (this.#fd < 0) {
+      throw closedError('EventFd');
+    }
+    return this.#fd;
+  }
+
+  #refuseOwned(verb: string): void {
+    if (this.#owner !== undefined) {
+      throw new MshvError(`cannot ${verb} this EventFd: it belongs to ${this.#owner}`, {
+        code: 'ERR_MSHV_OWNED',
+      });
+    }
+  }
+
+  #detach(): void {
+    watchedBy(this.#native).delete(this.#fd);
+    this.#fd = -1;
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) {
+      watcher.onClose();
+    }
+  }
+
+  #add(watcher: Watcher): void {
+    if (this.#watchers.size === 0) {
+      const watched = watchedBy(this.#native);
+      const result = this.#native.watch(this.#fd);
+      if (result < 0) {
+        throw systemError(`watch eventfd ${this.#fd}`, result, { syscall: 'epoll_ctl' });
+      }
+      watched.set(this.#fd, (count) => {
+        this.#deliver(count);
+      });
+      this.#native.holdLoop(this.#fd, this.#holdsLoop);
+    }
+    this.#watchers.add(watcher);
+  }
+
+  #remove(watcher: Watcher): void {
+    if (this.#watchers.delete(watcher) && this.#watchers.size === 0 && this.#fd >= 0) {
+      watchedBy(this.#native).delete(this.#fd);
+      this.#native.unwatch(this.#fd);
+    }
+  }
+
+  #deliver(count: bigint): void {
+    for (const watcher of [...this.#watchers]) {
+      try {
+        watcher.onCount(count);
+      } catch (error) {
+        process.nextTick(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  #hold(hold: boolean): this {
+    this.#open();
+    this.#holdsLoop = hold;
+    if (this.#watchers.size > 0) {
+      this.#native.holdLoop(this.#fd, hold);
+    }
+    return this;
+  }
+}
+
+export { setOwner as setEventFdOwner };
+
+interface Watcher {
+  onCount(count: bigint): void;
+  onClose(): void;
+}
+
+const adoptHints = new Map([
+  [-constants.errno.EBADF, 'it is not open'],
+  [-constants.errno.EINVAL, 'it is not an eventfd'],
+  [-constants.errno.EBUSY, 'another object of this environment owns it; clone() that one'],
+]);
+
+const dispatchers = new WeakMap<Native, Map<number, (count: bigint) => void>>();
+
+/** Who is to be told of each watched descriptor of an addon. */
+function watchedBy(native: Native): Map<number, (count: bigint) => void> {
+  let watched = dispatchers.get(native);
+  if (watched === undefined) {
+    const created = new Map<number, (count: bigint) => void>();
+    native.onReadable((fd, count) => created.get(fd)?.(count));
+    dispatchers.set(native, created);
+    watched = created;
+  }
+  return watched;
+}

@@ -1,0 +1,23 @@
+#include <napi.h>
+
+#include "environment.h"
+#include "exports.h"
+
+namespace {
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  mshv::Environment* environment = mshv::Environment::Attach(env);
+  if (environment != nullptr) {
+    mshv::ExportDescriptor(*environment, exports);
+    mshv::ExportDevice(*environment, exports);
+    mshv::ExportEventFd(*environment, exports);
+    mshv::ExportPoller(*environment, exports);
+    mshv::ExportPartition(*environment, exports);
+    mshv::ExportBackend(*environment, exports);
+  }
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(mshv, Initialize)

@@ -1,0 +1,28 @@
+#include "exports.h"
+#include "napi.h"
+#include "syscalls.h"
+
+namespace mshv {
+namespace {
+
+// Marks the descriptor as not ours before it is closed: a number must never be usable while another
+// thread may already have received it for something else.
+int Release(Environment& environment, OwnedFd fd) {
+  environment.poller().Unwatch(fd.number);
+  environment.Disown(fd.number);
+  return fd.number;
+}
+
+int Close(Environment& environment, OwnedFd fd) { return sys::Close(Release(environment, fd)); }
+
+int Dup(Environment& environment, OwnedFd fd) { return environment.Own(sys::Dup(fd.number)); }
+
+}  // namespace
+
+void ExportDescriptor(Environment& environment, napi_value exports) {
+  Export<Close>(environment, exports, "close");
+  Export<Dup>(environment, exports, "dup");
+  Export<Release>(environment, exports, "release");
+}
+
+}  // namespace mshv

@@ -1,0 +1,46 @@
+#include "abi/mshv.h"
+#include "exports.h"
+#include "napi.h"
+#include "syscalls.h"
+
+namespace mshv {
+namespace {
+
+int Open(Environment& environment, std::string path) {
+  return environment.Own(sys::Open(path.c_str()));
+}
+
+int CreatePartition(Environment& environment, OwnedFd device, uint64_t flags, uint64_t isolation) {
+  abi::mshv_create_partition argument{};
+  argument.pt_flags = flags;
+  argument.pt_isolation = isolation;
+  return environment.Own(sys::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
+}
+
+// The same ioctl number as v1: a flag tells the driver that the longer argument follows.
+int CreatePartitionV2(Environment& environment, OwnedFd device, uint64_t flags, uint64_t isolation,
+                      uint64_t cpu_feature_bank0, uint64_t cpu_feature_bank1,
+                      uint64_t disabled_xsave) {
+  abi::mshv_create_partition_v2 argument{};
+  argument.pt_flags = flags;
+  argument.pt_isolation = isolation;
+  argument.pt_num_cpu_fbanks = abi::MSHV_NUM_CPU_FEATURES_BANKS;
+  argument.pt_cpu_fbanks[0] = cpu_feature_bank0;
+  argument.pt_cpu_fbanks[1] = cpu_feature_bank1;
+#if defined(__x86_64__)
+  argument.pt_disabled_xsave = disabled_xsave;
+#else
+  static_cast<void>(disabled_xsave);
+#endif
+  return environment.Own(sys::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
+}
+
+}  // namespace
+
+void ExportDevice(Environment& environment, napi_value exports) {
+  Export<Open>(environment, exports, "open");
+  Export<CreatePartition>(environment, exports, "createPartition");
+  Export<CreatePartitionV2>(environment, exports, "createPartitionV2");
+}
+
+}  // namespace mshv

@@ -1,0 +1,46 @@
+#include "environment.h"
+
+#include <memory>
+
+#include "syscalls.h"
+
+namespace mshv {
+
+Environment* Environment::Attach(napi_env env) {
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) {
+    return nullptr;
+  }
+  std::unique_ptr<Environment> environment(new Environment(env, loop));
+  // Asynchronous, because a libuv handle is only gone once its close callback has run.
+  if (napi_add_async_cleanup_hook(env, CleanUp, environment.get(), nullptr) != napi_ok) {
+    return nullptr;
+  }
+  return environment.release();  // CleanUp takes it back.
+}
+
+int Environment::Own(int fd_or_error) {
+  if (fd_or_error >= 0) {
+    const auto fd = static_cast<size_t>(fd_or_error);
+    if (fd >= owned_.size()) {
+      owned_.resize(fd + 1);
+    }
+    owned_[fd] = true;
+  }
+  return fd_or_error;
+}
+
+void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
+  auto* environment = static_cast<Environment*>(data);
+  environment->poller_.Close([environment, hook] {
+    const std::unique_ptr<Environment> last(environment);
+    for (size_t fd = 0; fd < last->owned_.size(); ++fd) {
+      if (last->owned_[fd]) {
+        sys::Close(static_cast<int>(fd));
+      }
+    }
+    napi_remove_async_cleanup_hook(hook);
+  });
+}
+
+}  // namespace mshv

@@ -1,0 +1,45 @@
+#ifndef MSHV_NATIVE_ENVIRONMENT_H_
+#define MSHV_NATIVE_ENVIRONMENT_H_
+
+#include <node_api.h>
+
+#include <vector>
+
+#include "poller.h"
+
+namespace mshv {
+
+// What one JavaScript environment (the main thread or a Worker) owns: the descriptors that the addon
+// handed out there and the poller that watches them. Everything is closed when the environment ends,
+// so a terminated Worker leaves nothing behind.
+class Environment {
+ public:
+  // Attaches the state to `env`; nullptr where the environment is already ending.
+  static Environment* Attach(napi_env env);
+
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  napi_env env() const { return env_; }
+  Poller& poller() { return poller_; }
+
+  // Records a descriptor that a system call returned; passes errors through.
+  int Own(int fd_or_error);
+  bool Owns(int fd) const {
+    return fd >= 0 && static_cast<size_t>(fd) < owned_.size() && owned_[static_cast<size_t>(fd)];
+  }
+  void Disown(int fd) { owned_[static_cast<size_t>(fd)] = false; }
+
+ private:
+  Environment(napi_env env, uv_loop_t* loop) : env_(env), poller_(env, loop) {}
+
+  static void CleanUp(napi_async_cleanup_hook_handle hook, void* data);
+
+  napi_env env_;
+  Poller poller_;
+  std::vector<bool> owned_;
+};
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_ENVIRONMENT_H_

@@ -1,0 +1,43 @@
+#include "exports.h"
+#include "napi.h"
+#include "syscalls.h"
+
+namespace mshv {
+namespace {
+
+int Create(Environment& environment, uint32_t initial, bool semaphore) {
+  return environment.Own(sys::EventFdCreate(initial, semaphore));
+}
+
+int Adopt(Environment& environment, int32_t fd) {
+  // Owning a number twice would close it twice.
+  if (environment.Owns(fd)) {
+    return -EBUSY;
+  }
+  const int error = sys::EventFdAdopt(fd);
+  return error < 0 ? error : environment.Own(fd);
+}
+
+int Signal(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
+  return sys::EventFdWrite(fd.number, count.value_or(1));
+}
+
+CountOrError Read(Environment&, OwnedFd fd) {
+  CountOrError result;
+  result.error = sys::EventFdRead(fd.number, &result.count);
+  return result;
+}
+
+int Poll(Environment&, OwnedFd fd) { return sys::EventFdPoll(fd.number); }
+
+}  // namespace
+
+void ExportEventFd(Environment& environment, napi_value exports) {
+  Export<Create>(environment, exports, "eventfdCreate");
+  Export<Adopt>(environment, exports, "eventfdAdopt");
+  Export<Signal>(environment, exports, "eventfdSignal");
+  Export<Read>(environment, exports, "eventfdRead");
+  Export<Poll>(environment, exports, "eventfdPoll");
+}
+
+}  // namespace mshv

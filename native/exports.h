@@ -1,0 +1,22 @@
+// The exports, one function per source file: addon.cc calls them all.
+#ifndef MSHV_NATIVE_EXPORTS_H_
+#define MSHV_NATIVE_EXPORTS_H_
+
+#include <node_api.h>
+
+#include "environment.h"
+
+namespace mshv {
+
+void ExportDescriptor(Environment& environment, napi_value exports);
+void ExportDevice(Environment& environment, napi_value exports);
+void ExportEventFd(Environment& environment, napi_value exports);
+void ExportPoller(Environment& environment, napi_value exports);
+void ExportPartition(Environment& environment, napi_value exports);
+
+// What only this target has: nothing in mshv, the guest's side in mshv_sim.
+void ExportBackend(Environment& environment, napi_value exports);
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_EXPORTS_H_

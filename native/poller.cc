@@ -1,0 +1,155 @@
+#include "poller.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "exports.h"
+#include "napi.h"
+#include "syscalls.h"
+
+namespace mshv {
+
+int Poller::SetDispatcher(napi_value function) {
+  napi_ref reference = nullptr;
+  if (napi_create_reference(env_, function, 1, &reference) != napi_ok) {
+    return -EINVAL;
+  }
+  if (dispatcher_ != nullptr) {
+    napi_delete_reference(env_, dispatcher_);
+  }
+  dispatcher_ = reference;
+  return 0;
+}
+
+int Poller::Watch(int fd) {
+  if (watched_.contains(fd)) {
+    return -EEXIST;
+  }
+  auto watched = std::make_unique<Watched>();
+  watched->poller = this;
+  watched->fd = fd;
+  watched->handle.data = watched.get();
+  // libuv's error codes are negative errnos. A handle whose init failed is not a handle yet.
+  if (const int error = uv_poll_init(loop_, &watched->handle, fd); error < 0) {
+    return error;
+  }
+  if (const int error = uv_poll_start(&watched->handle, UV_READABLE, OnReadable); error < 0) {
+    Release(std::move(watched));
+    return error;
+  }
+  watched_.emplace(fd, std::move(watched));
+  return 0;
+}
+
+int Poller::Unwatch(int fd) {
+  const auto found = watched_.find(fd);
+  if (found == watched_.end()) {
+    return -ENOENT;
+  }
+  Release(std::move(found->second));
+  watched_.erase(found);
+  return 0;
+}
+
+int Poller::HoldLoop(int fd, bool hold) {
+  const auto found = watched_.find(fd);
+  if (found == watched_.end()) {
+    return -ENOENT;
+  }
+  auto* handle = reinterpret_cast<uv_handle_t*>(&found->second->handle);
+  if (hold) {
+    uv_ref(handle);
+  } else {
+    uv_unref(handle);
+  }
+  return 0;
+}
+
+void Poller::Close(std::function<void()> closed) {
+  closed_ = std::move(closed);
+  for (auto& [fd, watched] : watched_) {
+    Release(std::move(watched));
+  }
+  watched_.clear();
+  if (closing_.empty()) {
+    // A copy, because it destroys this poller.
+    const auto last = closed_;
+    last();
+  }
+}
+
+void Poller::Release(std::unique_ptr<Watched> watched) {
+  auto* handle = reinterpret_cast<uv_handle_t*>(&watched->handle);
+  closing_.emplace(handle, std::move(watched));
+  // Leaves the epoll set at once: the descriptor may be closed right after.
+  uv_close(handle, OnClosed);
+}
+
+void Poller::OnClosed(uv_handle_t* handle) {
+  Poller* poller = static_cast<Watched*>(handle->data)->poller;
+  poller->closing_.erase(handle);
+  if (poller->closing_.empty() && poller->closed_) {
+    const auto last = poller->closed_;
+    last();
+  }
+}
+
+void Poller::OnReadable(uv_poll_t* handle, int, int) {
+  const auto& watched = *static_cast<const Watched*>(handle->data);
+  uint64_t count = 0;
+  // An empty counter is no error: an irqfd or another reader was faster.
+  if (sys::EventFdRead(watched.fd, &count) == 0) {
+    watched.poller->Dispatch(watched.fd, count);
+  }
+}
+
+void Poller::Dispatch(int fd, uint64_t count) {
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) {
+    return;
+  }
+  napi_value dispatcher = nullptr;
+  napi_value receiver = nullptr;
+  napi_value arguments[2] = {nullptr, nullptr};
+  // The receiver must be an object: with undefined the call fails without an exception.
+  if (dispatcher_ != nullptr &&
+      napi_get_reference_value(env_, dispatcher_, &dispatcher) == napi_ok &&
+      dispatcher != nullptr && napi_get_global(env_, &receiver) == napi_ok &&
+      napi_create_int32(env_, fd, &arguments[0]) == napi_ok &&
+      napi_create_bigint_uint64(env_, count, &arguments[1]) == napi_ok &&
+      napi_make_callback(env_, nullptr, receiver, dispatcher, 2, arguments, nullptr) ==
+          napi_pending_exception) {
+    napi_value error = nullptr;
+    if (napi_get_and_clear_last_exception(env_, &error) == napi_ok && error != nullptr) {
+      napi_fatal_exception(env_, error);
+    }
+  }
+  napi_close_handle_scope(env_, scope);
+}
+
+namespace {
+
+int OnReadable(Environment& environment, Callback dispatcher) {
+  return environment.poller().SetDispatcher(dispatcher.function);
+}
+
+int Watch(Environment& environment, OwnedFd fd) { return environment.poller().Watch(fd.number); }
+
+int Unwatch(Environment& environment, OwnedFd fd) {
+  return environment.poller().Unwatch(fd.number);
+}
+
+int HoldLoop(Environment& environment, OwnedFd fd, bool hold) {
+  return environment.poller().HoldLoop(fd.number, hold);
+}
+
+}  // namespace
+
+void ExportPoller(Environment& environment, napi_value exports) {
+  Export<OnReadable>(environment, exports, "onReadable");
+  Export<Watch>(environment, exports, "watch");
+  Export<Unwatch>(environment, exports, "unwatch");
+  Export<HoldLoop>(environment, exports, "holdLoop");
+}
+
+}  // namespace mshv

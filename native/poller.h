@@ -1,0 +1,52 @@
+#ifndef MSHV_NATIVE_POLLER_H_
+#define MSHV_NATIVE_POLLER_H_
+
+#include <node_api.h>
+#include <uv.h>
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+namespace mshv {
+
+// Watches eventfds on the environment's own loop, one uv_poll_t each, and hands what it reads to the
+// environment's one dispatcher function. Functions return 0 or -errno.
+class Poller {
+ public:
+  Poller(napi_env env, uv_loop_t* loop) : env_(env), loop_(loop) {}
+
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  int SetDispatcher(napi_value function);
+  int Watch(int fd);
+  int Unwatch(int fd);
+  int HoldLoop(int fd, bool hold);
+
+  // Stops everything; `closed` runs once libuv has let go of the last handle.
+  void Close(std::function<void()> closed);
+
+ private:
+  struct Watched {
+    uv_poll_t handle;
+    Poller* poller;
+    int fd;
+  };
+
+  static void OnReadable(uv_poll_t* handle, int status, int events);
+  static void OnClosed(uv_handle_t* handle);
+  void Dispatch(int fd, uint64_t count);
+  void Release(std::unique_ptr<Watched> watched);
+
+  napi_env env_;
+  uv_loop_t* loop_;
+  napi_ref dispatcher_ = nullptr;
+  std::unordered_map<int, std::unique_ptr<Watched>> watched_;
+  std::unordered_map<uv_handle_t*, std::unique_ptr<Watched>> closing_;
+  std::function<void()> closed_;
+};
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_POLLER_H_
