@@ -302,6 +302,11 @@ static_assert(MSHV_SET_VP_STATE == 0xc010b802);
 inline constexpr uint32_t MSHV_MAX_VPS = 256;
 inline constexpr uint32_t MSHV_MAX_GUEST_IRQS = 4096;
 
+// The hypervisor builds the driver was written for; with any other it loads all the same and logs
+// it.
+inline constexpr uint32_t MSHV_HV_MIN_VERSION = 27744;
+inline constexpr uint32_t MSHV_HV_MAX_VERSION = 27751;
+
 }  // namespace mshv::abi
 
 #endif  // MSHV_NATIVE_ABI_MSHV_H_
