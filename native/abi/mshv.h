@@ -302,8 +302,7 @@ static_assert(MSHV_SET_VP_STATE == 0xc010b802);
 inline constexpr uint32_t MSHV_MAX_VPS = 256;
 inline constexpr uint32_t MSHV_MAX_GUEST_IRQS = 4096;
 
-// The hypervisor builds the driver was written for; with any other it loads all the same and logs
-// it.
+// The hypervisor builds the driver was written for. With any other it only logs an error.
 inline constexpr uint32_t MSHV_HV_MIN_VERSION = 27744;
 inline constexpr uint32_t MSHV_HV_MAX_VERSION = 27751;
 
