@@ -120,13 +120,13 @@ export function optionsArgument<Options extends object>(
   return value;
 }
 
-/** An instance of one of this library's classes. */
-export function instanceArgument<Instance>(
+/** An instance of a class, private constructors included. */
+export function instanceArgument<Instance extends object>(
   name: string,
-  value: unknown,
-  type: abstract new (...args: never[]) => Instance,
+  value: Instance,
+  type: { readonly name: string; readonly prototype: Instance },
 ): Instance {
-  if (!(value instanceof type)) {
+  if (!Object.prototype.isPrototypeOf.call(type.prototype, value)) {
     throw typeError(name, `an instance of ${type.name}`, value);
   }
   return value;

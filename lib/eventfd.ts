@@ -218,13 +218,12 @@ export class EventFd implements Disposable {
    * is read: what is signalled meanwhile stays in the kernel and comes as one count.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<bigint, void, undefined> {
-    while (!this.closed) {
-      try {
+    try {
+      for (;;) {
         yield await this.wait();
-      } catch (error) {
-        if (this.closed) {
-          return;
-        }
+      }
+    } catch (error) {
+      if (!this.closed) {
         throw error;
       }
     }

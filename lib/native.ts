@@ -36,13 +36,7 @@ export interface Native {
   /** Returns the VP descriptor. */
   createVp(partition: number, index: number): number;
   /** `resampleFd` is looked at only with the RESAMPLE flag. */
-  irqfd(
-    partition: number,
-    eventFd: number,
-    resampleFd: number,
-    gsi: number,
-    flags: number,
-  ): number;
+  irqfd(partition: number, eventFd: number, resampleFd: number, gsi: number, flags: number): number;
   /**
    * `MSHV_SET_MSI_ROUTING` straight from the caller's memory: word 0 is the number of entries, word 1
    * is 0, then four words an entry (GSI, address low, address high, data). `-EINVAL` where the array

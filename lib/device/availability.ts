@@ -1,0 +1,90 @@
+import { constants, release } from 'node:os';
+import { readFileSync } from 'node:fs';
+
+/** Why the device cannot be opened, and what to do about it. */
+export interface OpenFailure {
+  reason: string;
+  remedy: string;
+}
+
+/** Reads a file of the system; undefined where there is none or it is not readable. */
+export type ReadSystemFile = (path: string) => string | undefined;
+
+const readSystemFile: ReadSystemFile = (path) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+};
+
+/** The module that has the driver, where it is not built in. */
+const moduleName = 'mshv_root';
+
+/**
+ * Explains a failed open from what the system shows: the driver's entry in /proc/misc, the module
+ * list, the processor flags and the firmware's vendor.
+ */
+export function explainOpenFailure(
+  path: string,
+  errno: number,
+  read: ReadSystemFile = readSystemFile,
+): OpenFailure {
+  switch (errno) {
+    case -constants.errno.EACCES:
+    case -constants.errno.EPERM:
+      return {
+        reason: 'you may not open it (the driver makes it 0600, owned by root)',
+        remedy: `run as root, or let your group in: chgrp GROUP ${path} && chmod 660 ${path}`,
+      };
+    case -constants.errno.EMFILE:
+    case -constants.errno.ENFILE:
+      return { reason: 'too many open files', remedy: 'raise ulimit -n' };
+    case -constants.errno.ENOENT:
+    case -constants.errno.ENODEV:
+    case -constants.errno.ENXIO:
+      return explainMissingDevice(path, read);
+    default:
+      return { reason: 'the kernel refused', remedy: 'look at dmesg' };
+  }
+}
+
+function explainMissingDevice(path: string, read: ReadSystemFile): OpenFailure {
+  const misc = /^\s*(\d+) mshv$/m.exec(read('/proc/misc') ?? '');
+  if (misc !== null) {
+    return {
+      reason: 'the driver is there but its node is not: a container, or no udev',
+      remedy: `start the container with --device /dev/mshv, or mknod ${path} c 10 ${misc[1] ?? ''}`,
+    };
+  }
+  const hypervisor = /^flags\s*:.*\bhypervisor\b/m.test(read('/proc/cpuinfo') ?? '');
+  const vendor = (read('/sys/class/dmi/id/sys_vendor') ?? '').trim();
+  if (vendor !== 'Microsoft Corporation') {
+    return {
+      reason: hypervisor
+        ? `this machine runs on another hypervisor (${vendor === '' ? 'unknown' : vendor})`
+        : 'this machine does not run on the Microsoft hypervisor',
+      remedy: 'use a Hyper-V root or L1VH partition, or the simulator: new Simulator() of mshv/sim',
+    };
+  }
+  if (new RegExp(`^${moduleName} `, 'm').test(read('/proc/modules') ?? '')) {
+    return {
+      reason: 'the driver is loaded but found no parent partition: this is an ordinary guest',
+      remedy: 'use a Hyper-V root or L1VH partition; dmesg | grep mshv says what the driver saw',
+    };
+  }
+  const kernel = release();
+  if ((read(`/lib/modules/${kernel}/modules.dep`) ?? '').includes(`/${moduleName}.ko`)) {
+    return { reason: 'the driver is not loaded', remedy: `modprobe ${moduleName}` };
+  }
+  if ((read(`/lib/modules/${kernel}/modules.builtin`) ?? '').includes(`/${moduleName}.ko`)) {
+    return {
+      reason: 'the driver is built in but found no parent partition: this is an ordinary guest',
+      remedy: 'use a Hyper-V root or L1VH partition; dmesg | grep mshv says what the driver saw',
+    };
+  }
+  return {
+    reason: `kernel ${kernel} has no ${moduleName} driver`,
+    remedy: 'install a kernel with CONFIG_MSHV_ROOT (Linux 6.15 or later)',
+  };
+}

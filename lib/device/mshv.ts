@@ -1,0 +1,225 @@
+import { constants } from 'node:os';
+
+import { partitionFlags, partitionIsolation } from '../abi/partition.js';
+import {
+  booleanArgument,
+  optionsArgument,
+  stringArgument,
+  typeError,
+  uint64Argument,
+} from '../arguments.js';
+import { closedError, systemError, MshvError } from '../errors.js';
+import { linuxNative, type Native } from '../native.js';
+import { explainOpenFailure } from './availability.js';
+import { createPartition, type DriverGeneration, type Partition } from './partition.js';
+
+/** Where the driver's node is unless somebody moved it. */
+export const devicePath = '/dev/mshv';
+
+export interface MshvOpenOptions {
+  /** Default `/dev/mshv`. */
+  path?: string;
+  /** The addon to use. Default: the one that makes system calls. */
+  native?: Native;
+}
+
+export interface PartitionOptions {
+  /** The hypervisor emulates a local APIC for each VP; MSIs need it. Default true. */
+  lapic?: boolean;
+  /** The local APICs begin in x2APIC mode. Default false. */
+  x2apic?: boolean;
+  /** The hypervisor may use large pages for guest memory. Default true. */
+  gpaSuperPages?: boolean;
+  /** The guest may run a hypervisor of its own. Default false. */
+  nestedVirtualization?: boolean;
+  /** The guest sees sibling threads as such. Default false. */
+  smt?: boolean;
+  /**
+   * Processor features to take away from the guest, one bit each, in two banks. Default: none. A driver
+   * that knows no banks (v1) cannot do it, so there is no fallback where this is given.
+   */
+  disabledCpuFeatures?: readonly [number | bigint, number | bigint];
+  /** XSAVE features to take away, one bit each; as above. Always 0 on arm64. Default 0. */
+  disabledXsaveFeatures?: number | bigint;
+}
+
+/** How often a creation that a signal interrupted is tried before it is an error. */
+const creationAttempts = 5;
+
+let openDevice: (native: Native, fd: number, path: string) => Mshv;
+
+/**
+ * The open device. It belongs to the environment that opened it; closing it closes its partitions.
+ */
+export class Mshv implements Disposable {
+  readonly #native: Native;
+  #fd: number;
+  readonly #partitions = new Set<Partition>();
+  readonly path: string;
+
+  private constructor(native: Native, fd: number, path: string) {
+    this.#native = native;
+    this.#fd = fd;
+    this.path = path;
+  }
+
+  static {
+    openDevice = (native, fd, path) => new Mshv(native, fd, path);
+  }
+
+  /**
+   * Opens the device.
+   *
+   * @throws MshvError `ENOENT`, `EACCES`, `ENODEV`, … The message says why there is no device on this
+   *   machine, as far as it shows, and what to do about it.
+   */
+  static open(options: MshvOpenOptions = {}): Mshv {
+    optionsArgument('options', options, ['path', 'native']);
+    const { path = devicePath, native = linuxNative() } = options;
+    stringArgument('options.path', path);
+    const fd = native.open(path);
+    if (fd < 0) {
+      const { reason, remedy } = explainOpenFailure(path, fd);
+      throw systemError(`open ${path}`, fd, { syscall: 'open' }, `${reason}; ${remedy}`);
+    }
+    return openDevice(native, fd, path);
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /**
+   * Creates a partition. Where the driver is too old for feature banks (v2), it is created without
+   * (v1); `generation` of the result says which it was.
+   *
+   * @throws MshvError `EINVAL` where the driver refused the options; `ENOMEM`; `EINTR` where signals
+   *   interrupted it five times; `ENOTTY` where `path` is another kind of device
+   */
+  createPartition(options: PartitionOptions = {}): Partition {
+    optionsArgument('options', options, [
+      'lapic',
+      'x2apic',
+      'gpaSuperPages',
+      'nestedVirtualization',
+      'smt',
+      'disabledCpuFeatures',
+      'disabledXsaveFeatures',
+    ]);
+    const {
+      lapic = true,
+      x2apic = false,
+      gpaSuperPages = true,
+      nestedVirtualization = false,
+      smt = false,
+    } = options;
+    const flag = (name: string, value: boolean, bit: bigint): bigint =>
+      booleanArgument(`options.${name}`, value) ? bit : 0n;
+    const flags =
+      flag('lapic', lapic, partitionFlags.LAPIC) |
+      flag('x2apic', x2apic, partitionFlags.X2APIC) |
+      flag('gpaSuperPages', gpaSuperPages, partitionFlags.GPA_SUPER_PAGES) |
+      flag('nestedVirtualization', nestedVirtualization, partitionFlags.NESTED_VIRTUALIZATION) |
+      flag('smt', smt, partitionFlags.SMT_ENABLED_GUEST);
+    const [bank0, bank1] = banksArgument(options.disabledCpuFeatures);
+    const disabledXsave = uint64Argument(
+      'options.disabledXsaveFeatures',
+      options.disabledXsaveFeatures ?? 0n,
+    );
+    if (this.#fd < 0) {
+      throw closedError('Mshv');
+    }
+
+    let generation: DriverGeneration = 'v2';
+    let fd = untilUninterrupted(() =>
+      this.#native.createPartitionV2(
+        this.#fd,
+        flags | partitionFlags.CPU_AND_XSAVE_FEATURES,
+        partitionIsolation.NONE,
+        bank0,
+        bank1,
+        disabledXsave,
+      ),
+    );
+    const needsBanks =
+      options.disabledCpuFeatures !== undefined || options.disabledXsaveFeatures !== undefined;
+    if (fd === -constants.errno.EINVAL && !needsBanks) {
+      generation = 'v1';
+      fd = untilUninterrupted(() =>
+        this.#native.createPartition(this.#fd, flags, partitionIsolation.NONE),
+      );
+    }
+    if (fd < 0) {
+      throw systemError(
+        'create a partition',
+        fd,
+        { ioctl: 'MSHV_CREATE_PARTITION' },
+        fd === -constants.errno.EINVAL && needsBanks
+          ? 'the driver refused the features to disable, or is too old to disable any'
+          : creationHints.get(fd),
+      );
+    }
+    const partition = createPartition(this.#native, fd, generation, () => {
+      this.#partitions.delete(partition);
+    });
+    this.#partitions.add(partition);
+    return partition;
+  }
+
+  /**
+   * Closes the partitions, last created first, then the device. Harmless where closed already. All of
+   * them are closed whatever happens; the first error is thrown afterwards.
+   */
+  close(): void {
+    if (this.#fd < 0) {
+      return;
+    }
+    const errors: unknown[] = [];
+    for (const partition of [...this.#partitions].reverse()) {
+      try {
+        partition.close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    const fd = this.#fd;
+    this.#fd = -1;
+    this.#native.close(fd);
+    if (errors.length > 0) {
+      throw errors.length === 1
+        ? errors[0]
+        : new MshvError('some partitions could not be closed cleanly', {
+            code: 'ERR_MSHV_CLOSE',
+            cause: new AggregateError(errors),
+          });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+const creationHints = new Map([
+  [-constants.errno.EINTR, `signals interrupted it ${creationAttempts} times`],
+  [-constants.errno.ENOTTY, 'this is not the mshv device'],
+]);
+
+function untilUninterrupted(attempt: () => number): number {
+  let result = attempt();
+  for (let tries = 1; result === -constants.errno.EINTR && tries < creationAttempts; tries++) {
+    result = attempt();
+  }
+  return result;
+}
+
+function banksArgument(banks: PartitionOptions['disabledCpuFeatures']): [bigint, bigint] {
+  if (banks === undefined) {
+    return [0n, 0n];
+  }
+  const name = 'options.disabledCpuFeatures';
+  if (!Array.isArray(banks) || (banks as readonly unknown[]).length !== 2) {
+    throw typeError(name, 'an array of two banks', banks);
+  }
+  return [uint64Argument(`${name}[0]`, banks[0]), uint64Argument(`${name}[1]`, banks[1])];
+}

@@ -1,0 +1,141 @@
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+
+import { limits } from '../abi/limits.js';
+import { integerArgument } from '../arguments.js';
+import { closedError, systemError } from '../errors.js';
+import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
+import type { Native } from '../native.js';
+import { createVp, type Vp } from './vp.js';
+
+/** Which argument of `MSHV_CREATE_PARTITION` the driver took: with feature banks (v2) or without. */
+export type DriverGeneration = 'v1' | 'v2';
+
+let create: (
+  native: Native,
+  fd: number,
+  generation: DriverGeneration,
+  ended: () => void,
+) => Partition;
+
+/**
+ * A partition: a virtual machine as the hypervisor sees it.
+ *
+ * It belongs to the environment that created it. Closing it closes its routes and VPs.
+ */
+export class Partition implements Disposable {
+  readonly #native: Native;
+  #fd: number;
+  readonly #ended: () => void;
+  readonly #vps = new Map<number, Vp>();
+  /** The interrupt routes. */
+  readonly irqfd: IrqFd;
+  readonly generation: DriverGeneration;
+
+  private constructor(native: Native, fd: number, generation: DriverGeneration, ended: () => void) {
+    this.#native = native;
+    this.#fd = fd;
+    this.#ended = ended;
+    this.generation = generation;
+    this.irqfd = createIrqFd({
+      native,
+      fd: () => this.fd,
+      hasVp: (index) => this.#vps.has(index),
+    });
+  }
+
+  static {
+    create = (native, fd, generation, ended) => new Partition(native, fd, generation, ended);
+  }
+
+  /**
+   * The descriptor, borrowed: to be inherited by a child process, say.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  get fd(): number {
+    if (this.#fd < 0) {
+      throw closedError('Partition');
+    }
+    return this.#fd;
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /** The VPs created so far, ascending by index, closed ones included. */
+  get vps(): Vp[] {
+    return [...this.#vps.values()].sort((one, other) => one.index - other.index);
+  }
+
+  /**
+   * Lets the hypervisor set the partition up with the properties it has now. VPs can be created
+   * afterwards. A second call does nothing.
+   *
+   * @throws MshvError `ENOMEM` where the host cannot spare the memory that the hypervisor asks for
+   */
+  initialize(): void {
+    const result = this.#native.initializePartition(this.fd);
+    if (result < 0) {
+      throw systemError('initialize the partition', result, { ioctl: 'MSHV_INITIALIZE_PARTITION' });
+    }
+  }
+
+  /**
+   * Creates a VP.
+   *
+   * @param index - 0 to 255
+   * @throws MshvError `EEXIST` where the partition has that VP, closed or not; `EIO` before
+   *   `initialize()`
+   */
+  createVp(index: number): Vp {
+    integerArgument('index', index, 0, limits.MSHV_MAX_VPS - 1);
+    const fd = this.#native.createVp(this.fd, index);
+    if (fd < 0) {
+      throw systemError(`create VP ${index}`, fd, { ioctl: 'MSHV_CREATE_VP' }, vpHints.get(fd));
+    }
+    const vp = createVp(this.#native, fd, index);
+    this.#vps.set(index, vp);
+    return vp;
+  }
+
+  /**
+   * Closes the routes, then the VPs, then the partition. Harmless where closed already. The partition
+   * is closed whatever the driver says: an error reports that a route could not be disarmed first,
+   * which matters where another process holds the descriptor too.
+   */
+  close(): void {
+    if (this.#fd < 0) {
+      return;
+    }
+    try {
+      closeIrqFd(this.irqfd);
+    } finally {
+      for (const vp of this.vps.reverse()) {
+        vp.close();
+      }
+      const fd = this.#fd;
+      this.#fd = -1;
+      this.#native.close(fd);
+      this.#ended();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [inspect.custom](): string {
+    return this.closed
+      ? 'Partition { closed }'
+      : `Partition { fd: ${this.#fd}, vps: ${this.#vps.size}, routes: ${this.irqfd.size} }`;
+  }
+}
+
+export { create as createPartition };
+
+const vpHints = new Map([
+  [-constants.errno.EEXIST, 'the partition has it already; a closed VP keeps its index'],
+  [-constants.errno.EIO, 'the hypervisor refused; was the partition initialized?'],
+]);

@@ -1,0 +1,11 @@
+export { MshvError } from './errors.js';
+export { EventFd, type EventFdOptions } from './eventfd.js';
+export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
+export { type DriverGeneration, Partition } from './device/partition.js';
+export { Vp } from './device/vp.js';
+export { GsiAllocator } from './irq/gsi-allocator.js';
+export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq/irqfd.js';
+export { IrqFdRoute } from './irq/irqfd-route.js';
+export type { MsiRoute, MsiRouteInput } from './irq/msi.js';
+export { MsiRouteTable, type RouteChange } from './irq/msi-route-table.js';
+export type { Native } from './native.js';

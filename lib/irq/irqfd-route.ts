@@ -1,0 +1,186 @@
+import { inspect } from 'node:util';
+
+import { MshvError } from '../errors.js';
+import type { EventFd } from '../eventfd.js';
+import { checkedMsi, type MsiRoute } from './msi.js';
+import type { RouteSettings, RouteState } from './route-commit.js';
+
+/** What a route needs of the IrqFd that made it. */
+export interface RouteOwner {
+  /** Whether the partition has this VP. */
+  hasVp(index: number): boolean;
+  /** Brings the route to `settings`: at once, or with the batch that is being recorded. */
+  change(route: RouteState, settings: RouteSettings): void;
+  /** Lets go of a quarantined route: its eventfds are closed, its GSI is never used again. */
+  abandon(route: RouteState): void;
+}
+
+let create: (owner: RouteOwner, state: RouteState) => IrqFdRoute;
+
+/**
+ * One GSI and one eventfd of a partition: a signal on `event` injects the MSI that `setMsi` chose,
+ * inside the driver, without a turn through user space.
+ *
+ * A route is made by `partition.irqfd.newRoute()`. It is armed, that is, the driver injects, while it
+ * has an MSI and is not masked. While it is not armed, signals add up in the eventfd: `pending` shows
+ * them, arming injects once for all of them, `takePending()` takes them away.
+ *
+ * Every change is all or nothing: where the driver refuses a step, an MshvError with that step is
+ * thrown and everything is as before. Inside `partition.irqfd.batch()` changes are recorded: `masked`,
+ * `route` and `closed` show what is recorded, `armed` what the driver has.
+ */
+export class IrqFdRoute implements Disposable {
+  readonly #owner: RouteOwner;
+  readonly #state: RouteState;
+
+  private constructor(owner: RouteOwner, state: RouteState) {
+    this.#owner = owner;
+    this.#state = state;
+  }
+
+  static {
+    create = (owner, state) => new IrqFdRoute(owner, state);
+  }
+
+  /** The eventfd to signal. It belongs to the route and is closed with it. */
+  get event(): EventFd {
+    return this.#state.event;
+  }
+
+  /**
+   * The eventfd that the driver signals when the guest ends a level-triggered interrupt; undefined
+   * where the route was not made by `newResampleRoute`.
+   */
+  get resampleEvent(): EventFd | undefined {
+    return this.#state.resampleEvent;
+  }
+
+  /** 1 to 4095, this route's alone until it is closed. */
+  get gsi(): number {
+    return this.#state.gsi;
+  }
+
+  /** The MSI that signals become, or undefined. Masking keeps it. */
+  get route(): MsiRoute | undefined {
+    return this.#state.wanted.msi;
+  }
+
+  get masked(): boolean {
+    return this.#state.wanted.masked;
+  }
+
+  /** Whether the driver turns signals into interrupts at this moment. */
+  get armed(): boolean {
+    return this.#state.armed;
+  }
+
+  get closed(): boolean {
+    return this.#state.wanted.closed;
+  }
+
+  /**
+   * Whether undoing a failed change failed too. What the driver has of this route is not known then:
+   * only `close()` is left, and the GSI is not handed out again.
+   */
+  get quarantined(): boolean {
+    return this.#state.quarantined;
+  }
+
+  /**
+   * Whether signals wait in the eventfd. Always false while armed: the driver consumes the counter in
+   * the write, and what it leaves there when arming has been injected already.
+   */
+  get pending(): boolean {
+    this.#usable('look for pending signals of');
+    return !this.#state.armed && this.#state.event.pending;
+  }
+
+  /**
+   * Takes away the signals that wait in the eventfd and returns how many there were; 0 while armed.
+   * Not a change of the route: inside a batch it acts at once and is not undone.
+   */
+  takePending(): bigint {
+    this.#usable('take pending signals of');
+    return this.#state.armed ? 0n : (this.#state.event.tryRead() ?? 0n);
+  }
+
+  /**
+   * Sets the MSI and arms the route unless it is masked. An MSI equal to the present one does nothing.
+   * A live route is disarmed, changed and armed again: signals in between are injected once, with the
+   * new MSI.
+   *
+   * @param address - below 2^32; x64: bits 19:12 destination APIC id, bit 2 logical destination
+   * @param data - bits 7:0 vector, 10:8 delivery mode, 15 level
+   * @throws RangeError `ERR_OUT_OF_RANGE` for an address with an upper half, a reserved delivery mode,
+   *   a vector below 16, a physical destination without a VP; on a resample route for anything but a
+   *   level-triggered MSI whose vector is the GSI
+   */
+  setMsi(address: number | bigint, data: number): void {
+    this.#usable('set the MSI of');
+    const msi = checkedMsi(address, data, (index) => this.#owner.hasVp(index));
+    this.#state.checkMsi?.(msi);
+    this.#owner.change(this.#state, { ...this.#state.wanted, msi });
+  }
+
+  /** Disarms and unroutes. Signals add up in the eventfd until the next `setMsi`. */
+  clearMsi(): void {
+    this.#usable('clear the MSI of');
+    this.#owner.change(this.#state, { ...this.#state.wanted, msi: undefined });
+  }
+
+  /** Disarms: signals add up in the eventfd. Pushes no routing table. */
+  mask(): void {
+    this.#usable('mask');
+    this.#owner.change(this.#state, { ...this.#state.wanted, masked: true });
+  }
+
+  /**
+   * Arms a masked route that has an MSI; the driver injects once where signals are pending. Pushes no
+   * routing table.
+   */
+  unmask(): void {
+    this.#usable('unmask');
+    this.#owner.change(this.#state, { ...this.#state.wanted, masked: false });
+  }
+
+  /**
+   * Disarms, unroutes, closes the eventfd and frees the GSI. Harmless where closed already. Where the
+   * driver refuses a step the route stays open as it was, because its GSI might still be armed.
+   */
+  close(): void {
+    if (this.#state.quarantined) {
+      this.#owner.abandon(this.#state);
+    } else if (!this.closed) {
+      this.#owner.change(this.#state, { msi: undefined, masked: true, closed: true });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [inspect.custom](): string {
+    const { gsi, armed } = this.#state;
+    const msi = this.route;
+    const routed =
+      msi === undefined ? 'no MSI' : `0x${msi.address.toString(16)} <- 0x${msi.data.toString(16)}`;
+    const state = this.closed ? 'closed' : armed ? 'armed' : this.masked ? 'masked' : 'disarmed';
+    return `IrqFdRoute { gsi: ${gsi}, ${routed}, ${state} }`;
+  }
+
+  #usable(verb: string): void {
+    if (this.closed) {
+      throw new MshvError(`cannot ${verb} GSI ${this.gsi}: the route is closed`, {
+        code: 'ERR_MSHV_CLOSED',
+      });
+    }
+    if (this.#state.quarantined) {
+      throw new MshvError(
+        `cannot ${verb} GSI ${this.gsi}: an earlier change could be neither made nor undone; close the route`,
+        { code: 'ERR_MSHV_QUARANTINED' },
+      );
+    }
+  }
+}
+
+export { create as createIrqFdRoute };

@@ -1,0 +1,363 @@
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+
+import { irqfdFlags } from '../abi/irqfd.js';
+import { decodeMsi } from '../abi/msi.js';
+import {
+  booleanArgument,
+  functionArgument,
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+  rangeError,
+  stringArgument,
+  typeError,
+} from '../arguments.js';
+import { MshvError, systemError } from '../errors.js';
+import { EventFd, setEventFdOwner } from '../eventfd.js';
+import type { Native } from '../native.js';
+import { GsiAllocator } from './gsi-allocator.js';
+import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
+import { checkedMsi, type MsiRoute, type MsiRouteInput } from './msi.js';
+import { MsiRouteTable } from './msi-route-table.js';
+import { commitRoutes, type RouteSettings, type RouteState } from './route-commit.js';
+
+/** What the IrqFd needs of its partition. */
+export interface IrqFdPartition {
+  readonly native: Native;
+  /** The partition's descriptor. Throws where the partition is closed. */
+  fd(): number;
+  hasVp(index: number): boolean;
+}
+
+export interface NewRouteOptions {
+  /** The MSI to begin with. Default: none, the route is not armed. */
+  msi?: MsiRouteInput;
+  /** Begin masked. Default false. */
+  masked?: boolean;
+  /**
+   * Use this eventfd's counter. The route takes a descriptor of its own; the caller keeps, and closes,
+   * this one. The driver binds one counter once per partition. Default: a new eventfd.
+   */
+  event?: EventFd;
+  /** Who holds the GSI, for error messages. */
+  name?: string;
+}
+
+export interface NewResampleRouteOptions extends NewRouteOptions {
+  /** The vector of the interrupt, and the GSI: 16 to 255. */
+  vector: number;
+}
+
+let create: (partition: IrqFdPartition) => IrqFd;
+let closeAll: (irqfd: IrqFd) => void;
+
+/**
+ * The interrupt routes of one partition: `partition.irqfd`.
+ *
+ * The environment that opened the partition owns its table; nobody else must issue
+ * `MSHV_SET_MSI_ROUTING` or `MSHV_IRQFD` on it.
+ */
+export class IrqFd {
+  readonly #partition: IrqFdPartition;
+  readonly #gsis = new GsiAllocator();
+  readonly #table: MsiRouteTable;
+  readonly #routes = new Set<RouteState>();
+  /** The routes that the batch being recorded has touched. */
+  #batch: Set<RouteState> | undefined;
+  #quarantined = 0;
+
+  private constructor(partition: IrqFdPartition) {
+    this.#partition = partition;
+    this.#table = new MsiRouteTable((table) =>
+      partition.native.setMsiRouting(partition.fd(), table),
+    );
+  }
+
+  static {
+    create = (partition) => new IrqFd(partition);
+    closeAll = (irqfd) => {
+      irqfd.#close();
+    };
+  }
+
+  /** How many routes are open. */
+  get size(): number {
+    return this.#routes.size;
+  }
+
+  /** How many GSIs are in use, those of quarantined routes included; 4095 is the most. */
+  get gsisInUse(): number {
+    return this.#gsis.inUse;
+  }
+
+  /** How many GSIs a failed undo has cost so far. */
+  get quarantined(): number {
+    return this.#quarantined;
+  }
+
+  /**
+   * Allocates a GSI, the lowest free one, and an eventfd.
+   *
+   * @throws MshvError `ERR_MSHV_GSI_EXHAUSTED` where 4095 are in use; `EMFILE` where the process is out
+   *   of descriptors; `EBUSY` where `options.event` is bound in this partition already
+   * @throws RangeError for an MSI that `IrqFdRoute.setMsi` would refuse
+   */
+  newRoute(options: NewRouteOptions = {}): IrqFdRoute {
+    optionsArgument('options', options, ['msi', 'masked', 'event', 'name']);
+    return this.#newRoute(options, undefined);
+  }
+
+  /**
+   * Like `newRoute`, for a level-triggered interrupt that is to be raised again while its line is still
+   * high: the driver signals `resampleEvent` when the guest ends the interrupt, and the owner of the
+   * line then signals `event` once more if need be.
+   *
+   * The driver compares the vector that the guest ended with the GSI (`mshv_notify_acked_gsi`), so the
+   * GSI is the vector, and so is every later MSI of this route. With the root scheduler and fast
+   * injection the hypervisor takes these vectors as edge-triggered: nothing is ever resampled there.
+   *
+   * @throws MshvError `ERR_MSHV_GSI_IN_USE` where another route has that GSI, naming its holder
+   * @throws RangeError where `options.msi` is not level-triggered or has another vector
+   */
+  newResampleRoute(options: NewResampleRouteOptions): IrqFdRoute {
+    optionsArgument('options', options, ['vector', 'msi', 'masked', 'event', 'name']);
+    const { vector, ...rest } = options;
+    return this.#newRoute(rest, integerArgument('options.vector', vector, 16, 255));
+  }
+
+  /**
+   * Records every change of routes that `record` makes, then makes them all with one push of the
+   * table: disarm all, push, arm all. New routes have their GSI and eventfd at once.
+   *
+   * Nothing is applied where `record` throws, where it is asynchronous, or where the driver refuses a
+   * step: routes made inside are closed then, those closed inside are open again.
+   *
+   * @returns what `record` returned
+   * @throws MshvError `ERR_MSHV_BATCH_NESTED` inside another batch
+   */
+  batch<Result>(record: () => Result): Result {
+    functionArgument('record', record);
+    this.#partition.fd();
+    if (this.#batch !== undefined) {
+      throw new MshvError('cannot begin a batch inside another one', {
+        code: 'ERR_MSHV_BATCH_NESTED',
+      });
+    }
+    const batch = new Set<RouteState>();
+    const before = new Set(this.#routes);
+    this.#batch = batch;
+    try {
+      const result = record();
+      if (isThenable(result)) {
+        throw typeError('record', 'a function that is not asynchronous', record);
+      }
+      this.#batch = undefined;
+      this.#commit(batch);
+      return result;
+    } catch (error) {
+      this.#batch = undefined;
+      for (const route of batch) {
+        route.wanted = route.current;
+      }
+      for (const route of this.#routes) {
+        if (!before.has(route)) {
+          this.#discard(route);
+        }
+      }
+      throw error;
+    }
+  }
+
+  [inspect.custom](): string {
+    return `IrqFd { routes: ${this.size}, gsisInUse: ${this.gsisInUse}, quarantined: ${this.quarantined} }`;
+  }
+
+  #newRoute(options: NewRouteOptions, vector: number | undefined): IrqFdRoute {
+    const { msi, masked = false, event, name } = options;
+    booleanArgument('options.masked', masked);
+    if (event !== undefined) {
+      instanceArgument('options.event', event, EventFd);
+    }
+    if (name !== undefined) {
+      stringArgument('options.name', name);
+    }
+    this.#partition.fd();
+    const hasVp = (index: number): boolean => this.#partition.hasVp(index);
+    const checkMsi = vector === undefined ? undefined : resampleCheck(vector);
+    const route = msi && checkedMsi(msi.address, msi.data, hasVp);
+    if (route !== undefined) {
+      checkMsi?.(route);
+    }
+
+    const holder = name === undefined ? 'an unnamed route' : `route '${name}'`;
+    const gsi =
+      vector === undefined ? this.#gsis.allocate(holder) : this.#gsis.allocateExact(vector, holder);
+    const settings = { msi: undefined, masked, closed: false };
+    let state: RouteState | undefined;
+    const opened: EventFd[] = [];
+    try {
+      const own = (source: EventFd | undefined): EventFd => {
+        const owned = source?.clone() ?? EventFd.create({ native: this.#partition.native });
+        opened.push(owned);
+        setEventFdOwner(owned, `the route of GSI ${gsi}: close that`);
+        return owned;
+      };
+      state = {
+        gsi,
+        event: own(event),
+        resampleEvent: vector === undefined ? undefined : own(undefined),
+        checkMsi,
+        current: settings,
+        wanted: settings,
+        armed: false,
+        quarantined: false,
+      };
+      this.#routes.add(state);
+      if (route !== undefined) {
+        this.#change(state, { ...settings, msi: route });
+      }
+    } catch (error) {
+      if (state !== undefined) {
+        this.#discard(state);
+      } else {
+        opened.forEach(closeOwned);
+        this.#gsis.free(gsi);
+      }
+      throw error;
+    }
+    return createIrqFdRoute(
+      {
+        hasVp,
+        change: (changed, wanted) => {
+          this.#change(changed, wanted);
+        },
+        abandon: (abandoned) => {
+          this.#discard(abandoned);
+        },
+      },
+      state,
+    );
+  }
+
+  #change(route: RouteState, wanted: RouteSettings): void {
+    this.#partition.fd();
+    route.wanted = wanted;
+    if (this.#batch === undefined) {
+      this.#commit([route]);
+    } else {
+      this.#batch.add(route);
+    }
+  }
+
+  #commit(routes: Iterable<RouteState>): void {
+    const touched = [...routes];
+    try {
+      commitRoutes(touched, this.#table, this.#driver);
+    } finally {
+      this.#quarantined += touched.filter((route) => route.quarantined).length;
+    }
+    for (const route of touched) {
+      if (route.current.closed) {
+        this.#discard(route);
+      }
+    }
+  }
+
+  /** Ends a route that nothing in the driver refers to, or that nobody can say that of. */
+  #discard(route: RouteState): void {
+    if (!this.#routes.delete(route)) {
+      return;
+    }
+    closeOwned(route.event);
+    if (route.resampleEvent !== undefined) {
+      closeOwned(route.resampleEvent);
+    }
+    route.current = { msi: undefined, masked: true, closed: true };
+    route.wanted = route.current;
+    if (!route.quarantined) {
+      this.#gsis.free(route.gsi);
+    }
+  }
+
+  /** Takes every irqfd and the table away. The partition's descriptor is closed whatever this throws. */
+  #close(): void {
+    if (this.#batch !== undefined) {
+      throw new MshvError('cannot close the partition inside a batch', {
+        code: 'ERR_MSHV_BATCH_NESTED',
+      });
+    }
+    const routes = [...this.#routes].filter((route) => !route.quarantined);
+    for (const route of routes) {
+      route.wanted = { msi: undefined, masked: true, closed: true };
+    }
+    try {
+      this.#commit(routes);
+    } finally {
+      for (const route of this.#routes) {
+        this.#discard(route);
+      }
+    }
+  }
+
+  readonly #driver = {
+    arm: (route: RouteState): void => {
+      const flags = route.resampleEvent === undefined ? 0 : irqfdFlags.RESAMPLE;
+      this.#irqfd(route, flags, 'arm');
+    },
+    disarm: (route: RouteState): void => {
+      this.#irqfd(route, irqfdFlags.DEASSIGN, 'disarm');
+    },
+  };
+
+  #irqfd(route: RouteState, flags: number, verb: string): void {
+    const { gsi, event, resampleEvent } = route;
+    const { native } = this.#partition;
+    const result = native.irqfd(
+      this.#partition.fd(),
+      event.fd,
+      resampleEvent?.fd ?? -1,
+      gsi,
+      flags,
+    );
+    if (result < 0) {
+      throw systemError(
+        `${verb} irqfd for GSI ${gsi}`,
+        result,
+        { ioctl: 'MSHV_IRQFD' },
+        result === -constants.errno.EBUSY
+          ? 'this eventfd is already bound in the partition'
+          : undefined,
+      );
+    }
+  }
+}
+
+export { closeAll as closeIrqFd, create as createIrqFd };
+
+function isThenable(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  );
+}
+
+function closeOwned(event: EventFd): void {
+  setEventFdOwner(event, undefined);
+  event.close();
+}
+
+function resampleCheck(vector: number): (route: MsiRoute) => void {
+  return ({ address, data }) => {
+    const msi = decodeMsi(Number(address), data);
+    if (msi.vector !== vector || !msi.level) {
+      throw rangeError(
+        'data',
+        `a level-triggered MSI (bit 15) with the route's vector ${vector}`,
+        `0x${data.toString(16)} (vector ${msi.vector}, ${msi.level ? 'level' : 'edge'})`,
+      );
+    }
+  };
+}

@@ -1,0 +1,115 @@
+import { limits } from '../abi/limits.js';
+import { systemError } from '../errors.js';
+import { sameMsi, type MsiRoute } from './msi.js';
+
+/** What one GSI is to be routed to; undefined unroutes it. */
+export interface RouteChange {
+  readonly gsi: number;
+  readonly msi: MsiRoute | undefined;
+}
+
+const headerWords = 2;
+const entryWords = 4;
+
+/**
+ * A partition's MSI routing table, as the driver has it.
+ *
+ * `MSHV_SET_MSI_ROUTING` replaces the whole table and waits for a grace period, so the table is kept
+ * packed in the driver's own layout, is changed in constant time per route, and is pushed from the
+ * same memory, only where it differs from what the driver has.
+ */
+export class MsiRouteTable {
+  readonly #push: (table: Uint32Array) => number;
+  readonly #words = new Uint32Array(headerWords + entryWords * limits.MSHV_MAX_GUEST_IRQS);
+  /** The slot of each GSI's entry, plus 1. */
+  readonly #slots = new Uint16Array(limits.MSHV_MAX_GUEST_IRQS);
+  #unknown = false;
+
+  /** @param push - issues `MSHV_SET_MSI_ROUTING` with these words; returns 0 or a negative errno */
+  constructor(push: (table: Uint32Array) => number) {
+    this.#push = push;
+  }
+
+  /** How many GSIs are routed. */
+  get size(): number {
+    return this.#words[0] ?? 0;
+  }
+
+  /** Whether the driver may have something else: the next commit that matters pushes the table whole. */
+  get unknown(): boolean {
+    return this.#unknown;
+  }
+
+  markUnknown(): void {
+    this.#unknown = true;
+  }
+
+  get(gsi: number): MsiRoute | undefined {
+    const slot = this.#slots[gsi] ?? 0;
+    if (slot === 0) {
+      return undefined;
+    }
+    const entry = headerWords + (slot - 1) * entryWords;
+    return { address: BigInt(this.#words[entry + 1] ?? 0), data: this.#words[entry + 3] ?? 0 };
+  }
+
+  /**
+   * Makes the changes with at most one push, none where nothing differs from the driver's table.
+   * Returns the changes that undo them.
+   *
+   * @throws MshvError where the driver refused; nothing has changed then, neither here nor there
+   */
+  commit(changes: readonly RouteChange[]): RouteChange[] {
+    const undo: RouteChange[] = [];
+    for (const { gsi, msi } of changes) {
+      const before = this.get(gsi);
+      if (!sameMsi(before, msi)) {
+        this.#set(gsi, msi);
+        undo.push({ gsi, msi: before });
+      }
+    }
+    undo.reverse();
+    if (undo.length > 0 || this.#unknown) {
+      const result = this.#push(this.#words);
+      if (result < 0) {
+        for (const { gsi, msi } of undo) {
+          this.#set(gsi, msi);
+        }
+        throw systemError('set the MSI routing table', result, { ioctl: 'MSHV_SET_MSI_ROUTING' });
+      }
+      this.#unknown = false;
+    }
+    return undo;
+  }
+
+  #set(gsi: number, msi: MsiRoute | undefined): void {
+    if (msi === undefined) {
+      this.#remove(gsi);
+      return;
+    }
+    const slot = this.#slots[gsi] ?? 0;
+    const position = slot === 0 ? this.size : slot - 1;
+    if (slot === 0) {
+      this.#slots[gsi] = position + 1;
+      this.#words[0] = position + 1;
+    }
+    const entry = headerWords + position * entryWords;
+    this.#words[entry] = gsi;
+    this.#words[entry + 1] = Number(msi.address);
+    this.#words[entry + 2] = 0;
+    this.#words[entry + 3] = msi.data;
+  }
+
+  /** Moves the last entry into the gap. */
+  #remove(gsi: number): void {
+    const slot = this.#slots[gsi] ?? 0;
+    if (slot === 0) {
+      return;
+    }
+    const last = headerWords + (this.size - 1) * entryWords;
+    this.#slots[this.#words[last] ?? 0] = slot;
+    this.#slots[gsi] = 0;
+    this.#words.copyWithin(headerWords + (slot - 1) * entryWords, last, last + entryWords);
+    this.#words[0] = this.size - 1;
+  }
+}
