@@ -23,7 +23,7 @@ export class MshvError extends Error {
   /** `'ioctl'`, `'open'`, `'eventfd'`, …; empty where no system call failed. */
   readonly syscall: string;
   /** The request of a failed ioctl, such as `'MSHV_SET_MSI_ROUTING'`. */
-  readonly ioctl?: string;
+  declare readonly ioctl?: string;
 
   constructor(message: string, details: MshvErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
