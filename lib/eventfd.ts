@@ -67,7 +67,7 @@ export class EventFd implements Disposable {
     booleanArgument('options.semaphore', semaphore);
     const fd = native.eventfdCreate(initial, semaphore);
     if (fd < 0) {
-      throw systemError('create an eventfd', fd, { syscall: 'eventfd' });
+      throw systemError('create an eventfd', fd, { syscall: 'eventfd' }, noRoomHints.get(fd));
     }
     return new EventFd(native, fd);
   }
@@ -233,7 +233,7 @@ export class EventFd implements Disposable {
   clone(): EventFd {
     const fd = this.#native.dup(this.#open());
     if (fd < 0) {
-      throw systemError(`clone eventfd ${this.#fd}`, fd, { syscall: 'dup' });
+      throw systemError(`clone eventfd ${this.#fd}`, fd, { syscall: 'dup' }, noRoomHints.get(fd));
     }
     return new EventFd(this.#native, fd);
   }
@@ -360,6 +360,11 @@ interface Watcher {
   onCount(count: bigint): void;
   onClose(): void;
 }
+
+const noRoomHints = new Map([
+  [-constants.errno.EMFILE, 'the process has as many descriptors as it may: raise ulimit -n'],
+  [-constants.errno.ENFILE, 'the host has as many open files as it may: raise fs.file-max'],
+]);
 
 const adoptHints = new Map([
   [-constants.errno.EBADF, 'it is not open'],

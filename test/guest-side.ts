@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs';
+
+import type { IoctlName } from '../lib/abi/ioctls.js';
+import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
+import type { Native } from '../lib/native.js';
+
+/** An interrupt as the guest's side sees it. */
+export interface SeenInterrupt {
+  readonly vector: number;
+  /** APIC id, or a set of logical ids where `logical`. */
+  readonly destination: number;
+  /** `HV_X64_INTERRUPT_TYPE_*`: 0 fixed, 1 lowest priority, … */
+  readonly type: number;
+  readonly level: boolean;
+  readonly logical: boolean;
+}
+
+/** What the driver holds of a partition, ascending by GSI. */
+export interface DriverState {
+  readonly routes: readonly { gsi: number; address: bigint; data: number }[];
+  readonly armedGsis: readonly number[];
+}
+
+export interface HostOptions {
+  scheduler?: 'hypervisor' | 'root';
+  fastInjection?: boolean;
+}
+
+/**
+ * The other end of `/dev/mshv`: what a guest would see and do, and the controls of a host. A
+ * conformance test is written against `Mshv` and this, and runs unchanged on each backend.
+ */
+export interface GuestSide extends Disposable {
+  readonly backend: 'simulator' | 'lab';
+  readonly native: Native;
+  readonly device: Mshv;
+  /** A partition whose guest's side can be seen, initialized, with VPs 0 to `vps - 1`. */
+  createPartition(vps?: number, options?: PartitionOptions): Partition;
+  /** Takes the interrupts asserted since the last call, oldest first; every signal sent before counts. */
+  interrupts(partition: Partition): SeenInterrupt[];
+  endOfInterrupt(partition: Partition, vp: number, vector: number): void;
+  /** Lets `after` calls pass, then fails one with `errno` before the driver does anything. */
+  failNext(ioctl: 'MSHV_IRQFD' | 'MSHV_SET_MSI_ROUTING', errno: number, after: number): void;
+  /** Takes back what `failNext` has not used up. */
+  failNoMore(): void;
+  /** How often the ioctl was issued so far. */
+  calls(ioctl: IoctlName): number;
+  /** What the driver holds, where the backend can tell. */
+  driverState(partition: Partition): DriverState | undefined;
+}
+
+/** Whether these tests run inside the lab's VM. */
+export const insideLab = existsSync('/dev/fakehv');
+
+/**
+ * Opens the guest's side of the backend that is here: the lab inside its VM, else the simulator. Host
+ * options are the simulator's only: the lab's host is chosen at boot.
+ */
+export async function openGuestSide(options: HostOptions = {}): Promise<GuestSide> {
+  if (insideLab) {
+    const { LabGuestSide } = await import('./lab-guest-side.js');
+    return new LabGuestSide();
+  }
+  const { SimulatorGuestSide } = await import('./simulator-guest-side.js');
+  return new SimulatorGuestSide(options);
+}

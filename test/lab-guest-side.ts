@@ -1,0 +1,99 @@
+import { ioctls, type IoctlName } from '../lib/abi/ioctls.js';
+import { Mshv, type Partition, type PartitionOptions } from '../lib/index.js';
+import { linuxNative, type Native } from '../lib/native.js';
+import { DriverTrace } from '../lab/driver-trace.js';
+import { FakeHypervisor } from '../lab/fakehv.js';
+import type { DriverState, GuestSide, SeenInterrupt } from './guest-side.js';
+
+interface Fault {
+  errno: number;
+  after: number;
+}
+
+/** The real driver on the lab's fake hypervisor. Faults are injected in front of the driver. */
+export class LabGuestSide implements GuestSide {
+  readonly backend = 'lab';
+  readonly native: Native;
+  readonly device: Mshv;
+  readonly #hypervisor = new FakeHypervisor();
+  readonly #trace = new DriverTrace();
+  readonly #ids = new WeakMap<Partition, number>();
+  readonly #faults = new Map<IoctlName, Fault>();
+
+  constructor() {
+    const native = linuxNative();
+    this.native = {
+      ...native,
+      irqfd: (...args) => this.#fault('MSHV_IRQFD') ?? native.irqfd(...args),
+      setMsiRouting: (...args) =>
+        this.#fault('MSHV_SET_MSI_ROUTING') ?? native.setMsiRouting(...args),
+    };
+    this.device = Mshv.open({ native: this.native });
+  }
+
+  createPartition(vps = 4, options: PartitionOptions = {}): Partition {
+    const partition = this.device.createPartition(options);
+    this.#ids.set(partition, this.#hypervisor.newestPartition());
+    partition.initialize();
+    for (let index = 0; index < vps; index++) {
+      partition.createVp(index);
+    }
+    return partition;
+  }
+
+  interrupts(partition: Partition): SeenInterrupt[] {
+    return this.#hypervisor
+      .interrupts(this.#id(partition))
+      .map(({ vector, destination, type, level, logical }) => ({
+        vector,
+        destination,
+        type,
+        level,
+        logical,
+      }));
+  }
+
+  endOfInterrupt(partition: Partition, vp: number, vector: number): void {
+    this.#hypervisor.endOfInterrupt(this.#id(partition), vp, vector);
+  }
+
+  failNext(ioctl: IoctlName, errno: number, after: number): void {
+    this.#faults.set(ioctl, { errno, after });
+  }
+
+  failNoMore(): void {
+    this.#faults.clear();
+  }
+
+  calls(ioctl: IoctlName): number {
+    return this.#trace.ioctls(ioctls[ioctl]);
+  }
+
+  driverState(): DriverState | undefined {
+    return undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.device.close();
+    this.#trace.close();
+    this.#hypervisor.close();
+  }
+
+  #id(partition: Partition): number {
+    const id = this.#ids.get(partition);
+    if (id === undefined) {
+      throw new Error('this partition was not created by the guest side');
+    }
+    return id;
+  }
+
+  #fault(ioctl: IoctlName): number | undefined {
+    const fault = this.#faults.get(ioctl);
+    if (fault === undefined || fault.after-- > 0) {
+      return undefined;
+    }
+    this.#faults.delete(ioctl);
+    return -fault.errno;
+  }
+}
+

@@ -1,0 +1,68 @@
+import type { IoctlName } from '../lib/abi/ioctls.js';
+import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
+import { simNative } from '../lib/native.js';
+import { Simulator } from '../lib/sim/index.js';
+import type { DriverState, GuestSide, HostOptions, SeenInterrupt } from './guest-side.js';
+
+/** The simulated driver. */
+export class SimulatorGuestSide implements GuestSide {
+  readonly backend = 'simulator';
+  readonly native = simNative();
+  readonly device: Mshv;
+  readonly simulator: Simulator;
+
+  constructor(options: HostOptions) {
+    this.simulator = new Simulator(options);
+    this.device = this.simulator.open();
+  }
+
+  createPartition(vps = 4, options: PartitionOptions = {}): Partition {
+    const partition = this.device.createPartition(options);
+    partition.initialize();
+    for (let index = 0; index < vps; index++) {
+      partition.createVp(index);
+    }
+    return partition;
+  }
+
+  interrupts(partition: Partition): SeenInterrupt[] {
+    return this.simulator
+      .interrupts(partition)
+      .map(({ vector, destination, type, level, logical }) => ({
+        vector,
+        destination,
+        type,
+        level,
+        logical,
+      }));
+  }
+
+  endOfInterrupt(partition: Partition, vp: number, vector: number): void {
+    this.simulator.endOfInterrupt(partition, vp, vector);
+  }
+
+  failNext(ioctl: IoctlName, errno: number, after: number): void {
+    this.simulator.failNext(ioctl, errno, { after, count: 1 });
+  }
+
+  failNoMore(): void {
+    for (const ioctl of ['MSHV_IRQFD', 'MSHV_SET_MSI_ROUTING'] as const) {
+      this.simulator.failNext(ioctl, 'EIO', { count: 0 });
+    }
+  }
+
+  calls(ioctl: IoctlName): number {
+    return this.simulator.calls(ioctl);
+  }
+
+  driverState(partition: Partition): DriverState {
+    return {
+      routes: this.simulator.routes(partition),
+      armedGsis: this.simulator.irqFds(partition).map(({ gsi }) => gsi),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.simulator.close();
+  }
+}
