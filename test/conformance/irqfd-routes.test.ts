@@ -51,9 +51,8 @@ describe('a route', () => {
   ])('decodes an MSI as the driver does: %s', (_, address, data, interrupt) => {
     const route = partition.irqfd.newRoute({ msi: { address, data } });
     route.event.signal();
-    expect(seen()).toEqual([
-      { vector: 0, destination: 0, type: 0, level: false, logical: false, ...interrupt },
-    ]);
+    const plain = { destination: 0, type: 0, level: false, logical: false };
+    expect(seen()).toEqual([{ ...plain, ...interrupt }]);
   });
 
   it('injects once for a signal of many', () => {
@@ -214,9 +213,7 @@ describe('a route', () => {
 
   it('refuses an eventfd that is armed in the partition already', () => {
     const first = partition.irqfd.newRoute({ msi: edge(0x64).msi });
-    expect(() =>
-      partition.irqfd.newRoute({ event: first.event, msi: edge(0x65).msi }),
-    ).toThrow(
+    expect(() => partition.irqfd.newRoute({ event: first.event, msi: edge(0x65).msi })).toThrow(
       expect.objectContaining({
         code: 'EBUSY',
         ioctl: 'MSHV_IRQFD',
