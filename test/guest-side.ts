@@ -21,11 +21,6 @@ export interface DriverState {
   readonly armedGsis: readonly number[];
 }
 
-export interface HostOptions {
-  scheduler?: 'hypervisor' | 'root';
-  fastInjection?: boolean;
-}
-
 /**
  * The other end of `/dev/mshv`: what a guest would see and do, and the controls of a host. A
  * conformance test is written against `Mshv` and this, and runs unchanged on each backend.
@@ -53,14 +48,13 @@ export interface GuestSide extends Disposable {
 export const insideLab = existsSync('/dev/fakehv');
 
 /**
- * Opens the guest's side of the backend that is here: the lab inside its VM, else the simulator. Host
- * options are the simulator's only: the lab's host is chosen at boot.
+ * Opens the guest's side of the backend that is here: the lab inside its VM, else the simulator.
  */
-export async function openGuestSide(options: HostOptions = {}): Promise<GuestSide> {
+export async function openGuestSide(): Promise<GuestSide> {
   if (insideLab) {
     const { LabGuestSide } = await import('./lab-guest-side.js');
     return new LabGuestSide();
   }
   const { SimulatorGuestSide } = await import('./simulator-guest-side.js');
-  return new SimulatorGuestSide(options);
+  return new SimulatorGuestSide();
 }

@@ -96,4 +96,3 @@ export class LabGuestSide implements GuestSide {
     return -fault.errno;
   }
 }
-

@@ -2,19 +2,14 @@ import type { IoctlName } from '../lib/abi/ioctls.js';
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import { simNative } from '../lib/native.js';
 import { Simulator } from '../lib/sim/index.js';
-import type { DriverState, GuestSide, HostOptions, SeenInterrupt } from './guest-side.js';
+import type { DriverState, GuestSide, SeenInterrupt } from './guest-side.js';
 
 /** The simulated driver. */
 export class SimulatorGuestSide implements GuestSide {
   readonly backend = 'simulator';
   readonly native = simNative();
-  readonly device: Mshv;
-  readonly simulator: Simulator;
-
-  constructor(options: HostOptions) {
-    this.simulator = new Simulator(options);
-    this.device = this.simulator.open();
-  }
+  readonly simulator = new Simulator();
+  readonly device: Mshv = this.simulator.open();
 
   createPartition(vps = 4, options: PartitionOptions = {}): Partition {
     const partition = this.device.createPartition(options);

@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import type { IrqFdRoute } from '../../lib/index.js';
+import { openGuestSide, type GuestSide } from '../guest-side.js';
+import type { SignallerData } from '../signaller.js';
+import { typescriptWorker } from '../typescript-worker.js';
+
+const routeCount = 8;
+const rounds = 12_500;
+/** Each route has this many vectors of its own, and moves to the next one with each re-route. */
+const vectorsPerRoute = 24;
+
+let guest: GuestSide;
+beforeAll(async () => {
+  guest = await openGuestSide();
+});
+afterAll(() => {
+  guest[Symbol.dispose]();
+});
+
+it(`injects each of ${routeCount * rounds} signals from another thread once, with a vector that was set when it was injected, while the routes are masked, unmasked and re-routed`, async () => {
+  const partition = guest.createPartition(4);
+  // The destination follows from the vector, so that a mix of two routes shows.
+  const destinationOf = (vector: number): number => vector % 4;
+  const generations = new Array<number>(routeCount).fill(0);
+  const vectorOf = (index: number): number =>
+    16 + index * vectorsPerRoute + ((generations[index] ?? 0) % vectorsPerRoute);
+  const setMsi = (route: IrqFdRoute, index: number): void => {
+    const vector = vectorOf(index);
+    route.setMsi(0xfee00000n | (BigInt(destinationOf(vector)) << 12n), vector);
+  };
+  const routes = Array.from({ length: routeCount }, () => partition.irqfd.newRoute());
+  routes.forEach(setMsi);
+
+  const received = new Array<number>(routeCount).fill(0);
+  /** Takes what the guest got; the vector of each route must be its present one, or `former`. */
+  const drain = (former?: number): void => {
+    for (const { vector, destination } of guest.interrupts(partition)) {
+      const index = Math.floor((vector - 16) / vectorsPerRoute);
+      if (vector !== vectorOf(index) && vector !== former) {
+        expect.fail(`vector ${vector} came while ${vectorOf(index)} was set`);
+      }
+      expect(destination).toBe(destinationOf(vector));
+      received[index] = (received[index] ?? 0) + 1;
+    }
+  };
+
+  const data: SignallerData = {
+    backend: guest.backend,
+    fds: routes.map((route) => route.event.clone().release()),
+    rounds: new Int32Array(new SharedArrayBuffer(8)),
+    last: rounds,
+  };
+  const thread = typescriptWorker(new URL('../signaller.ts', import.meta.url), {
+    workerData: data,
+  });
+  await once(thread, 'message');
+  const ended = once(thread, 'exit');
+
+  let turn = 0;
+  const changes = { mask: 0, unmask: 0, reroute: 0 };
+  const disturb = (): void => {
+    // A walk through routes and changes that does not repeat itself soon, and needs no seed.
+    turn++;
+    const index = (turn * 5) % routeCount;
+    const route = routes[index];
+    if (route === undefined) return;
+    if (turn % 7 === 0) {
+      drain();
+      const former = vectorOf(index);
+      generations[index] = (generations[index] ?? 0) + 1;
+      setMsi(route, index);
+      drain(former);
+      changes.reroute++;
+    } else if (route.masked) {
+      route.unmask();
+      changes.unmask++;
+    } else {
+      route.mask();
+      changes.mask++;
+    }
+  };
+  for (let round = 1; round <= rounds; round++) {
+    Atomics.store(data.rounds, 0, round);
+    Atomics.notify(data.rounds, 0);
+    do {
+      disturb();
+    } while (Atomics.load(data.rounds, 1) < round);
+    for (const route of routes) {
+      route.unmask();
+    }
+    drain();
+    if (received.some((count) => count !== round)) {
+      expect.fail(`after round ${round} the routes have injected ${received.join(', ')}`);
+    }
+  }
+  await ended;
+  expect(received).toEqual(new Array(routeCount).fill(rounds));
+  expect(Math.min(...Object.values(changes))).toBeGreaterThan(rounds / 100);
+  partition.close();
+});

@@ -1,0 +1,30 @@
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { EventFd } from '../lib/index.js';
+import { linuxNative, simNative } from '../lib/native.js';
+
+/** What the thread is started with. */
+export interface SignallerData {
+  readonly backend: 'simulator' | 'lab';
+  /** Eventfds that become the thread's own. */
+  readonly fds: readonly number[];
+  /** Word 0: the round that may begin; word 1: the round that is done. */
+  readonly rounds: Int32Array;
+  readonly last: number;
+}
+
+// Signals each eventfd once a round.
+const { backend, fds, rounds, last } = workerData as SignallerData;
+const native = backend === 'simulator' ? simNative() : linuxNative();
+const events = fds.map((fd) => EventFd.adopt(fd, { native }));
+parentPort?.postMessage('ready');
+for (let round = 1; round <= last; round++) {
+  Atomics.wait(rounds, 0, round - 1);
+  for (let i = 0; i < events.length; i++) {
+    events[(i + round) % events.length]?.signal();
+  }
+  Atomics.store(rounds, 1, round);
+}
+for (const event of events) {
+  event.close();
+}
