@@ -1,0 +1,35 @@
+// total.mjs REPORTS FAILED: adds up the JSON reports of a folder. A step that failed without a failed
+// test (the linter, a VM that died) counts as one failure.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const [folder, stepsFailed] = process.argv.slice(2);
+const expected = [
+  'simulator',
+  'conformance-core',
+  'conformance-root',
+  'guest-core',
+  'guest-root',
+  'guest-fast-injection',
+];
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+const present = new Set(readdirSync(folder));
+for (const name of expected) {
+  if (!present.has(`${name}.json`)) {
+    console.log(`${name}: no report`);
+    failed++;
+    continue;
+  }
+  const report = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
+  console.log(`${name}: ${report.numPassedTests} passed, ${report.numFailedTests} failed`);
+  passed += report.numPassedTests;
+  failed += report.numFailedTests;
+  skipped += report.numPendingTests;
+}
+if (stepsFailed !== '0' && failed === 0) {
+  failed = 1;
+}
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed === 0 ? 0 : 1;

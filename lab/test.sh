@@ -1,0 +1,36 @@
+#!/bin/bash
+# Runs the conformance suite on the real driver, then the tests in which guest code runs.
+set -u
+
+if [ "${1-}" = --help ]; then
+  cat <<'END'
+usage: lab/test.sh [REPORTS]
+
+Boots one VM for each: the conformance suite with the core scheduler and with the root scheduler,
+and real guest code with the hypervisor's scheduler, the root scheduler, and the root scheduler with
+fast injection. REPORTS is a folder for one JSON report of each.
+END
+  exit 0
+fi
+lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+reports=${1-}
+failed=0
+
+# suite NAME PROJECT OPTION...
+suite() {
+  local name=$1 project=$2 results=()
+  shift 2
+  [ -z "$reports" ] || results=(--results "$reports")
+  echo "lab: $name" >&2
+  "$lab/run.sh" command --timeout 600 "${results[@]}" "$@" \
+    env "MSHV_TEST_REPORT=/ctl/results/$name.json" \
+    node node_modules/vitest/vitest.mjs run --project "$project" || failed=1
+}
+
+"$lab/build-guest.sh" || exit 2
+suite conformance-core conformance --scheduler core
+suite conformance-root conformance --scheduler root
+suite guest-core lab --svm --scheduler core
+suite guest-root lab --svm --scheduler root
+suite guest-fast-injection lab --svm --scheduler root --fast-injection
+exit $failed
