@@ -1,0 +1,25 @@
+# What both addons share: everything but the seam's implementation.
+{
+  'sources': [
+    'addon.cc',
+    'descriptor.cc',
+    'device.cc',
+    'environment.cc',
+    'eventfd.cc',
+    'partition.cc',
+    'poller.cc',
+  ],
+  'defines': [
+    'NAPI_VERSION=9',
+    'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
+    # Without it worker.terminate() during a call aborts the process.
+    'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+  ],
+  'cflags': ['-Wall', '-Wextra', '-Wconversion', '-Werror', '-fvisibility=hidden'],
+  'cflags_cc': [
+    '-std=c++20',
+    '-fno-exceptions',
+    # Not an include_dir: its warnings are not ours.
+    '-isystem', '<!(node -p "path.dirname(require.resolve(\'node-addon-api\'))")',
+  ],
+}
