@@ -35,13 +35,13 @@
 
 enum { PARTITION = 3, VP = 4, MEMORY = 5 };
 
-#define LOAD_ADDRESS	0x100000
-#define PML4		0x1000
-#define PDPT		0x2000
-#define PAGE_DIRECTORY	0x3000	/* four of them */
-#define GDT		0x7000
-#define PAGE_SIZE	0x1000
-#define READY_PORT	0xf4
+#define LOAD_ADDRESS   0x100000
+#define PML4           0x1000
+#define PDPT           0x2000
+#define PAGE_DIRECTORY 0x3000 /* four of them */
+#define GDT            0x7000
+#define PAGE_SIZE      0x1000
+#define READY_PORT     0xf4
 
 /* the driver's interface */
 struct memory_region {
@@ -52,9 +52,9 @@ struct memory_region {
 	uint8_t reserved[7];
 };
 
-#define REGION_WRITABLE		1
-#define REGION_EXECUTABLE	2
-#define REGION_UNMAP		4
+#define REGION_WRITABLE   1
+#define REGION_EXECUTABLE 2
+#define REGION_UNMAP      4
 
 struct hypercall {
 	uint16_t code;
@@ -85,17 +85,17 @@ struct message {
 	} payload;
 };
 
-#define SET_GUEST_MEMORY	_IOW(0xb8, 2, struct memory_region)
-#define ROOT_HYPERCALL		_IOWR(0xb8, 7, struct hypercall)
-#define RUN_VP			_IOR(0xb8, 0, struct message)
+#define SET_GUEST_MEMORY _IOW(0xb8, 2, struct memory_region)
+#define ROOT_HYPERCALL   _IOWR(0xb8, 7, struct hypercall)
+#define RUN_VP           _IOR(0xb8, 0, struct message)
 
 _Static_assert(sizeof(struct memory_region) == 32, "MSHV_SET_GUEST_MEMORY");
 _Static_assert(sizeof(struct hypercall) == 32, "MSHV_ROOT_HVCALL");
 _Static_assert(sizeof(struct message) == 256, "MSHV_RUN_VP");
 
 /* the hypervisor's */
-#define SET_VP_REGISTERS	0x51
-#define IO_PORT_INTERCEPT	0x80010000
+#define SET_VP_REGISTERS  0x51
+#define IO_PORT_INTERCEPT 0x80010000
 
 enum {
 	RSP = 0x20004,
@@ -125,9 +125,9 @@ struct assignment {
 
 #define SEGMENT(limit, selector, attributes) \
 	((uint64_t)(attributes) << 48 | (uint64_t)(selector) << 32 | (limit))
-#define CODE_SEGMENT	SEGMENT(0xffffffff, 0x08, 0xa09b)
-#define DATA_SEGMENT	SEGMENT(0xffffffff, 0x10, 0xc093)
-#define TASK_SEGMENT	SEGMENT(0xffff, 0x18, 0x008b)
+#define CODE_SEGMENT SEGMENT(0xffffffff, 0x08, 0xa09b)
+#define DATA_SEGMENT SEGMENT(0xffffffff, 0x10, 0xc093)
+#define TASK_SEGMENT SEGMENT(0xffff, 0x18, 0x008b)
 
 static uint32_t vp_index;
 static volatile sig_atomic_t stopping;
@@ -141,7 +141,7 @@ static void fail(const char *what)
 static int set_registers(const struct assignment *assignments, uint16_t n)
 {
 	struct {
-		uint64_t partition;	/* filled in by the driver */
+		uint64_t partition; /* filled in by the driver */
 		uint32_t vp_index;
 		uint32_t vtl;
 		struct assignment assignments[32];
@@ -222,7 +222,8 @@ static void *run(void *unused)
 			fail("MSHV_RUN_VP");
 		}
 		if (message.type != IO_PORT_INTERCEPT || message.payload.port != READY_PORT) {
-			fprintf(stderr, "guest-runner: the guest left with message 0x%x at 0x%llx\n",
+			fprintf(stderr,
+				"guest-runner: the guest left with message 0x%x at 0x%llx\n",
 				message.type, (unsigned long long)message.payload.rip);
 			_exit(1);
 		}

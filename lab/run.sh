@@ -74,6 +74,8 @@ case $scheduler in
   lp) type=1 ;; lp-smt) type=2 ;; core) type=3 ;; root) type=4 ;;
   *) refuse "no scheduler $scheduler" ;;
 esac
+# An L1VH partition learns of a root scheduler by a VMM capability only.
+[ $partition$type = l1vh4 ] && parameters=" fakehv.vmm_caps=0x40$parameters"
 # QEMU's SVM emulation goes wrong with one thread per CPU (README.md, "Limits").
 [ $svm = 1 ] && threads=single || threads=multi
 
@@ -111,6 +113,7 @@ case $mode in
     # Pipes, not the files themselves: a program that opens /dev/stdout again must not truncate them.
     cat > "$ctl/cmd.sh" << END
 export PATH=$(quote "$PATH")
+ulimit -n 65536 # 4095 routes are 4095 eventfds
 mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
 mkfifo /run/stdout /run/stderr
 cat /run/stdout > /ctl/stdout &
