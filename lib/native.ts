@@ -45,7 +45,10 @@ export interface Native {
   setMsiRouting(partition: number, table: Uint32Array): number;
 
   eventfdCreate(initial: number, semaphore: boolean): number;
-  /** Takes ownership of `fd` and makes it non-blocking. `-EBUSY` where this environment owns it already. */
+  /**
+   * Takes ownership of `fd` and makes it non-blocking and close-on-exec. `-EBUSY` where this environment
+   * owns it already.
+   */
   eventfdAdopt(fd: number): number;
   /** Adds `n` (1 where absent) to the counter. */
   eventfdSignal(fd: number, n?: bigint): number;

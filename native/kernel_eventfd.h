@@ -35,7 +35,9 @@ inline int EventFdAdopt(int fd) {
   if (std::string_view(kind, static_cast<size_t>(length)) != kKind) {
     return -EINVAL;
   }
-  return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+  const bool set =
+      fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+  return set ? 0 : -errno;
 }
 
 inline int EventFdWrite(int fd, uint64_t value) {
