@@ -1,5 +1,7 @@
 import { inspect } from 'node:util';
 
+import type { Native } from './native.js';
+
 // Checks of public arguments. Each returns the value in the one type that the code behind works with,
 // or throws a TypeError (ERR_INVALID_ARG_TYPE) or RangeError (ERR_OUT_OF_RANGE) that names the
 // argument, what it accepts and what it got.
@@ -45,16 +47,16 @@ export function uint64Argument(
   least = 0n,
   most = largestUint64,
 ): bigint {
-  const expected = `a bigint or safe integer from ${least} to ${most}`;
+  const expected = (): string => `a bigint or safe integer from ${least} to ${most}`;
   if (typeof value !== 'bigint' && typeof value !== 'number') {
-    throw typeError(name, expected, value);
+    throw typeError(name, expected(), value);
   }
   if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-    throw rangeError(name, expected, value);
+    throw rangeError(name, expected(), value);
   }
   const quantity = BigInt(value);
   if (quantity < least || quantity > most) {
-    throw rangeError(name, expected, value);
+    throw rangeError(name, expected(), value);
   }
   return quantity;
 }
@@ -128,6 +130,15 @@ export function instanceArgument<Instance extends object>(
 ): Instance {
   if (!Object.prototype.isPrototypeOf.call(type.prototype, value)) {
     throw typeError(name, `an instance of ${type.name}`, value);
+  }
+  return value;
+}
+
+/** An addon. One function of it stands for all of them. */
+export function nativeArgument(name: string, value: Native): Native {
+  const given: unknown = value;
+  if (typeof given !== 'object' || given === null || !('eventfdCreate' in given)) {
+    throw typeError(name, 'an addon of this package', value);
   }
   return value;
 }

@@ -6,6 +6,7 @@ import {
   functionArgument,
   instanceArgument,
   integerArgument,
+  nativeArgument,
   optionsArgument,
   uint64Argument,
 } from './arguments.js';
@@ -26,6 +27,7 @@ export interface EventFdOptions {
 
 // Marks an event as part of something else, whose close() is then the only way to close it.
 let setOwner: (event: EventFd, owner: string | undefined) => void;
+let nativeOf: (event: EventFd) => Native;
 
 /**
  * An eventfd: a 64-bit counter in the kernel that signals add to and reads reset to 0.
@@ -53,6 +55,7 @@ export class EventFd implements Disposable {
     setOwner = (event, owner) => {
       event.#owner = owner;
     };
+    nativeOf = (event) => event.#native;
   }
 
   /**
@@ -65,6 +68,7 @@ export class EventFd implements Disposable {
     const { initial = 0, semaphore = false, native = linuxNative() } = options;
     integerArgument('options.initial', initial, 0, 2 ** 32 - 1);
     booleanArgument('options.semaphore', semaphore);
+    nativeArgument('options.native', native);
     const fd = native.eventfdCreate(initial, semaphore);
     if (fd < 0) {
       throw systemError('create an eventfd', fd, { syscall: 'eventfd' }, noRoomHints.get(fd));
@@ -86,6 +90,7 @@ export class EventFd implements Disposable {
     integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['native']);
     const { native = linuxNative() } = options;
+    nativeArgument('options.native', native);
     const result = native.eventfdAdopt(fd);
     if (result < 0) {
       const hint = adoptHints.get(result);
@@ -152,19 +157,20 @@ export class EventFd implements Disposable {
    * Waits until the counter is not 0, consumes it and resolves with what it held. Where several
    * promises, iterators and watchers wait on one EventFd, each gets the same count.
    *
-   * Rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED` where the
-   * EventFd is closed meanwhile.
+   * Never throws: rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED`
+   * where the EventFd is closed, before or meanwhile.
    */
   wait(options: { signal?: AbortSignal } = {}): Promise<bigint> {
-    optionsArgument('options', options, ['signal']);
-    const { signal } = options;
-    if (signal !== undefined) {
-      instanceArgument('options.signal', signal, AbortSignal);
-    }
-    this.#open();
     return new Promise((resolve, reject) => {
+      optionsArgument('options', options, ['signal']);
+      const { signal } = options;
+      if (signal !== undefined) {
+        instanceArgument('options.signal', signal, AbortSignal);
+      }
+      this.#open();
       signal?.throwIfAborted();
-      const count = this.tryRead();
+      // Those who wait already are to get the same count: only the event loop may read it then.
+      const count = this.#watchers.size === 0 ? this.tryRead() : undefined;
       if (count !== undefined) {
         resolve(count);
         return;
@@ -334,6 +340,10 @@ export class EventFd implements Disposable {
 
   #deliver(count: bigint): void {
     for (const watcher of [...this.#watchers]) {
+      // A listener may have disposed of those after it.
+      if (!this.#watchers.has(watcher)) {
+        continue;
+      }
       try {
         watcher.onCount(count);
       } catch (error) {
@@ -354,7 +364,7 @@ export class EventFd implements Disposable {
   }
 }
 
-export { setOwner as setEventFdOwner };
+export { nativeOf as eventFdNative, setOwner as setEventFdOwner };
 
 interface Watcher {
   onCount(count: bigint): void;

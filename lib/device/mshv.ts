@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import {
   booleanArgument,
+  nativeArgument,
   optionsArgument,
   stringArgument,
   typeError,
@@ -77,6 +78,7 @@ export class Mshv implements Disposable {
     optionsArgument('options', options, ['path', 'native']);
     const { path = devicePath, native = linuxNative() } = options;
     stringArgument('options.path', path);
+    nativeArgument('options.native', native);
     const fd = native.open(path);
     if (fd < 0) {
       const { reason, remedy } = explainOpenFailure(path, fd);
@@ -112,6 +114,7 @@ export class Mshv implements Disposable {
       gpaSuperPages = true,
       nestedVirtualization = false,
       smt = false,
+      disabledXsaveFeatures = 0n,
     } = options;
     const flag = (name: string, value: boolean, bit: bigint): bigint =>
       booleanArgument(`options.${name}`, value) ? bit : 0n;
@@ -122,10 +125,7 @@ export class Mshv implements Disposable {
       flag('nestedVirtualization', nestedVirtualization, partitionFlags.NESTED_VIRTUALIZATION) |
       flag('smt', smt, partitionFlags.SMT_ENABLED_GUEST);
     const [bank0, bank1] = banksArgument(options.disabledCpuFeatures);
-    const disabledXsave = uint64Argument(
-      'options.disabledXsaveFeatures',
-      options.disabledXsaveFeatures ?? 0n,
-    );
+    const disabledXsave = uint64Argument('options.disabledXsaveFeatures', disabledXsaveFeatures);
     if (this.#fd < 0) {
       throw closedError('Mshv');
     }

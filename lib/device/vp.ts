@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 
+import { closedError } from '../errors.js';
 import type { Native } from '../native.js';
 
 let create: (native: Native, fd: number, index: number) => Vp;
@@ -30,8 +31,15 @@ export class Vp implements Disposable {
     return this.#fd < 0;
   }
 
-  /** The descriptor, borrowed: to be inherited by a child process, say. -1 where closed. */
+  /**
+   * The descriptor, borrowed: to be inherited by a child process, say.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
   get fd(): number {
+    if (this.#fd < 0) {
+      throw closedError(`VP ${this.index}`);
+    }
     return this.#fd;
   }
 

@@ -1,4 +1,4 @@
-import { integerArgument } from '../arguments.js';
+import { integerArgument, stringArgument } from '../arguments.js';
 import { limits } from '../abi/limits.js';
 import { MshvError } from '../errors.js';
 
@@ -48,6 +48,7 @@ export class GsiAllocator {
    * @throws MshvError `ERR_MSHV_GSI_EXHAUSTED` where none is left
    */
   allocate(holder = 'unnamed'): number {
+    stringArgument('holder', holder);
     const [bottom, middle, top] = this.#free;
     const first = top[0] ?? 0;
     if (first === 0) {
@@ -70,6 +71,7 @@ export class GsiAllocator {
    */
   allocateExact(gsi: number, holder = 'unnamed'): number {
     const present = this.#holders[gsiArgument(gsi)];
+    stringArgument('holder', holder);
     if (present !== undefined) {
       throw new MshvError(`GSI ${gsi} is in use by ${present}`, { code: 'ERR_MSHV_GSI_IN_USE' });
     }

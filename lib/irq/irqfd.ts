@@ -14,7 +14,7 @@ import {
   typeError,
 } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
-import { EventFd, setEventFdOwner } from '../eventfd.js';
+import { EventFd, eventFdNative, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
@@ -134,7 +134,8 @@ export class IrqFd {
    * step: routes made inside are closed then, those closed inside are open again.
    *
    * @returns what `record` returned
-   * @throws MshvError `ERR_MSHV_BATCH_NESTED` inside another batch
+   * @throws MshvError `ERR_MSHV_BATCH_NESTED` inside another batch; `ERR_MSHV_CLOSED` where `record`
+   *   closed the partition
    */
   batch<Result>(record: () => Result): Result {
     functionArgument('record', record);
@@ -152,6 +153,7 @@ export class IrqFd {
       if (isThenable(result)) {
         throw typeError('record', 'a function that is not asynchronous', record);
       }
+      this.#partition.fd();
       this.#batch = undefined;
       this.#commit(batch);
       return result;
@@ -178,6 +180,9 @@ export class IrqFd {
     booleanArgument('options.masked', masked);
     if (event !== undefined) {
       instanceArgument('options.event', event, EventFd);
+      if (eventFdNative(event) !== this.#partition.native) {
+        throw typeError('options.event', "an EventFd of the partition's own addon", event);
+      }
     }
     if (name !== undefined) {
       stringArgument('options.name', name);
@@ -185,9 +190,11 @@ export class IrqFd {
     this.#partition.fd();
     const hasVp = (index: number): boolean => this.#partition.hasVp(index);
     const checkMsi = vector === undefined ? undefined : resampleCheck(vector);
-    const route = msi && checkedMsi(msi.address, msi.data, hasVp);
-    if (route !== undefined) {
-      checkMsi?.(route);
+    let route: MsiRoute | undefined;
+    if (msi !== undefined) {
+      optionsArgument('options.msi', msi, ['address', 'data']);
+      route = checkedMsi(msi.address, msi.data, hasVp, 'options.msi.');
+      checkMsi?.(route, 'options.msi.');
     }
 
     const holder = name === undefined ? 'an unnamed route' : `route '${name}'`;
@@ -282,11 +289,8 @@ export class IrqFd {
 
   /** Takes every irqfd and the table away. The partition's descriptor is closed whatever this throws. */
   #close(): void {
-    if (this.#batch !== undefined) {
-      throw new MshvError('cannot close the partition inside a batch', {
-        code: 'ERR_MSHV_BATCH_NESTED',
-      });
-    }
+    // A batch that is being recorded finds the partition closed and applies nothing.
+    this.#batch = undefined;
     const routes = [...this.#routes].filter((route) => !route.quarantined);
     for (const route of routes) {
       route.wanted = { msi: undefined, masked: true, closed: true };
@@ -349,12 +353,12 @@ function closeOwned(event: EventFd): void {
   event.close();
 }
 
-function resampleCheck(vector: number): (route: MsiRoute) => void {
-  return ({ address, data }) => {
+function resampleCheck(vector: number): (route: MsiRoute, owner?: string) => void {
+  return ({ address, data }, owner = '') => {
     const msi = decodeMsi(Number(address), data);
     if (msi.vector !== vector || !msi.level) {
       throw rangeError(
-        'data',
+        `${owner}data`,
         `a level-triggered MSI (bit 15) with the route's vector ${vector}`,
         `0x${data.toString(16)} (vector ${msi.vector}, ${msi.level ? 'level' : 'edge'})`,
       );

@@ -1,4 +1,11 @@
 import { limits } from '../abi/limits.js';
+import {
+  functionArgument,
+  integerArgument,
+  optionsArgument,
+  typeError,
+  uint64Argument,
+} from '../arguments.js';
 import { systemError } from '../errors.js';
 import { sameMsi, type MsiRoute } from './msi.js';
 
@@ -27,7 +34,7 @@ export class MsiRouteTable {
 
   /** @param push - issues `MSHV_SET_MSI_ROUTING` with these words; returns 0 or a negative errno */
   constructor(push: (table: Uint32Array) => number) {
-    this.#push = push;
+    this.#push = functionArgument('push', push);
   }
 
   /** How many GSIs are routed. */
@@ -44,7 +51,9 @@ export class MsiRouteTable {
     this.#unknown = true;
   }
 
+  /** What a GSI, 1 to 4095, is routed to; undefined where it is not. */
   get(gsi: number): MsiRoute | undefined {
+    gsiArgument('gsi', gsi);
     const slot = this.#slots[gsi] ?? 0;
     if (slot === 0) {
       return undefined;
@@ -60,6 +69,7 @@ export class MsiRouteTable {
    * @throws MshvError where the driver refused; nothing has changed then, neither here nor there
    */
   commit(changes: readonly RouteChange[]): RouteChange[] {
+    changesArgument(changes);
     const undo: RouteChange[] = [];
     for (const { gsi, msi } of changes) {
       const before = this.get(gsi);
@@ -111,5 +121,27 @@ export class MsiRouteTable {
     this.#slots[gsi] = 0;
     this.#words.copyWithin(headerWords + (slot - 1) * entryWords, last, last + entryWords);
     this.#words[0] = this.size - 1;
+  }
+}
+
+function gsiArgument(name: string, gsi: number): number {
+  return integerArgument(name, gsi, 1, limits.MSHV_MAX_GUEST_IRQS - 1);
+}
+
+function changesArgument(changes: readonly RouteChange[]): void {
+  if (!Array.isArray(changes)) {
+    throw typeError('changes', 'an array', changes);
+  }
+  for (const change of changes as readonly RouteChange[]) {
+    const { gsi, msi } = optionsArgument('change', change, ['gsi', 'msi']);
+    gsiArgument('change.gsi', gsi);
+    if (msi !== undefined) {
+      const { address, data } = optionsArgument('change.msi', msi, ['address', 'data']);
+      if (typeof address !== 'bigint') {
+        throw typeError('change.msi.address', 'a bigint', address);
+      }
+      uint64Argument('change.msi.address', address, 0n, 0xffff_ffffn);
+      integerArgument('change.msi.data', data, 0, 0xffff_ffff);
+    }
   }
 }

@@ -27,21 +27,24 @@ const lowestFixedVector = 16;
  *   injection the driver takes the VP's pointer without looking (`mshv_try_assert_irq_fast`).
  *
  * Bits that the driver ignores are not looked at either.
+ *
+ * @param owner - what `address` and `data` are properties of, for error messages
  */
 export function checkedMsi(
   address: number | bigint,
   data: number,
   hasVp: (index: number) => boolean,
+  owner = '',
 ): MsiRoute {
   const route = {
-    address: uint64Argument('address', address, 0n, 0xffff_ffffn),
-    data: integerArgument('data', data, 0, 0xffff_ffff),
+    address: uint64Argument(`${owner}address`, address, 0n, 0xffff_ffffn),
+    data: integerArgument(`${owner}data`, data, 0, 0xffff_ffff),
   };
   const msi = decodeMsi(Number(route.address), data);
   const shownData = `0x${data.toString(16)}`;
   if (msi.deliveryMode === 'remote-read' || msi.deliveryMode === 'sipi') {
     throw rangeError(
-      'data',
+      `${owner}data`,
       'an MSI with delivery mode 0, 1, 2, 4, 5 or 7 in bits 10:8',
       `${shownData} (mode ${(data >>> 8) & 7})`,
     );
@@ -51,14 +54,14 @@ export function checkedMsi(
     msi.vector < lowestFixedVector
   ) {
     throw rangeError(
-      'data',
+      `${owner}data`,
       `an MSI with a vector from ${lowestFixedVector} to 255 in bits 7:0`,
       `${shownData} (vector ${msi.vector})`,
     );
   }
   if (process.arch === 'x64' && !msi.logical && !hasVp(msi.destination)) {
     throw rangeError(
-      'address',
+      `${owner}address`,
       'an MSI address with an existing VP as its physical destination in bits 19:12',
       `0x${route.address.toString(16)} (no VP ${msi.destination}: create it first)`,
     );
