@@ -1,0 +1,23 @@
+#ifndef MSHV_NATIVE_SIM_EVENTFD_IDENTITY_H_
+#define MSHV_NATIVE_SIM_EVENTFD_IDENTITY_H_
+
+#include <cstdint>
+
+namespace mshv::sim {
+
+// What the kernel calls one eventfd, however many descriptors it has. Unique while any is open.
+using EventFdId = uint64_t;
+
+struct EventFdIdentity {
+  EventFdId id = 0;
+  uint64_t count = 0;
+  bool semaphore = false;
+};
+
+// Reads /proc/self/fdinfo, which takes nothing from the counter. 0, -EBADF where `fd` is not open,
+// -EINVAL where it is no eventfd.
+int IdentifyEventFd(int fd, EventFdIdentity* identity);
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_EVENTFD_IDENTITY_H_

@@ -1,0 +1,82 @@
+#ifndef MSHV_NATIVE_SIM_FILE_H_
+#define MSHV_NATIVE_SIM_FILE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "host.h"
+#include "partition.h"
+#include "unique_fd.h"
+
+namespace mshv::sim {
+
+class File;
+
+// A descriptor that an ioctl opened, before it has its place in the registry.
+struct Opened {
+  UniqueFd fd;
+  std::shared_ptr<File> file;
+};
+
+// What one or more descriptor numbers of the simulated driver refer to, as a struct file is in the
+// kernel: the last number and the last ioctl under way destroy it. Never destroyed under a lock.
+class File {
+ public:
+  explicit File(std::shared_ptr<Host> host) : host_(std::move(host)) {}
+  virtual ~File() = default;
+
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  Host& host() const { return *host_; }
+  const std::shared_ptr<Host>& shared_host() const { return host_; }
+
+  // The driver's ioctl handler for this kind of descriptor, with its checks in their order. The
+  // host is locked. Returns 0 or -errno; 0 with `opened` filled where the result is a new
+  // descriptor.
+  virtual int Ioctl(uint32_t request, const void* argument, Opened* opened) = 0;
+
+  // The partition whose own descriptor this is, or null.
+  virtual std::shared_ptr<Partition> partition() const { return nullptr; }
+
+ private:
+  const std::shared_ptr<Host> host_;
+};
+
+// /dev/mshv. Closing it affects nothing.
+class DeviceFile final : public File {
+ public:
+  using File::File;
+  int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+};
+
+// Its end removes the partition's irqfds, although VP descriptors keep the partition.
+class PartitionFile final : public File {
+ public:
+  PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
+  ~PartitionFile() override;
+  int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+  std::shared_ptr<Partition> partition() const override { return partition_; }
+
+ private:
+  int CreateVp(const void* argument, Opened* opened);
+
+  const std::shared_ptr<Partition> partition_;
+};
+
+class VpFile final : public File {
+ public:
+  VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
+  int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+
+ private:
+  const std::shared_ptr<Partition> partition_;
+};
+
+// A descriptor with nothing behind it but its name, for a file to stand on. -errno in `fd` on
+// failure.
+UniqueFd NewDescriptor(const char* name);
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_FILE_H_

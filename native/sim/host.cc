@@ -1,0 +1,238 @@
+#include "host.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "../kernel_eventfd.h"
+#include "file.h"
+#include "registry.h"
+
+namespace mshv::sim {
+namespace {
+
+uint64_t MonotonicNanoseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+Host::Host(const HostOptions& options, const void* owner)
+    : options_(options), owner_(owner), watcher_([this] { Settle(); }), irqfds_(*this, watcher_) {}
+
+int Host::Ioctl(File& file, uint32_t request, const void* argument, Opened* opened) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  const int fault = faults_.Next(request);
+  if (Dead()) {
+    return -EIO;
+  }
+  return fault < 0 ? fault : file.Ioctl(request, argument, opened);
+}
+
+void Host::Release(Partition& partition) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  irqfds_.Release(partition);
+  partitions_.erase(&partition);
+  const std::vector<Listener> listeners = std::move(partition.listeners);
+  partition.listeners.clear();
+  for (const Listener& listener : listeners) {
+    UpdateRegistry(listener.id);
+  }
+}
+
+void Host::Forget(EventFdId id) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  irqfds_.Forget(id);
+  for (Partition* partition : partitions_) {
+    std::erase_if(partition->listeners, [id](const Listener& known) { return known.id == id; });
+  }
+  UpdateRegistry(id);
+}
+
+int Host::Write(EventFdId id, int fd, uint64_t value) {
+  const std::lock_guard guard(lock_);
+  return irqfds_.Contains(id) ? irqfds_.Write(id, fd, value) : kernel::EventFdWrite(fd, value);
+}
+
+int Host::Read(EventFdId id, int fd, uint64_t* value) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  return irqfds_.Contains(id) ? irqfds_.Read(id, fd, value) : kernel::EventFdRead(fd, value);
+}
+
+int Host::Poll(EventFdId id, int fd) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  return irqfds_.Contains(id) ? irqfds_.Poll(id) : kernel::EventFdPoll(fd);
+}
+
+void Host::Destroy() {
+  {
+    const std::lock_guard guard(lock_);
+    irqfds_.ProcessPending();
+    destroyed_ = true;
+    irqfds_.Clear();
+    for (Partition* partition : partitions_) {
+      const std::vector<Listener> listeners = std::move(partition->listeners);
+      partition->listeners.clear();
+      for (const Listener& listener : listeners) {
+        UpdateRegistry(listener.id);
+      }
+    }
+  }
+  watcher_.Stop();
+}
+
+void Host::Settle() {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+}
+
+int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  constexpr size_t kWords = 4;
+  const size_t count = std::min(partition.interrupts.size(), out.size() / kWords);
+  for (size_t i = 0; i < count; ++i) {
+    const RecordedInterrupt& recorded = partition.interrupts.front();
+    const LapicInterrupt& interrupt = recorded.interrupt;
+    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
+    words[0] = recorded.sequence;
+    words[1] = interrupt.vector | uint64_t{interrupt.type} << 8 | uint64_t{interrupt.level} << 16 |
+               uint64_t{interrupt.logical} << 17 | uint64_t{recorded.fast} << 18;
+    words[2] = interrupt.destination;
+    words[3] = recorded.time;
+    partition.interrupts.pop_front();
+  }
+  return static_cast<int>(count);
+}
+
+int Host::AddListener(Partition& partition, EventFdId id, int fd) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  if (Dead()) {
+    return -EIO;
+  }
+  UniqueFd own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!own) {
+    return -errno;
+  }
+  partition.listeners.push_back({id, std::move(own)});
+  UpdateRegistry(id);
+  return 0;
+}
+
+int Host::EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  if (Dead()) {
+    return -EIO;
+  }
+  if (vp >= partition.vps.size() || !partition.vps.test(vp) || vector > UINT8_MAX) {
+    return -EINVAL;
+  }
+  return IrqFds::Acknowledge(partition, vp, vector);
+}
+
+void Host::FailNext(uint32_t request, int error, uint32_t after, uint32_t count) {
+  const std::lock_guard guard(lock_);
+  faults_.Set(request, error, after, count);
+}
+
+uint64_t Host::Calls(uint32_t request) {
+  const std::lock_guard guard(lock_);
+  return faults_.calls(request);
+}
+
+int Host::Routes(Partition& partition, std::span<uint32_t> out) {
+  const std::lock_guard guard(lock_);
+  constexpr size_t kWords = 4;
+  size_t count = 0;
+  for (const GuestIrq& irq : partition.routes.slots()) {
+    if (!irq.valid) {
+      continue;
+    }
+    if (count < out.size() / kWords) {
+      const std::span<uint32_t> words = out.subspan(count * kWords, kWords);
+      words[0] = irq.number;
+      words[1] = irq.address_low;
+      words[2] = 0;
+      words[3] = irq.data;
+    }
+    ++count;
+  }
+  return static_cast<int>(count);
+}
+
+int Host::ArmedIrqFds(Partition& partition, std::span<uint32_t> out) {
+  const std::lock_guard guard(lock_);
+  std::vector<std::pair<uint32_t, uint32_t>> armed;
+  for (const auto& [id, irqfd] : partition.irqfds) {
+    armed.emplace_back(irqfd.gsi, irqfd.flags);
+  }
+  std::sort(armed.begin(), armed.end());
+  constexpr size_t kWords = 2;
+  for (size_t i = 0; i < std::min(armed.size(), out.size() / kWords); ++i) {
+    out[i * kWords] = armed[i].first;
+    out[i * kWords + 1] = armed[i].second;
+  }
+  return static_cast<int>(armed.size());
+}
+
+std::string Host::Oops() {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  return oops_;
+}
+
+std::shared_ptr<Partition> Host::NewPartition() {
+  auto partition = std::make_shared<Partition>(++partitions_created_);
+  partitions_.insert(partition.get());
+  return partition;
+}
+
+bool Host::FastInjection() const {
+  return options_.fast_injection && options_.scheduler == kRootScheduler;
+}
+
+void Host::Assert(Partition& partition, const LapicInterrupt& interrupt, bool fast) {
+  partition.interrupts.push_back({.sequence = ++interrupts_recorded_,
+                                  .interrupt = interrupt,
+                                  .fast = fast,
+                                  .time = MonotonicNanoseconds()});
+  for (const Listener& listener : partition.listeners) {
+    kernel::EventFdWrite(listener.fd.get(), 1);
+  }
+}
+
+void Host::Crash(const std::string& oops) { oops_ = oops; }
+
+void Host::HookChanged(EventFdId id) { UpdateRegistry(id); }
+
+bool Host::IsSemaphore(EventFdId id) const { return Registry::Get().IsSemaphore(id); }
+
+bool Host::Listens(EventFdId id) const {
+  return std::any_of(partitions_.begin(), partitions_.end(), [id](const Partition* partition) {
+    return std::any_of(partition->listeners.begin(), partition->listeners.end(),
+                       [id](const Listener& known) { return known.id == id; });
+  });
+}
+
+void Host::UpdateRegistry(EventFdId id) {
+  if (irqfds_.Contains(id) || Listens(id)) {
+    Registry::Get().Attach(id, shared_from_this());
+  } else {
+    Registry::Get().Detach(id, *this);
+  }
+}
+
+}  // namespace mshv::sim

@@ -1,0 +1,271 @@
+#include "irqfds.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "../abi/hv.h"
+#include "../kernel_eventfd.h"
+
+namespace mshv::sim {
+namespace {
+
+constexpr uint32_t kDeassign = 1u << abi::MSHV_IRQFD_BIT_DEASSIGN;
+constexpr uint32_t kResample = 1u << abi::MSHV_IRQFD_BIT_RESAMPLE;
+
+// Holds the eventfd before looking at it, so that the number cannot come to mean another file.
+int Acquire(int fd, UniqueFd* own, EventFdIdentity* identity) {
+  *own = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return *own ? IdentifyEventFd(own->get(), identity) : -errno;
+}
+
+}  // namespace
+
+void IrqFds::ProcessPending() {
+  watcher_.Take(&taken_);
+  for (const EventFdId id : taken_) {
+    Wake(id);
+  }
+}
+
+int IrqFds::Set(Partition& partition, const abi::mshv_user_irqfd& argument) {
+  if ((argument.flags & ~abi::MSHV_IRQFD_FLAGS_MASK) != 0) {
+    return -EINVAL;
+  }
+  return (argument.flags & kDeassign) != 0 ? Deassign(partition, argument)
+                                           : Assign(partition, argument);
+}
+
+int IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& argument) {
+  UniqueFd event;
+  EventFdIdentity identity;
+  if (const int error = Acquire(argument.fd, &event, &identity); error < 0) {
+    return error;
+  }
+  IrqFd irqfd{argument.gsi, argument.flags, {}};
+  if ((argument.flags & kResample) != 0) {
+    EventFdIdentity ignored;
+    if (const int error = Acquire(argument.resamplefd, &irqfd.resample, &ignored); error < 0) {
+      return error;
+    }
+  }
+  if (partition.irqfds.contains(identity.id)) {
+    return -EBUSY;
+  }
+  if (kX64 && irqfd.resample && !partition.routes.Find(irqfd.gsi).Decode().level) {
+    return -EINVAL;
+  }
+  bool signalled = false;
+  if (const int error = AddWaiter(partition, std::move(event), identity, &signalled); error < 0) {
+    return error;
+  }
+  const auto [added, _] = partition.irqfds.emplace(identity.id, std::move(irqfd));
+  // Not through the wake-up: the counter stays, and the fast path is not taken.
+  if (signalled) {
+    AssertSlow(partition, added->second);
+  }
+  return 0;
+}
+
+int IrqFds::Deassign(Partition& partition, const abi::mshv_user_irqfd& argument) {
+  EventFdIdentity identity;
+  if (const int error = IdentifyEventFd(argument.fd, &identity); error < 0) {
+    return error;
+  }
+  const auto found = partition.irqfds.find(identity.id);
+  if (found != partition.irqfds.end() && found->second.gsi == argument.gsi) {
+    Remove(partition, identity.id);
+  }
+  return 0;
+}
+
+int IrqFds::AddWaiter(Partition& partition, UniqueFd fd, const EventFdIdentity& identity,
+                      bool* signalled) {
+  const EventFdId id = identity.id;
+  if (const auto found = hooks_.find(id); found != hooks_.end()) {
+    *signalled = found->second.left > 0;
+    found->second.waiters.push_back(&partition);
+    return 0;
+  }
+  if (const int error = watcher_.Watch(id, fd.get()); error < 0) {
+    return error;
+  }
+  // A counter that is not 0 shows up at once. Taking that here is the moment of arming: a write
+  // before it is part of what was there already, a write after it is seen as a new one.
+  watcher_.Take(&taken_);
+  for (const EventFdId taken : taken_) {
+    if (taken == id) {
+      *signalled = true;
+    } else {
+      Wake(taken);
+    }
+  }
+  EventFdIdentity now;
+  if (const int error = *signalled ? IdentifyEventFd(fd.get(), &now) : 0; error < 0) {
+    watcher_.Unwatch(fd.get());
+    return error;
+  }
+  Hook& hook = hooks_[id];
+  hook.fd = std::move(fd);
+  hook.semaphore = identity.semaphore || host_.IsSemaphore(id);
+  hook.left = now.count;
+  hook.waiters.push_back(&partition);
+  host_.HookChanged(id);
+  return 0;
+}
+
+void IrqFds::Remove(Partition& partition, EventFdId id) {
+  Hook& hook = hooks_.at(id);
+  // eventfd_ctx_remove_wait_queue reads the counter. What a write has added since the last look
+  // must not be lost in it: where nothing was left, the read is left out; else the surplus is
+  // injected.
+  uint64_t count = 0;
+  if (hook.left > 0 && kernel::EventFdRead(hook.fd.get(), &count) == 0) {
+    if (count > hook.left) {
+      Inject(hook, id);
+    }
+    hook.left = hook.semaphore ? hook.left - 1 : 0;
+  }
+  partition.irqfds.erase(id);
+  std::erase(hook.waiters, &partition);
+  if (hook.waiters.empty()) {
+    watcher_.Unwatch(hook.fd.get());
+    hooks_.erase(id);
+    host_.HookChanged(id);
+  }
+}
+
+void IrqFds::Release(Partition& partition) {
+  while (!partition.irqfds.empty()) {
+    Remove(partition, partition.irqfds.begin()->first);
+  }
+}
+
+void IrqFds::Forget(EventFdId id) {
+  for (auto found = hooks_.find(id); found != hooks_.end(); found = hooks_.find(id)) {
+    Remove(*found->second.waiters.front(), id);
+  }
+}
+
+void IrqFds::Clear() {
+  while (!hooks_.empty()) {
+    Forget(hooks_.begin()->first);
+  }
+}
+
+int IrqFds::Acknowledge(Partition& partition, uint32_t vp, uint32_t vector) {
+  // A vector from the register page is edge-triggered for the hypervisor: its EOI is not reported.
+  if (const auto fast = partition.fast_in_service.find(vp);
+      fast != partition.fast_in_service.end() && fast->second.test(vector)) {
+    fast->second.reset(vector);
+    return 0;
+  }
+  int result = 0;
+  for (const auto& [id, irqfd] : partition.irqfds) {
+    // The driver compares the vector with the GSI.
+    if (irqfd.resample && irqfd.gsi == vector) {
+      if (kX64 &&
+          partition.routes.Find(irqfd.gsi).Decode().type == abi::HV_X64_INTERRUPT_TYPE_EXTINT) {
+        result += kCleared;
+      }
+      kernel::EventFdWrite(irqfd.resample.get(), 1);
+      ++result;
+    }
+  }
+  return result;
+}
+
+int IrqFds::Write(EventFdId id, int fd, uint64_t value) {
+  ProcessPending();
+  const int error = kernel::EventFdWrite(fd, value);
+  // A write of 0 wakes waiters as well, but an empty counter is no epoll event.
+  if (error == 0 && value == 0) {
+    Wake(id);
+  }
+  return error;
+}
+
+int IrqFds::Read(EventFdId id, int fd, uint64_t* value) {
+  ProcessPending();
+  Hook& hook = hooks_.at(id);
+  // What is there now was written since: the driver would have consumed it.
+  if (hook.left == 0) {
+    return -EAGAIN;
+  }
+  const int error = kernel::EventFdRead(fd, value);
+  if (error == 0) {
+    if (!hook.semaphore && *value > hook.left) {
+      Inject(hook, id);
+    }
+    hook.left = hook.semaphore ? hook.left - 1 : 0;
+  }
+  return error;
+}
+
+int IrqFds::Poll(EventFdId id) {
+  ProcessPending();
+  return hooks_.at(id).left > 0 ? 1 : 0;
+}
+
+void IrqFds::Wake(EventFdId id) {
+  const auto found = hooks_.find(id);
+  if (found == hooks_.end()) {
+    return;
+  }
+  Hook& hook = found->second;
+  uint64_t count = 0;
+  // Empty where somebody read the counter past the seam; the write has been made all the same.
+  kernel::EventFdRead(hook.fd.get(), &count);
+  EventFdIdentity now;
+  hook.left = hook.semaphore && IdentifyEventFd(hook.fd.get(), &now) == 0 ? now.count : 0;
+  Inject(hook, id);
+}
+
+void IrqFds::Inject(const Hook& hook, EventFdId id) {
+  if (host_.Crashed()) {
+    return;
+  }
+  Partition& partition = *hook.waiters.front();
+  const IrqFd& irqfd = partition.irqfds.at(id);
+  if (!TryAssertFast(partition, irqfd)) {
+    AssertSlow(partition, irqfd);
+  }
+}
+
+bool IrqFds::TryAssertFast(Partition& partition, const IrqFd& irqfd) {
+  // Whether the route is valid is not asked here: an unrouted GSI is vector 0 for VP 0.
+  const LapicInterrupt interrupt = partition.routes.Find(irqfd.gsi).Decode();
+  if (!kX64 || !host_.FastInjection() || interrupt.logical) {
+    return false;
+  }
+  // The driver takes the APIC id for a VP index.
+  const uint32_t vp = interrupt.destination;
+  if (!partition.vps.test(vp)) {
+    host_.Crash("kernel NULL pointer dereference in mshv_irqfd_wakeup: GSI " +
+                std::to_string(irqfd.gsi) + " of partition " + std::to_string(partition.id) +
+                " was signalled and its destination VP " + std::to_string(vp) + " does not exist");
+    return true;
+  }
+  partition.fast_in_service[vp].set(interrupt.vector);
+  host_.Assert(partition, {.vector = interrupt.vector, .destination = interrupt.destination}, true);
+  return true;
+}
+
+void IrqFds::AssertSlow(Partition& partition, const IrqFd& irqfd) {
+  const GuestIrq irq = partition.routes.Find(irqfd.gsi);
+  // The slot's own number is tested, so that GSI 0 and holes pass as vector 0.
+  if (irq.number != 0 && !irq.valid) {
+    return;
+  }
+  const LapicInterrupt interrupt = irq.Decode();
+  for (auto& [vp, vectors] : partition.fast_in_service) {
+    if (interrupt.logical || vp == interrupt.destination) {
+      vectors.reset(interrupt.vector);
+    }
+  }
+  host_.Assert(partition, interrupt, false);
+}
+
+}  // namespace mshv::sim

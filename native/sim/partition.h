@@ -1,0 +1,59 @@
+#ifndef MSHV_NATIVE_SIM_PARTITION_H_
+#define MSHV_NATIVE_SIM_PARTITION_H_
+
+#include <bitset>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "../abi/mshv.h"
+#include "eventfd_identity.h"
+#include "routing_table.h"
+#include "unique_fd.h"
+
+namespace mshv::sim {
+
+// One eventfd armed for one GSI. resample is open with the RESAMPLE flag only.
+struct IrqFd {
+  uint32_t gsi = 0;
+  uint32_t flags = 0;
+  UniqueFd resample;
+};
+
+// An interrupt that the guest got.
+struct RecordedInterrupt {
+  uint64_t sequence = 0;
+  LapicInterrupt interrupt;
+  // Came through the VP's register page, which carries the vector and nothing else.
+  bool fast = false;
+  uint64_t time = 0;
+};
+
+// Somebody outside who is told of every recorded interrupt.
+struct Listener {
+  EventFdId id = 0;
+  UniqueFd fd;
+};
+
+// The driver's and the guest's state of one partition. Guarded by its host's lock.
+struct Partition {
+  explicit Partition(uint64_t number) : id(number) {}
+
+  const uint64_t id;
+  bool initialized = false;
+  // A VP stays until the partition is gone, whatever happens to its descriptor.
+  std::bitset<abi::MSHV_MAX_VPS> vps;
+  RoutingTable routes;
+  std::unordered_map<EventFdId, IrqFd> irqfds;
+
+  std::deque<RecordedInterrupt> interrupts;
+  std::vector<Listener> listeners;
+  // Per VP, the vectors whose last interrupt came fast and has had no EOI.
+  std::map<uint32_t, std::bitset<256>> fast_in_service;
+};
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_PARTITION_H_

@@ -1,0 +1,61 @@
+#include "routing_table.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "../abi/hv.h"
+
+namespace mshv::sim {
+
+LapicInterrupt GuestIrq::Decode() const {
+  LapicInterrupt interrupt;
+  if (!valid) {
+    return interrupt;
+  }
+  using Address = abi::hv_msi_address_register;
+  using Data = abi::hv_msi_data_register;
+  interrupt.vector = static_cast<uint8_t>(Data::vector.Of(data));
+  interrupt.type = static_cast<uint8_t>(Data::delivery_mode.Of(data));
+  if constexpr (kX64) {
+    interrupt.level = Data::trigger_mode.Of(data) != 0;
+    interrupt.logical = Address::destination_mode.Of(address_low) != 0;
+    interrupt.destination = static_cast<uint8_t>(Address::destination_id.Of(address_low));
+  }
+  return interrupt;
+}
+
+int RoutingTable::Replace(const abi::mshv_user_irq_table& header,
+                          const abi::mshv_user_irq_entry* entries) {
+  if (header.nr > abi::MSHV_MAX_GUEST_IRQS || header.rsvd != 0) {
+    return -EINVAL;
+  }
+  // The caller's memory may change while it is looked at.
+  const std::vector<abi::mshv_user_irq_entry> copied(entries, entries + header.nr);
+  uint32_t length = 0;
+  for (const auto& entry : copied) {
+    if (entry.gsi >= abi::MSHV_MAX_GUEST_IRQS || entry.address_hi != 0) {
+      return -EINVAL;
+    }
+    length = std::max(length, entry.gsi + 1);
+  }
+  std::vector<GuestIrq> slots(length);
+  for (const auto& entry : copied) {
+    GuestIrq& slot = slots[entry.gsi];
+    if (slot.valid) {
+      return -EINVAL;
+    }
+    slot = {entry.gsi, entry.address_lo, entry.data, true};
+  }
+  slots_ = std::move(slots);
+  return 0;
+}
+
+GuestIrq RoutingTable::Find(uint32_t gsi) const {
+  if (gsi >= slots_.size()) {
+    return {.number = gsi};
+  }
+  return slots_[gsi];
+}
+
+}  // namespace mshv::sim

@@ -1,0 +1,108 @@
+#include "signal_watcher.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <cerrno>
+#include <iterator>
+#include <utility>
+
+#include "../kernel_eventfd.h"
+
+namespace mshv::sim {
+
+int SignalWatcher::Watch(EventFdId id, int fd) {
+  if (!epoll_) {
+    if (const int error = Start(); error < 0) {
+      return error;
+    }
+  }
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = id}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+    return -errno;
+  }
+  ++watched_;
+  return 0;
+}
+
+void SignalWatcher::Unwatch(int fd) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  --watched_;
+}
+
+void SignalWatcher::Take(std::vector<EventFdId>* ids) {
+  ids->clear();
+  if (watched_ == 0) {
+    return;
+  }
+  // epoll_wait without a time-out looks at the ready list without its lock, so while the thread
+  // polls it may wrongly find nothing. poll(2) takes the lock, so its answer decides.
+  pollfd ready{.fd = epoll_.get(), .events = POLLIN, .revents = 0};
+  std::vector<epoll_event> events;
+  while (ids->empty() && poll(&ready, 1, 0) > 0) {
+    // Room for all, so that one call is enough: a second one could go on forever in a storm of
+    // writes.
+    events.resize(static_cast<size_t>(watched_));
+    const int count = epoll_wait(epoll_.get(), events.data(), watched_, 0);
+    for (int i = 0; i < count; ++i) {
+      ids->push_back(events[static_cast<size_t>(i)].data.u64);
+    }
+  }
+}
+
+void SignalWatcher::Stop() {
+  if (!epoll_) {
+    return;
+  }
+  kernel::EventFdWrite(stop_.get(), 1);
+  pthread_join(thread_, nullptr);
+  epoll_.reset();
+  stop_.reset();
+}
+
+int SignalWatcher::Start() {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) {
+    return -errno;
+  }
+  UniqueFd stop(kernel::EventFdCreate(0, false));
+  if (!stop) {
+    return stop.get();
+  }
+  epoll_ = std::move(epoll);
+  stop_ = std::move(stop);
+  // Node's handlers belong on Node's threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&thread_, nullptr, Run, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    epoll_.reset();
+    stop_.reset();
+    return -error;
+  }
+  pthread_setname_np(thread_, "mshv-sim");
+  return 0;
+}
+
+void* SignalWatcher::Run(void* self) {
+  const auto& watcher = *static_cast<const SignalWatcher*>(self);
+  // Only waits: events are taken under the caller's lock, or a caller could miss one in flight.
+  pollfd wait[] = {{.fd = watcher.epoll_.get(), .events = POLLIN, .revents = 0},
+                   {.fd = watcher.stop_.get(), .events = POLLIN, .revents = 0}};
+  while (true) {
+    if (poll(wait, std::size(wait), -1) < 0 && errno != EINTR) {
+      return nullptr;
+    }
+    if (wait[1].revents != 0) {
+      return nullptr;
+    }
+    watcher.on_signal_();
+  }
+}
+
+}  // namespace mshv::sim

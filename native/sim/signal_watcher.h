@@ -1,0 +1,52 @@
+#ifndef MSHV_NATIVE_SIM_SIGNAL_WATCHER_H_
+#define MSHV_NATIVE_SIM_SIGNAL_WATCHER_H_
+
+#include <pthread.h>
+
+#include <functional>
+#include <vector>
+
+#include "eventfd_identity.h"
+#include "unique_fd.h"
+
+namespace mshv::sim {
+
+// Sees every write to the watched eventfds, from whatever thread or process, also where the counter
+// was not 0 before: an edge-triggered epoll set, and a thread that says when to look into it.
+//
+// Watch, Unwatch and Take need the caller's lock, Stop must be called without it: the thread takes
+// it in `on_signal`. The thread starts with the first Watch, blocks all Unix signals, and holds
+// nothing that could keep the process from exiting.
+class SignalWatcher {
+ public:
+  explicit SignalWatcher(std::function<void()> on_signal) : on_signal_(std::move(on_signal)) {}
+  ~SignalWatcher() { Stop(); }
+
+  SignalWatcher(const SignalWatcher&) = delete;
+  SignalWatcher& operator=(const SignalWatcher&) = delete;
+
+  // 0 or -errno. A counter that is not 0 already counts as a signal.
+  int Watch(EventFdId id, int fd);
+  void Unwatch(int fd);
+
+  // Puts the eventfds written to since the last call into `ids`. One whose write(2) has returned is
+  // never missing; several writes to one may come as one.
+  void Take(std::vector<EventFdId>* ids);
+
+  // Ends the thread. Nothing may be watched any more, and nothing may be afterwards.
+  void Stop();
+
+ private:
+  int Start();
+  static void* Run(void* self);
+
+  const std::function<void()> on_signal_;
+  UniqueFd epoll_;
+  UniqueFd stop_;
+  pthread_t thread_{};
+  int watched_ = 0;
+};
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_SIGNAL_WATCHER_H_

@@ -1,0 +1,140 @@
+// The seam on the simulated driver. Descriptor numbers and eventfds are real; what a device,
+// partition or VP descriptor does is simulated.
+//
+// An eventfd's last reference disarms it, as far as it can be seen: descriptors that came through
+// this seam are counted, those of other processes and those opened by other means are not.
+#include "../syscalls.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "../kernel_eventfd.h"
+#include "eventfd_identity.h"
+#include "file.h"
+#include "host.h"
+#include "registry.h"
+
+namespace mshv {
+namespace sim {
+namespace {
+
+std::shared_ptr<Host> HostOf(std::string_view path) {
+  constexpr std::string_view kPrefix = "sim:";
+  if (!path.starts_with(kPrefix)) {
+    return nullptr;
+  }
+  path.remove_prefix(kPrefix.size());
+  int id = 0;
+  const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), id);
+  const bool whole = error == std::errc() && end == path.data() + path.size();
+  return whole ? Registry::Get().FindHost(id) : nullptr;
+}
+
+int Place(Opened opened) {
+  const int fd = opened.fd.release();
+  Registry::Get().AddFile(fd, std::move(opened.file));
+  return fd;
+}
+
+// Closes the descriptor where it cannot be told apart from others.
+int PlaceEventFd(UniqueFd fd, bool semaphore) {
+  EventFdIdentity identity;
+  if (const int error = IdentifyEventFd(fd.get(), &identity); error < 0) {
+    return error;
+  }
+  Registry::Get().AddEventFd(fd.get(), identity.id, semaphore);
+  return fd.release();
+}
+
+}  // namespace
+
+UniqueFd NewDescriptor(const char* name) {
+  const int fd = memfd_create(name, MFD_CLOEXEC);
+  return UniqueFd(fd < 0 ? -errno : fd);
+}
+
+}  // namespace sim
+
+namespace sys {
+
+int Open(const char* path) {
+  auto host = sim::HostOf(path);
+  if (host == nullptr) {
+    return -ENOENT;
+  }
+  sim::Opened opened{sim::NewDescriptor("mshv"), nullptr};
+  if (!opened.fd) {
+    return opened.fd.get();
+  }
+  opened.file = std::make_shared<sim::DeviceFile>(std::move(host));
+  return sim::Place(std::move(opened));
+}
+
+int Close(int fd) {
+  const auto removed = sim::Registry::Get().Remove(fd);
+  if (removed.orphan.host != nullptr) {
+    removed.orphan.host->Forget(removed.orphan.id);
+  }
+  return close(fd) < 0 ? -errno : 0;
+}
+
+int Dup(int fd) {
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) {
+    return -errno;
+  }
+  sim::Registry::Get().AddCopy(fd, copy);
+  return copy;
+}
+
+int Ioctl(int fd, unsigned long request, void* argument) {
+  const auto file = sim::Registry::Get().FindFile(fd);
+  if (file == nullptr) {
+    return fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY;
+  }
+  sim::Opened opened;
+  const int result = file->host().Ioctl(*file, static_cast<uint32_t>(request), argument, &opened);
+  return result == 0 && opened.file != nullptr ? sim::Place(std::move(opened)) : result;
+}
+
+int EventFdCreate(uint32_t initial, bool semaphore) {
+  sim::UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
+  return fd ? sim::PlaceEventFd(std::move(fd), semaphore) : fd.get();
+}
+
+int EventFdAdopt(int fd) {
+  sim::EventFdIdentity identity;
+  if (const int error = kernel::EventFdAdopt(fd); error < 0) {
+    return error;
+  }
+  if (const int error = sim::IdentifyEventFd(fd, &identity); error < 0) {
+    return error;
+  }
+  sim::Registry::Get().AddEventFd(fd, identity.id, identity.semaphore);
+  return 0;
+}
+
+int EventFdWrite(int fd, uint64_t value) {
+  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+  return host != nullptr ? host->Write(id, fd, value) : kernel::EventFdWrite(fd, value);
+}
+
+int EventFdRead(int fd, uint64_t* value) {
+  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+  return host != nullptr ? host->Read(id, fd, value) : kernel::EventFdRead(fd, value);
+}
+
+int EventFdPoll(int fd) {
+  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+  return host != nullptr ? host->Poll(id, fd) : kernel::EventFdPoll(fd);
+}
+
+}  // namespace sys
+}  // namespace mshv
