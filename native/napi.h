@@ -104,9 +104,12 @@ int ReadArgument(Environment& environment, napi_value value, std::span<Element>*
   return 0;
 }
 
-// An argument that the caller left out stays empty.
+// An argument that the caller left out (null) stays empty, and so does undefined.
 template <typename Value>
 int ReadArgument(Environment& environment, napi_value value, std::optional<Value>* out) {
+  if (value == nullptr) {
+    return 0;
+  }
   napi_valuetype type = napi_undefined;
   if (napi_typeof(environment.env(), value, &type) != napi_ok) {
     return -EINVAL;
@@ -147,6 +150,10 @@ struct Exported<kFunction> {
     void* data = nullptr;
     if (napi_get_cb_info(env, info, &count, values, nullptr, &data) != napi_ok) {
       return nullptr;
+    }
+    // Node-API fills in undefined for what the caller left out; telling that takes a call more.
+    for (size_t i = count; i < kCount; ++i) {
+      values[i] = nullptr;
     }
     return Invoke(*static_cast<Environment*>(data), values,
                   std::index_sequence_for<Arguments...>());
