@@ -71,6 +71,8 @@ export interface SimNative extends Native {
   /** Returns the simulator's id; `open(\`sim:${id}\`)` opens its device. */
   simCreate(scheduler: number, fastInjection: boolean, v1Only: boolean): number;
   simDestroy(id: number): number;
+  /** The id of the simulator that the partition belongs to. */
+  simOf(partition: number): number;
   /** Returns once every signal sent before the call has been processed. */
   simSettle(id: number): number;
   /**
@@ -79,13 +81,23 @@ export interface SimNative extends Native {
    * logical << 17 | fast << 18; destination; time of injection (`CLOCK_MONOTONIC`, ns).
    */
   simInterrupts(partition: number, out: BigUint64Array): number;
-  /** A new eventfd, owned by the caller, that counts every interrupt recorded from now on. */
-  simInterruptEvent(partition: number): number;
+  /**
+   * Adds 1 to the eventfd for every interrupt recorded from now on, and once when the partition or the
+   * simulator ends.
+   */
+  simListen(partition: number, eventFd: number): number;
+  /**
+   * Returns the number of resample eventfds that the driver signalled, plus 65536 for each of them
+   * whose route is EXTINT: the driver clears the virtual interrupt then.
+   */
   simEndOfInterrupt(partition: number, vp: number, vector: number): number;
-  /** Lets `after` calls of the ioctl pass, then fails `count` of them with `errno` before any effect. */
+  /**
+   * Lets `after` calls of the ioctl pass, then fails `count` of them with `errno` before any effect.
+   * Replaces what an earlier call for this ioctl has left.
+   */
   simFailNext(id: number, request: number, errno: number, after: number, count: number): number;
   /** How often the ioctl was issued on this simulator's descriptors, failures included. */
-  simCalls(id: number, request: number): bigint;
+  simCalls(id: number, request: number): bigint | number;
   /**
    * Copies the driver's MSI routing table, ascending by GSI, as four words an entry (GSI, address low,
    * address high, data) and returns the number of entries.

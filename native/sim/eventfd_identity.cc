@@ -10,8 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include "unique_fd.h"
-
 namespace mshv::sim {
 namespace {
 
@@ -49,6 +47,11 @@ int IdentifyEventFd(int fd, EventFdIdentity* identity) {
   // Kernels before 6.5 do not say whether it is a semaphore.
   *identity = {*id, *count, Field(fields, "eventfd-semaphore:", 10).value_or(0) == 1};
   return 0;
+}
+
+int AcquireEventFd(int fd, UniqueFd* own, EventFdIdentity* identity) {
+  *own = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return *own ? IdentifyEventFd(own->get(), identity) : -errno;
 }
 
 }  // namespace mshv::sim

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "unique_fd.h"
+
 namespace mshv::sim {
 
 // What the kernel calls one eventfd, however many descriptors it has. Unique while any is open.
@@ -17,6 +19,10 @@ struct EventFdIdentity {
 // Reads /proc/self/fdinfo, which takes nothing from the counter. 0, -EBADF where `fd` is not open,
 // -EINVAL where it is no eventfd.
 int IdentifyEventFd(int fd, EventFdIdentity* identity);
+
+// The same for a descriptor of our own, so that the number cannot come to mean another file
+// meanwhile.
+int AcquireEventFd(int fd, UniqueFd* own, EventFdIdentity* identity);
 
 }  // namespace mshv::sim
 

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "../napi.h"
-#include "../syscalls.h"
 #include "file.h"
 #include "host.h"
 #include "registry.h"
@@ -33,8 +32,7 @@ int Create(Environment& environment, uint32_t scheduler, bool fast_injection, bo
   if (scheduler < kFirstScheduler || scheduler > kRootScheduler) {
     return -EINVAL;
   }
-  const HostOptions options{scheduler, fast_injection, v1_only};
-  return Registry::Get().AddHost(std::make_shared<Host>(options, &environment));
+  return Registry::Get().AddHost({scheduler, fast_injection, v1_only}, &environment);
 }
 
 int Destroy(Environment&, int32_t id) {
@@ -50,6 +48,12 @@ void DestroyAllOf(void* environment) {
   for (const auto& host : Registry::Get().RemoveHostsOf(environment)) {
     host->Destroy();
   }
+}
+
+int HostOf(Environment&, OwnedFd partition) {
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : target.file->host().id();
 }
 
 int Settle(Environment&, int32_t id) {
@@ -91,21 +95,12 @@ int Interrupts(Environment&, OwnedFd partition, std::span<uint64_t> out) {
   return error < 0 ? error : target.file->host().TakeInterrupts(*target.partition, out);
 }
 
-int InterruptEvent(Environment& environment, OwnedFd partition) {
+int Listen(Environment&, OwnedFd partition, OwnedFd event) {
   Target target;
   if (const int error = Find(partition, &target); error < 0) {
     return error;
   }
-  const int fd = sys::EventFdCreate(0, false);
-  if (fd < 0) {
-    return fd;
-  }
-  const EventFdId id = Registry::Get().FindEventFd(fd).id;
-  if (const int error = target.file->host().AddListener(*target.partition, id, fd); error < 0) {
-    sys::Close(fd);
-    return error;
-  }
-  return environment.Own(fd);
+  return target.file->host().AddListener(*target.partition, event.number);
 }
 
 int EndOfInterrupt(Environment&, OwnedFd partition, uint32_t vp, uint32_t vector) {
@@ -136,12 +131,13 @@ void ExportBackend(Environment& environment, napi_value exports) {
   }
   Export<sim::Create>(environment, exports, "simCreate");
   Export<sim::Destroy>(environment, exports, "simDestroy");
+  Export<sim::HostOf>(environment, exports, "simOf");
   Export<sim::Settle>(environment, exports, "simSettle");
   Export<sim::FailNext>(environment, exports, "simFailNext");
   Export<sim::Calls>(environment, exports, "simCalls");
   Export<sim::Oops>(environment, exports, "simOops");
   Export<sim::Interrupts>(environment, exports, "simInterrupts");
-  Export<sim::InterruptEvent>(environment, exports, "simInterruptEvent");
+  Export<sim::Listen>(environment, exports, "simListen");
   Export<sim::EndOfInterrupt>(environment, exports, "simEndOfInterrupt");
   Export<sim::Routes>(environment, exports, "simRoutes");
   Export<sim::ArmedIrqFds>(environment, exports, "simIrqFds");

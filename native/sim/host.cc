@@ -1,6 +1,5 @@
 #include "host.h"
 
-#include <fcntl.h>
 #include <time.h>
 
 #include <algorithm>
@@ -23,8 +22,12 @@ uint64_t MonotonicNanoseconds() {
 
 }  // namespace
 
-Host::Host(const HostOptions& options, const void* owner)
-    : options_(options), owner_(owner), watcher_([this] { Settle(); }), irqfds_(*this, watcher_) {}
+Host::Host(int id, const HostOptions& options, const void* owner)
+    : id_(id),
+      options_(options),
+      owner_(owner),
+      watcher_([this] { Settle(); }),
+      irqfds_(*this, watcher_) {}
 
 int Host::Ioctl(File& file, uint32_t request, const void* argument, Opened* opened) {
   const std::lock_guard guard(lock_);
@@ -41,11 +44,7 @@ void Host::Release(Partition& partition) {
   irqfds_.ProcessPending();
   irqfds_.Release(partition);
   partitions_.erase(&partition);
-  const std::vector<Listener> listeners = std::move(partition.listeners);
-  partition.listeners.clear();
-  for (const Listener& listener : listeners) {
-    UpdateRegistry(listener.id);
-  }
+  DropListeners(partition);
 }
 
 void Host::Forget(EventFdId id) {
@@ -82,11 +81,7 @@ void Host::Destroy() {
     destroyed_ = true;
     irqfds_.Clear();
     for (Partition* partition : partitions_) {
-      const std::vector<Listener> listeners = std::move(partition->listeners);
-      partition->listeners.clear();
-      for (const Listener& listener : listeners) {
-        UpdateRegistry(listener.id);
-      }
+      DropListeners(*partition);
     }
   }
   watcher_.Stop();
@@ -116,18 +111,18 @@ int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
   return static_cast<int>(count);
 }
 
-int Host::AddListener(Partition& partition, EventFdId id, int fd) {
+int Host::AddListener(Partition& partition, int fd) {
   const std::lock_guard guard(lock_);
-  irqfds_.ProcessPending();
-  if (Dead()) {
+  if (Dead() || !partitions_.contains(&partition)) {
     return -EIO;
   }
-  UniqueFd own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!own) {
-    return -errno;
+  UniqueFd own;
+  EventFdIdentity identity;
+  if (const int error = AcquireEventFd(fd, &own, &identity); error < 0) {
+    return error;
   }
-  partition.listeners.push_back({id, std::move(own)});
-  UpdateRegistry(id);
+  partition.listeners.push_back({identity.id, std::move(own)});
+  UpdateRegistry(identity.id);
   return 0;
 }
 
@@ -225,6 +220,15 @@ bool Host::Listens(EventFdId id) const {
     return std::any_of(partition->listeners.begin(), partition->listeners.end(),
                        [id](const Listener& known) { return known.id == id; });
   });
+}
+
+void Host::DropListeners(Partition& partition) {
+  const std::vector<Listener> listeners = std::exchange(partition.listeners, {});
+  for (const Listener& listener : listeners) {
+    // Whoever waits for an interrupt is to see that none will come.
+    kernel::EventFdWrite(listener.fd.get(), 1);
+    UpdateRegistry(listener.id);
+  }
 }
 
 void Host::UpdateRegistry(EventFdId id) {

@@ -36,8 +36,9 @@ struct HostOptions {
 class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost {
  public:
   // `owner` is who may be named to destroy it; never looked into.
-  Host(const HostOptions& options, const void* owner);
+  Host(int id, const HostOptions& options, const void* owner);
 
+  int id() const { return id_; }
   const HostOptions& options() const { return options_; }
   const void* owner() const { return owner_; }
 
@@ -59,7 +60,7 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
   // The guest's side and the controls, as described in lib/native.ts.
   void Settle();
   int TakeInterrupts(Partition& partition, std::span<uint64_t> out);
-  int AddListener(Partition& partition, EventFdId id, int fd);
+  int AddListener(Partition& partition, int fd);
   int EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector);
   void FailNext(uint32_t request, int error, uint32_t after, uint32_t count);
   uint64_t Calls(uint32_t request);
@@ -81,8 +82,10 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
 
   bool Dead() const { return destroyed_ || Crashed(); }
   bool Listens(EventFdId id) const;
+  void DropListeners(Partition& partition);
   void UpdateRegistry(EventFdId id);
 
+  const int id_;
   const HostOptions options_;
   const void* const owner_;
 

@@ -1,7 +1,5 @@
 #include "irqfds.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -14,12 +12,6 @@ namespace {
 
 constexpr uint32_t kDeassign = 1u << abi::MSHV_IRQFD_BIT_DEASSIGN;
 constexpr uint32_t kResample = 1u << abi::MSHV_IRQFD_BIT_RESAMPLE;
-
-// Holds the eventfd before looking at it, so that the number cannot come to mean another file.
-int Acquire(int fd, UniqueFd* own, EventFdIdentity* identity) {
-  *own = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return *own ? IdentifyEventFd(own->get(), identity) : -errno;
-}
 
 }  // namespace
 
@@ -41,13 +33,14 @@ int IrqFds::Set(Partition& partition, const abi::mshv_user_irqfd& argument) {
 int IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& argument) {
   UniqueFd event;
   EventFdIdentity identity;
-  if (const int error = Acquire(argument.fd, &event, &identity); error < 0) {
+  if (const int error = AcquireEventFd(argument.fd, &event, &identity); error < 0) {
     return error;
   }
   IrqFd irqfd{argument.gsi, argument.flags, {}};
   if ((argument.flags & kResample) != 0) {
     EventFdIdentity ignored;
-    if (const int error = Acquire(argument.resamplefd, &irqfd.resample, &ignored); error < 0) {
+    if (const int error = AcquireEventFd(argument.resamplefd, &irqfd.resample, &ignored);
+        error < 0) {
       return error;
     }
   }

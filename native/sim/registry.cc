@@ -9,10 +9,11 @@ Registry& Registry::Get() {
   return registry;
 }
 
-int Registry::AddHost(std::shared_ptr<Host> host) {
+int Registry::AddHost(const HostOptions& options, const void* owner) {
   const std::lock_guard guard(lock_);
-  hosts_[++last_host_] = std::move(host);
-  return last_host_;
+  const int id = ++last_host_;
+  hosts_[id] = std::make_shared<Host>(id, options, owner);
+  return id;
 }
 
 std::shared_ptr<Host> Registry::FindHost(int id) {

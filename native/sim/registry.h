@@ -19,8 +19,8 @@ class Registry {
   // Never destroyed: at exit Workers and simulated machines may still be running.
   static Registry& Get();
 
-  // Returns its id, which is never used again.
-  int AddHost(std::shared_ptr<Host> host);
+  // Makes a host and returns its id, which is never used again.
+  int AddHost(const HostOptions& options, const void* owner);
   std::shared_ptr<Host> FindHost(int id);
   std::shared_ptr<Host> RemoveHost(int id);
   std::vector<std::shared_ptr<Host>> RemoveHostsOf(const void* owner);

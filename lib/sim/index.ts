@@ -1,0 +1,9 @@
+export type { GuestInterrupt } from './guest-interrupt.js';
+export {
+  type DriverIrqFd,
+  type DriverRoute,
+  type EndOfInterrupt,
+  type FailNextOptions,
+  Simulator,
+  type SimulatorOptions,
+} from './simulator.js';

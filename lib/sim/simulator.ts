@@ -1,0 +1,362 @@
+import { constants } from 'node:os';
+
+import { irqfdFlags } from '../abi/irqfd.js';
+import { ioctls, type IoctlName } from '../abi/ioctls.js';
+import { limits } from '../abi/limits.js';
+import {
+  booleanArgument,
+  choiceArgument,
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+  rangeError,
+} from '../arguments.js';
+import { Mshv } from '../device/mshv.js';
+import { Partition, type DriverGeneration } from '../device/partition.js';
+import { closedError, systemError } from '../errors.js';
+import { EventFd } from '../eventfd.js';
+import { simNative, type Native, type SimNative } from '../native.js';
+import { decodeInterrupt, interruptWords, type GuestInterrupt } from './guest-interrupt.js';
+
+/** The driver's `hv_scheduler_type` for each kind of scheduler that makes a difference to it. */
+const schedulers = { hypervisor: 3, root: 4 } as const;
+
+export interface SimulatorOptions {
+  /** Who schedules VPs: the hypervisor, or the root partition's kernel. Default `'hypervisor'`. */
+  scheduler?: keyof typeof schedulers;
+  /**
+   * The hypervisor takes vectors from the VP's register page. The driver uses it with the root
+   * scheduler, on x64, for physical destinations. Default false.
+   */
+  fastInjection?: boolean;
+  /** `'v1'`: a driver that refuses the flag for feature banks, as older ones do. Default `'v2'`. */
+  driver?: DriverGeneration;
+}
+
+export interface FailNextOptions {
+  /** How many calls pass first. Default 0. */
+  after?: number;
+  /** How many fail then. 0 only takes back an earlier plan. Default 1. */
+  count?: number;
+}
+
+/** What the driver did at an end of interrupt. */
+export interface EndOfInterrupt {
+  /** How many resample eventfds it signalled. */
+  readonly resampled: number;
+  /** For how many of them it cleared the virtual interrupt first: those with an ExtINT route. */
+  readonly cleared: number;
+}
+
+/** One entry of the driver's MSI routing table. */
+export interface DriverRoute {
+  readonly gsi: number;
+  readonly address: bigint;
+  readonly data: number;
+}
+
+/** One irqfd that the driver has. */
+export interface DriverIrqFd {
+  readonly gsi: number;
+  readonly resample: boolean;
+}
+
+const largestUint32 = 2 ** 32 - 1;
+const largestErrno = 4095;
+
+/**
+ * A simulated machine: a hypervisor, Linux' mshv driver and the guests in its partitions, in this
+ * process. `open()` gives an ordinary `Mshv`; the other methods are the guest's side and the controls.
+ *
+ * The driver's checks, their order and their errno are those of Linux 7.2, the surprising ones
+ * included. Eventfds are real, so any thread or process can signal: a thread of the simulator waits
+ * for signals. What the real driver does inside the signalling write, that thread does a little later,
+ * but every call that could show the difference (an ioctl, a read or poll of an armed eventfd, any
+ * method here) first processes all signals sent before it. Signals through `EventFd` of this addon are
+ * one interrupt each; writes by other means (another process, `fs.write`) that come faster than the
+ * simulator looks may become one.
+ *
+ * No guest code runs: an interrupt is recorded when the driver asserts it. A vector that comes by fast
+ * injection counts as taken at once, as by a VP that is dispatched immediately.
+ *
+ * A simulator belongs to the environment that made it and ends with it. It needs `/proc`.
+ */
+export class Simulator implements Disposable {
+  readonly #native: SimNative;
+  readonly #id: number;
+  #closed = false;
+  #devices: Mshv[] = [];
+
+  constructor(options: SimulatorOptions = {}) {
+    optionsArgument('options', options, ['scheduler', 'fastInjection', 'driver']);
+    const { scheduler = 'hypervisor', fastInjection = false, driver = 'v2' } = options;
+    choiceArgument('options.scheduler', scheduler, ['hypervisor', 'root']);
+    booleanArgument('options.fastInjection', fastInjection);
+    choiceArgument('options.driver', driver, ['v1', 'v2']);
+    this.#native = simNative();
+    this.#id = this.#native.simCreate(schedulers[scheduler], fastInjection, driver === 'v1');
+  }
+
+  /**
+   * The addon that ends in the simulated driver, one for all simulators: for `EventFd.create`, and for
+   * `Mshv.open({ path: simulator.path, native: Simulator.native })` in another Worker.
+   */
+  static get native(): Native {
+    return simNative();
+  }
+
+  /** The path under which `Simulator.native` opens this simulator's device. */
+  get path(): string {
+    return `sim:${this.#id}`;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Opens the device. It is closed with the simulator. */
+  open(): Mshv {
+    this.#usable();
+    const device = Mshv.open({ path: this.path, native: this.#native });
+    this.#devices = this.#devices.filter(({ closed }) => !closed);
+    this.#devices.push(device);
+    return device;
+  }
+
+  /**
+   * Takes the interrupts that the partition's guest got since the last call, oldest first; every signal
+   * sent before counts. Until they are taken they are kept, whatever their number.
+   */
+  interrupts(partition: Partition): GuestInterrupt[] {
+    const fd = this.#fdOf(partition);
+    const taken: GuestInterrupt[] = [];
+    const words = new BigUint64Array(256 * interruptWords);
+    let count;
+    do {
+      count = this.#checked('take interrupts', this.#native.simInterrupts(fd, words));
+      for (let i = 0; i < count; i++) {
+        taken.push(decodeInterrupt(words, i * interruptWords));
+      }
+    } while (count * interruptWords === words.length);
+    return taken;
+  }
+
+  /**
+   * Interrupts as they come, those not taken yet first. Ends when `signal` aborts and when the partition
+   * or the simulator is closed; what was not taken until then is gone. Each interrupt goes to one taker:
+   * with two iterators, or `interrupts()` in between, nobody sees them all. Waiting keeps the process
+   * alive.
+   */
+  watchInterrupts(
+    partition: Partition,
+    options: { signal?: AbortSignal } = {},
+  ): AsyncGenerator<GuestInterrupt, void, undefined> {
+    this.#fdOf(partition);
+    optionsArgument('options', options, ['signal']);
+    const { signal } = options;
+    if (signal !== undefined) {
+      instanceArgument('options.signal', signal, AbortSignal);
+    }
+    return this.#watch(partition, signal);
+  }
+
+  /**
+   * The guest's VP ends an interrupt. The driver signals the resample eventfds of irqfds whose GSI is
+   * the vector (`mshv_notify_acked_gsi`), whether or not the vector was ever injected; nothing where it
+   * came by fast injection, since the hypervisor takes that for edge-triggered and reports no end.
+   *
+   * @param vp - an existing VP
+   * @param vector - 0 to 255
+   */
+  endOfInterrupt(partition: Partition, vp: number, vector: number): EndOfInterrupt {
+    const fd = this.#fdOf(partition);
+    integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+    integerArgument('vector', vector, 0, 255);
+    const result = this.#native.simEndOfInterrupt(fd, vp, vector);
+    if (result === -constants.errno.EINVAL) {
+      throw rangeError('vp', 'a VP that the partition has', vp);
+    }
+    this.#checked('end an interrupt', result);
+    return { resampled: result & 0xffff, cleared: result >>> 16 };
+  }
+
+  /**
+   * Makes calls of an ioctl fail before they have any effect: `after` calls pass, then `count` fail.
+   * Replaces what an earlier plan for the same ioctl has left.
+   *
+   * @param ioctl - its name, such as `'MSHV_IRQFD'`
+   * @param error - what it fails with: `'ENOMEM'` or the positive number
+   */
+  failNext(ioctl: IoctlName, error: string | number, options: FailNextOptions = {}): void {
+    this.#usable();
+    const request = requestArgument(ioctl);
+    const errno = errnoArgument(error);
+    optionsArgument('options', options, ['after', 'count']);
+    const { after = 0, count = 1 } = options;
+    integerArgument('options.after', after, 0, largestUint32);
+    integerArgument('options.count', count, 0, largestUint32);
+    this.#checked(
+      'plan a failure',
+      this.#native.simFailNext(this.#id, request, errno, after, count),
+    );
+  }
+
+  /** How often an ioctl was issued so far on this simulator's descriptors, failed calls included. */
+  calls(ioctl: IoctlName): number {
+    this.#usable();
+    return this.#checked(
+      'count calls',
+      Number(this.#native.simCalls(this.#id, requestArgument(ioctl))),
+    );
+  }
+
+  /** Returns once every signal sent before has been processed. Nothing else here needs it first. */
+  settle(): void {
+    this.#usable();
+    this.#checked('settle', this.#native.simSettle(this.#id));
+  }
+
+  /** The MSI routing table that the driver has, ascending by GSI. */
+  routes(partition: Partition): DriverRoute[] {
+    const words = new Uint32Array(4 * limits.MSHV_MAX_GUEST_IRQS);
+    const count = this.#checked(
+      'read the routing table',
+      this.#native.simRoutes(this.#fdOf(partition), words),
+    );
+    return Array.from({ length: count }, (_, i) => ({
+      gsi: words[4 * i] ?? 0,
+      address: BigInt(words[4 * i + 1] ?? 0),
+      data: words[4 * i + 3] ?? 0,
+    }));
+  }
+
+  /** The irqfds that the driver has, ascending by GSI. */
+  irqFds(partition: Partition): DriverIrqFd[] {
+    const fd = this.#fdOf(partition);
+    // A GSI may have any number of irqfds: ask how many first.
+    const read = (words: Uint32Array): number =>
+      this.#checked('read the irqfds', this.#native.simIrqFds(fd, words));
+    const words = new Uint32Array(2 * read(new Uint32Array(0)));
+    read(words);
+    return Array.from({ length: words.length / 2 }, (_, i) => ({
+      gsi: words[2 * i] ?? 0,
+      resample: ((words[2 * i + 1] ?? 0) & irqfdFlags.RESAMPLE) !== 0,
+    }));
+  }
+
+  /**
+   * What would have crashed the real host by now; undefined where nothing did. From then on every ioctl
+   * is `EIO` and no interrupt comes.
+   *
+   * With the root scheduler and fast injection, a signal for a physical destination without a VP does it
+   * (`mshv_try_assert_irq_fast`). `IrqFdRoute.setMsi` refuses such an MSI.
+   */
+  get oops(): string | undefined {
+    this.#usable();
+    const text = this.#native.simOops(this.#id);
+    return text === '' ? undefined : text;
+  }
+
+  /**
+   * Closes the devices that `open()` gave, last opened first, then ends the simulated machine: on
+   * descriptors that are open still, opened by another Worker say, every ioctl is `EIO`. Harmless where
+   * closed already.
+   */
+  close(): void {
+    if (this.#closed) {
+      return;
+    }
+    const crashed = this.oops !== undefined;
+    this.#closed = true;
+    try {
+      for (const device of this.#devices.reverse()) {
+        closeDevice(device, crashed);
+      }
+    } finally {
+      this.#native.simDestroy(this.#id);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async *#watch(
+    partition: Partition,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GuestInterrupt, void, undefined> {
+    const ended = (): boolean => signal?.aborted === true || this.#closed || partition.closed;
+    if (ended()) {
+      return;
+    }
+    const recorded = EventFd.create({ native: this.#native });
+    try {
+      this.#checked(
+        'listen for interrupts',
+        this.#native.simListen(this.#fdOf(partition), recorded.fd),
+      );
+      while (!ended()) {
+        yield* this.interrupts(partition);
+        if (!ended()) {
+          await recorded.wait(signal === undefined ? {} : { signal });
+        }
+      }
+    } catch (error) {
+      if (!ended()) {
+        throw error;
+      }
+    } finally {
+      recorded.close();
+    }
+  }
+
+  #usable(): void {
+    if (this.#closed) {
+      throw closedError('Simulator');
+    }
+  }
+
+  /** The descriptor of a partition of this simulator. */
+  #fdOf(partition: Partition): number {
+    this.#usable();
+    instanceArgument('partition', partition, Partition);
+    const { fd } = partition;
+    if (this.#native.simOf(fd) !== this.#id) {
+      throw rangeError('partition', 'a partition of this simulator', partition);
+    }
+    return fd;
+  }
+
+  #checked(attempt: string, result: number): number {
+    if (result < 0) {
+      throw systemError(attempt, result, { syscall: 'simulator' }, this.oops);
+    }
+    return result;
+  }
+}
+
+/** On a crashed host nothing closes cleanly, which is no news. */
+function closeDevice(device: Mshv, crashed: boolean): void {
+  try {
+    device.close();
+  } catch (error) {
+    if (!crashed) {
+      throw error;
+    }
+  }
+}
+
+function requestArgument(ioctl: IoctlName): number {
+  return ioctls[choiceArgument('ioctl', ioctl, Object.keys(ioctls) as IoctlName[])];
+}
+
+function errnoArgument(error: string | number): number {
+  if (typeof error !== 'string') {
+    return integerArgument('error', error, 1, largestErrno);
+  }
+  const errno = new Map(Object.entries(constants.errno)).get(error);
+  if (errno === undefined) {
+    throw rangeError('error', "the name of an errno, such as 'ENOMEM'", `'${error}'`);
+  }
+  return errno;
+}
