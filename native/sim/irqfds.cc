@@ -173,8 +173,8 @@ int IrqFds::Acknowledge(Partition& partition, uint32_t vp, uint32_t vector) {
 int IrqFds::Write(EventFdId id, int fd, uint64_t value) {
   ProcessPending();
   const int error = kernel::EventFdWrite(fd, value);
-  // A write of 0 wakes waiters as well, but an empty counter is no epoll event.
-  if (error == 0 && value == 0) {
+  // A write of 0 wakes waiters as well, but with an empty counter it is no epoll event.
+  if (error == 0 && value == 0 && hooks_.at(id).left == 0) {
     Wake(id);
   }
   return error;
