@@ -1,0 +1,18 @@
+import type { Comparison, Pair } from './rounds.js';
+
+/** One line of the table. Times are in ns per operation. */
+export interface Line extends Comparison {
+  name: string;
+  /** What the baseline is. */
+  against: string;
+  /** The highest ratio that is good enough; undefined where none was set. */
+  goal?: number | undefined;
+  /** Of one operation, on either side; the same in every run. */
+  counts?: Pair<Counts> | undefined;
+}
+
+export interface Counts {
+  ioctls: number;
+  /** Entries of the MSI routing table that the driver copied. */
+  entries: number;
+}

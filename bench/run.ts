@@ -1,0 +1,43 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+
+import { signalLines, watchLines } from './eventfd.js';
+import { gsiLines } from './gsi.js';
+import { table } from './report.js';
+import { routeLines } from './routes.js';
+
+// Prints how the library compares with C and C++ programs that do the same, as ratios measured in
+// this run:
+//
+//   npm run bench [-- --json]
+//
+// Everything runs on one CPU: what it costs to wake another one would hide everything else.
+
+const allowed = /^Cpus_allowed_list:.*?(\d+)$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+const cpu = allowed?.[1] ?? '0';
+execFileSync('taskset', ['-apc', cpu, `${process.pid}`], { stdio: 'ignore' });
+
+const machine = {
+  processor: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
+  pinnedTo: `CPU ${cpu}`,
+  kernel: release(),
+  node: process.version,
+  gcc: execFileSync('gcc', ['-dumpfullversion'], { encoding: 'utf8' }).trim(),
+};
+const lines = [
+  ...(await signalLines()),
+  ...(await watchLines()),
+  ...(await gsiLines()),
+  ...(await routeLines()),
+];
+
+if (process.argv.includes('--json')) {
+  console.log(JSON.stringify({ machine, lines }, null, 2));
+} else {
+  console.log(`${machine.processor}, pinned to ${machine.pinnedTo}; Linux ${machine.kernel},`);
+  console.log(`Node ${machine.node}, gcc ${machine.gcc}.`);
+  console.log('Ratio: ours / baseline, the median of interleaved rounds.');
+  console.log('Routes: 4000 on the simulated driver, where a new table costs no grace period.\n');
+  console.log(table(lines));
+}
