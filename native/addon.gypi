@@ -15,10 +15,7 @@
     # Without it worker.terminate() during a call aborts the process.
     'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
   ],
-  # Across files, because after a system call each return to a caller is dear: mitigations of the
-  # processor's faults leave it without a prediction.
-  'cflags': ['-Wall', '-Wextra', '-Wconversion', '-Werror', '-fvisibility=hidden', '-flto=auto'],
-  'ldflags': ['-flto=auto'],
+  'cflags': ['-Wall', '-Wextra', '-Wconversion', '-Werror', '-fvisibility=hidden'],
   'cflags_cc': [
     '-std=c++20',
     '-fno-exceptions',
