@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
@@ -41,14 +42,17 @@ let nativeOf: (event: EventFd) => Native;
  */
 export class EventFd implements Disposable {
   readonly #native: Native;
+  /** Whether each read consumes one unit. Of an adopted eventfd only Linux 6.9 or later tells. */
+  readonly semaphore: boolean;
   #fd: number;
   #owner: string | undefined;
   #holdsLoop = true;
   readonly #watchers = new Set<Watcher>();
 
-  private constructor(native: Native, fd: number) {
+  private constructor(native: Native, fd: number, semaphore: boolean) {
     this.#native = native;
     this.#fd = fd;
+    this.semaphore = semaphore;
   }
 
   static {
@@ -73,7 +77,7 @@ export class EventFd implements Disposable {
     if (fd < 0) {
       throw systemError('create an eventfd', fd, { syscall: 'eventfd' }, noRoomHints.get(fd));
     }
-    return new EventFd(native, fd);
+    return new EventFd(native, fd, semaphore);
   }
 
   /**
@@ -96,7 +100,7 @@ export class EventFd implements Disposable {
       const hint = adoptHints.get(result);
       throw systemError(`adopt descriptor ${fd}`, result, { syscall: 'fcntl' }, hint);
     }
-    return new EventFd(native, fd);
+    return new EventFd(native, fd, isSemaphore(fd));
   }
 
   /** The descriptor. Borrowed: whoever passes it on must not close it. */
@@ -241,7 +245,7 @@ export class EventFd implements Disposable {
     if (fd < 0) {
       throw systemError(`clone eventfd ${this.#fd}`, fd, { syscall: 'dup' }, noRoomHints.get(fd));
     }
-    return new EventFd(this.#native, fd);
+    return new EventFd(this.#native, fd, this.semaphore);
   }
 
   /**
@@ -288,7 +292,8 @@ export class EventFd implements Disposable {
   }
 
   [inspect.custom](): string {
-    return this.closed ? 'EventFd { closed }' : `EventFd { fd: ${this.#fd} }`;
+    const kind = this.semaphore ? 'semaphore ' : '';
+    return this.closed ? 'EventFd { closed }' : `EventFd { ${kind}fd: ${this.#fd} }`;
   }
 
   #open(): number {
@@ -369,6 +374,14 @@ export { nativeOf as eventFdNative, setOwner as setEventFdOwner };
 interface Watcher {
   onCount(count: bigint): void;
   onClose(): void;
+}
+
+function isSemaphore(fd: number): boolean {
+  try {
+    return /^eventfd-semaphore:\s*1$/m.test(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 const noRoomHints = new Map([

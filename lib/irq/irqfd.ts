@@ -37,7 +37,7 @@ export interface NewRouteOptions {
   masked?: boolean;
   /**
    * Use this eventfd's counter. The route takes a descriptor of its own; the caller keeps, and closes,
-   * this one. The driver binds one counter once per partition. Default: a new eventfd.
+   * this one. The driver binds one counter once per partition. No semaphore. Default: a new eventfd.
    */
   event?: EventFd;
   /** Who holds the GSI, for error messages. */
@@ -182,6 +182,10 @@ export class IrqFd {
       instanceArgument('options.event', event, EventFd);
       if (eventFdNative(event) !== this.#partition.native) {
         throw typeError('options.event', "an EventFd of the partition's own addon", event);
+      }
+      // Disarming takes one unit of what arming has injected for; the rest would be injected again.
+      if (event.semaphore) {
+        throw typeError('options.event', 'an EventFd that is no semaphore', event);
       }
     }
     if (name !== undefined) {
