@@ -1,0 +1,305 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+
+import { irqfdFlags } from '../lib/abi/irqfd.js';
+import { limits } from '../lib/abi/limits.js';
+import { decodeMsi } from '../lib/abi/msi.js';
+import { linuxNative, type Native } from '../lib/native.js';
+
+/** The functions of the addon that end in a system call which can fail. */
+export type FallibleCall =
+  | 'open'
+  | 'createPartition'
+  | 'createPartitionV2'
+  | 'initializePartition'
+  | 'createVp'
+  | 'irqfd'
+  | 'setMsiRouting'
+  | 'eventfdCreate'
+  | 'dup'
+  | 'watch'
+  | 'eventfdSignal'
+  | 'eventfdRead'
+  | 'eventfdPoll';
+
+export interface RecordedCall {
+  readonly name: FallibleCall;
+  /** Typed arrays as they were at the time. */
+  readonly args: readonly unknown[];
+  readonly result: number | bigint;
+}
+
+/** Decides whether a call fails: a positive errno, or undefined where the call is to be made. */
+export type Fault = (name: FallibleCall, index: number) => number | undefined;
+
+/** Fails the calls with these indices. */
+export function failAt(errno: number, ...indices: readonly number[]): Fault {
+  return (_, index) => (indices.includes(index) ? errno : undefined);
+}
+
+interface Armed {
+  readonly counter: string;
+  readonly resample: boolean;
+}
+
+/** What the fake driver has of one partition. */
+export interface FakePartition {
+  readonly flags: bigint;
+  readonly features: readonly bigint[] | undefined;
+  initialized: boolean;
+  readonly vps: Set<number>;
+  /** By GSI. */
+  armed: Map<number, Armed>;
+  /** By GSI. */
+  routes: Map<number, { address: bigint; data: number }>;
+}
+
+/**
+ * The addon with real eventfds and a driver that keeps books instead of injecting. Descriptors of the
+ * device, partitions and VPs are eventfds too, so that whoever forgets to close one is found in
+ * /proc/self/fd.
+ *
+ * Every call that can fail is recorded and can be made to fail before it has any effect. What this
+ * library promises never to do to the driver, and what the driver would not notice, goes to
+ * `violations`.
+ */
+export class FakeNative implements Native {
+  readonly calls: RecordedCall[] = [];
+  readonly violations: string[] = [];
+  /** GSIs whose eventfd was closed under an armed irqfd. */
+  readonly closedArmed: number[] = [];
+  readonly partitions = new Map<number, FakePartition>();
+  readonly #linux = linuxNative();
+  #fault: Fault = () => undefined;
+  #faultsFrom = 0;
+
+  /** Forgets the calls so far. From now on `fault` is asked, with the number of calls since. */
+  record(fault: Fault = () => undefined): void {
+    this.calls.length = 0;
+    this.#faultsFrom = 0;
+    this.#fault = fault;
+  }
+
+  count(name: FallibleCall): number {
+    return this.calls.filter((call) => call.name === name).length;
+  }
+
+  open(path: string): number {
+    return this.#perform('open', [path], () => this.#linux.eventfdCreate(0, false));
+  }
+
+  createPartition(device: number, flags: bigint, isolation: bigint): number {
+    return this.#perform('createPartition', [device, flags, isolation], () =>
+      this.#newPartition(flags, undefined),
+    );
+  }
+
+  createPartitionV2(
+    device: number,
+    flags: bigint,
+    isolation: bigint,
+    ...features: [bigint, bigint, bigint]
+  ): number {
+    return this.#perform('createPartitionV2', [device, flags, isolation, ...features], () =>
+      this.#newPartition(flags, features),
+    );
+  }
+
+  initializePartition(partition: number): number {
+    return this.#perform('initializePartition', [partition], () =>
+      this.#withPartition(partition, (state) => {
+        state.initialized = true;
+        return 0;
+      }),
+    );
+  }
+
+  createVp(partition: number, index: number): number {
+    return this.#perform('createVp', [partition, index], () =>
+      this.#withPartition(partition, (state) => {
+        if (!state.initialized) return -constants.errno.EIO;
+        if (state.vps.has(index)) return -constants.errno.EEXIST;
+        state.vps.add(index);
+        return this.#linux.eventfdCreate(0, false);
+      }),
+    );
+  }
+
+  irqfd(...args: [number, number, number, number, number]): number {
+    const [partition, event, , gsi, flags] = args;
+    return this.#perform('irqfd', args, () =>
+      this.#withPartition(partition, (state) => {
+        const counter = counterOf(event);
+        if (counter === undefined) return -constants.errno.EBADF;
+        return (flags & irqfdFlags.DEASSIGN) === 0
+          ? this.#arm(state, gsi, { counter, resample: (flags & irqfdFlags.RESAMPLE) !== 0 })
+          : this.#disarm(state, gsi, counter);
+      }),
+    );
+  }
+
+  setMsiRouting(partition: number, table: Uint32Array): number {
+    const words = table.slice(0, 2 + 4 * (table[0] ?? 0));
+    return this.#perform('setMsiRouting', [partition, words], () =>
+      this.#withPartition(partition, (state) => {
+        const routes = decodeTable(words);
+        if (routes === undefined) return -constants.errno.EINVAL;
+        for (const gsi of state.armed.keys()) {
+          const before = state.routes.get(gsi);
+          const after = routes.get(gsi);
+          if (before?.address !== after?.address || before?.data !== after?.data) {
+            this.violations.push(`the route of GSI ${gsi} changed while it was armed`);
+          }
+        }
+        state.routes = routes;
+        return 0;
+      }),
+    );
+  }
+
+  eventfdCreate(initial: number, semaphore: boolean): number {
+    return this.#perform('eventfdCreate', [initial, semaphore], () =>
+      this.#linux.eventfdCreate(initial, semaphore),
+    );
+  }
+
+  dup(fd: number): number {
+    return this.#perform('dup', [fd], () => this.#linux.dup(fd));
+  }
+
+  watch(fd: number): number {
+    return this.#perform('watch', [fd], () => this.#linux.watch(fd));
+  }
+
+  eventfdSignal(fd: number, n?: bigint): number {
+    return this.#perform('eventfdSignal', [fd, n], () => this.#linux.eventfdSignal(fd, n));
+  }
+
+  eventfdRead(fd: number): bigint | number {
+    return this.#perform('eventfdRead', [fd], () => this.#linux.eventfdRead(fd));
+  }
+
+  eventfdPoll(fd: number): number {
+    return this.#perform('eventfdPoll', [fd], () => this.#linux.eventfdPoll(fd));
+  }
+
+  eventfdAdopt(fd: number): number {
+    return this.#linux.eventfdAdopt(fd);
+  }
+
+  close(fd: number): number {
+    this.partitions.delete(fd);
+    const counter = counterOf(fd);
+    const result = this.#linux.close(fd);
+    const bound = [...this.partitions.values()].flatMap(({ armed }) =>
+      [...armed].filter(([, irqfd]) => irqfd.counter === counter).map(([gsi]) => ({ armed, gsi })),
+    );
+    this.closedArmed.push(...bound.map(({ gsi }) => gsi));
+    // The end of the counter detaches its irqfds; a duplicate keeps them.
+    if (
+      bound.length > 0 &&
+      !readdirSync('/proc/self/fd').some((other) => counterOf(other) === counter)
+    ) {
+      for (const { armed, gsi } of bound) armed.delete(gsi);
+    }
+    return result;
+  }
+
+  release(fd: number): number {
+    return this.#linux.release(fd);
+  }
+
+  onReadable(dispatch: (fd: number, count: bigint) => void): void {
+    this.#linux.onReadable(dispatch);
+  }
+
+  unwatch(fd: number): number {
+    return this.#linux.unwatch(fd);
+  }
+
+  holdLoop(fd: number, hold: boolean): number {
+    return this.#linux.holdLoop(fd, hold);
+  }
+
+  #perform<Result extends number | bigint>(
+    name: FallibleCall,
+    args: readonly unknown[],
+    call: () => Result,
+  ): Result | number {
+    const errno = this.#fault(name, this.#faultsFrom++);
+    const result = errno === undefined ? call() : -errno;
+    this.calls.push({ name, args, result });
+    return result;
+  }
+
+  #newPartition(flags: bigint, features: readonly bigint[] | undefined): number {
+    const fd = this.#linux.eventfdCreate(0, false);
+    this.partitions.set(fd, {
+      flags,
+      features,
+      initialized: false,
+      vps: new Set(),
+      armed: new Map(),
+      routes: new Map(),
+    });
+    return fd;
+  }
+
+  #withPartition(fd: number, action: (partition: FakePartition) => number): number {
+    const partition = this.partitions.get(fd);
+    return partition === undefined ? -constants.errno.EBADF : action(partition);
+  }
+
+  #arm(partition: FakePartition, gsi: number, irqfd: Armed): number {
+    if ([...partition.armed.values()].some(({ counter }) => counter === irqfd.counter)) {
+      return -constants.errno.EBUSY;
+    }
+    const route = partition.routes.get(gsi);
+    if (irqfd.resample && !(route && decodeMsi(Number(route.address), route.data).level)) {
+      return -constants.errno.EINVAL;
+    }
+    if (route === undefined) {
+      this.violations.push(`GSI ${gsi} was armed without a route`);
+    }
+    if (partition.armed.has(gsi)) {
+      this.violations.push(`GSI ${gsi} was armed twice`);
+    }
+    partition.armed.set(gsi, irqfd);
+    return 0;
+  }
+
+  #disarm(partition: FakePartition, gsi: number, counter: string): number {
+    if (partition.armed.get(gsi)?.counter === counter) {
+      partition.armed.delete(gsi);
+    } else {
+      this.violations.push(`GSI ${gsi} was disarmed without being armed`);
+    }
+    return 0;
+  }
+}
+
+/** What tells one eventfd's counter from another's, duplicates being the same. */
+function counterOf(fd: number | string): string | undefined {
+  try {
+    return /^eventfd-id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** By GSI, or undefined where the driver would refuse the table. */
+function decodeTable(words: Uint32Array): FakePartition['routes'] | undefined {
+  const [count = 0, reserved = 0, ...entries] = words;
+  if (reserved !== 0 || count > limits.MSHV_MAX_GUEST_IRQS || entries.length !== count * 4) {
+    return undefined;
+  }
+  const routes: FakePartition['routes'] = new Map();
+  for (let at = 0; at < entries.length; at += 4) {
+    const [gsi = 0, low = 0, high = 0, data = 0] = entries.slice(at, at + 4);
+    if (gsi >= limits.MSHV_MAX_GUEST_IRQS || high !== 0 || routes.has(gsi)) {
+      return undefined;
+    }
+    routes.set(gsi, { address: BigInt(low), data });
+  }
+  return routes;
+}

@@ -1,0 +1,730 @@
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import * as library from '../../lib/index.js';
+import {
+  EventFd,
+  GsiAllocator,
+  IrqFd,
+  IrqFdRoute,
+  Mshv,
+  MsiRouteTable,
+  Partition,
+} from '../../lib/index.js';
+import { openDescriptors } from '../open-descriptors.js';
+import { FakeHost } from './fake-host.js';
+
+// Every argument of every public function, given everything that it does not take. The table says
+// what each argument is; the wrong values follow from that. The last tests find what the table lacks.
+
+/** What is there when a function gets its wrong argument. */
+interface Subjects {
+  Mshv: typeof Mshv;
+  EventFd: typeof EventFd;
+  MsiRouteTable: typeof MsiRouteTable;
+  mshv: Mshv;
+  partition: Partition;
+  irqfd: IrqFd;
+  /** Live, GSI 1. */
+  route: IrqFdRoute;
+  /** GSI 96. */
+  resampleRoute: IrqFdRoute;
+  event: EventFd;
+  gsis: GsiAllocator;
+  table: MsiRouteTable;
+}
+
+/** A value that an argument does not take. */
+interface Wrong {
+  readonly value: unknown;
+  readonly error: 'type' | 'range';
+  /** How the message shows the value, where not as `inspect` does. */
+  readonly shown?: string;
+}
+
+const type = (...values: unknown[]): Wrong[] =>
+  values.map((value) => ({ value, error: 'type' as const }));
+const range = (...values: unknown[]): Wrong[] =>
+  values.map((value) => ({ value, error: 'range' as const }));
+
+const symbol = Symbol('a symbol');
+
+interface Argument {
+  /** Its name in messages. */
+  readonly name: string;
+  /** What messages say it accepts. */
+  readonly accepts: string;
+  readonly wrong: readonly Wrong[];
+}
+
+function integer(name: string, least: number, most: number): Argument {
+  return {
+    name,
+    accepts: `a whole number from ${least} to ${most}`,
+    wrong: [
+      ...type('1', '', null, 1n, {}, [1], true, symbol, () => 1, new Date(0)),
+      ...range(NaN, Infinity, -Infinity, least - 1, most + 1, least + 0.5, -1.5, -(2 ** 31)),
+      ...range(2 ** 53, 2 ** 64, -(2 ** 53), Number.MAX_VALUE),
+    ],
+  };
+}
+
+function quantity(name: string, least: bigint, most: bigint): Argument {
+  return {
+    name,
+    accepts: `a bigint or safe integer from ${least} to ${most}`,
+    wrong: [
+      ...type('1', '', null, {}, [1n], true, symbol, () => 1n),
+      ...range(NaN, Infinity, -Infinity, -1, -1n, least - 1n, most + 1n, 1.5, 2n ** 64n, 2n ** 70n),
+      ...range(2 ** 53, 2 ** 64, Number.MAX_VALUE),
+    ],
+  };
+}
+
+function boolean(name: string): Argument {
+  const wrong = type(0, 1, 1n, 'true', '', null, {}, [], symbol, () => true);
+  return { name, accepts: 'true or false', wrong };
+}
+
+function string(name: string): Argument[] {
+  const wrong = type(1, 1n, null, {}, ['a'], true, symbol, () => 'a', '');
+  const nulInside = { value: 'a\0b', error: 'range', shown: "'a\\x00b'" } as const;
+  return [
+    { name, accepts: 'a string that is not empty', wrong },
+    { name, accepts: 'a string without NUL characters', wrong: [nulInside] },
+  ];
+}
+
+function callback(name: string): Argument {
+  const wrong = type(undefined, null, '1', 1, 1n, {}, [], true, symbol, Promise.resolve());
+  return { name, accepts: 'a function', wrong };
+}
+
+function instance(name: string, of: string, ...lookalikes: unknown[]): Argument {
+  const wrong = type(null, 1, 1n, 'x', true, {}, [], symbol, () => 1, ...lookalikes);
+  return { name, accepts: `an instance of ${of}`, wrong };
+}
+
+function addon(name: string): Argument {
+  const wrong = type(null, 1, 1n, 'mshv', true, {}, [], symbol, () => 1, { open: () => 3 });
+  return { name, accepts: 'an addon of this package', wrong };
+}
+
+/** An object with these keys, and no others. */
+function keyed(name: string, ...keys: string[]): Argument[] {
+  const wrong = type(null, 1, 1n, '', 'text', true, symbol, [], () => ({}));
+  const unknown = ['colour', `${keys[0] ?? ''}s`, '__proto'].map(
+    (key) => ({ value: { [key]: 1 }, error: 'range', shown: key }) as const,
+  );
+  return [
+    { name, accepts: 'an object', wrong },
+    { name, accepts: `an object with no other keys than ${keys.join(', ')}`, wrong: unknown },
+  ];
+}
+
+/** Nothing is wrong too. */
+function required(argument: Argument): Argument {
+  return { ...argument, wrong: [...argument.wrong, ...type(undefined)] };
+}
+
+/** What no MSI may be, whoever takes it: the address and the data. */
+function msi(owner: string): { address: Argument[]; data: Argument[] } {
+  const data = (accepts: string, ...wrong: [number, string][]): Argument => ({
+    name: `${owner}data`,
+    accepts,
+    wrong: wrong.map(([value, shown]) => ({ value, error: 'range', shown })),
+  });
+  const absentVp: Argument = {
+    name: `${owner}address`,
+    accepts: 'an MSI address with an existing VP as its physical destination in bits 19:12',
+    wrong: [
+      [0xfee04000, 4],
+      [0xfeeff000n, 255],
+      [0x00005000, 5],
+    ].map(([value, vp]) => ({
+      value,
+      error: 'range',
+      shown: `0x${value?.toString(16) ?? ''} (no VP ${vp ?? ''}: create it first)`,
+    })),
+  };
+  return {
+    address: [
+      required(quantity(`${owner}address`, 0n, 0xffffffffn)),
+      {
+        ...quantity(`${owner}address`, 0n, 0xffffffffn),
+        wrong: range(0x1_fee00000, 0x1_fee00000n, 0xfee00000_00000000n),
+      },
+      ...(process.arch === 'x64' ? [absentVp] : []),
+    ],
+    data: [
+      required(integer(`${owner}data`, 0, 0xffffffff)),
+      data(
+        'an MSI with delivery mode 0, 1, 2, 4, 5 or 7 in bits 10:8',
+        [0x0341, '0x341 (mode 3)'],
+        [0x0641, '0x641 (mode 6)'],
+        [0xfffffe60, '0xfffffe60 (mode 6)'],
+      ),
+      data(
+        'an MSI with a vector from 16 to 255 in bits 7:0',
+        [0, '0x0 (vector 0)'],
+        [15, '0xf (vector 15)'],
+        [0x10f, '0x10f (vector 15)'],
+        [0x8000, '0x8000 (vector 0)'],
+        [0x12340000, '0x12340000 (vector 0)'],
+      ),
+    ],
+  };
+}
+
+interface Row {
+  readonly subject: keyof Subjects;
+  /** `new` is the constructor. */
+  readonly method: string;
+  /** The arguments, all right but one. */
+  readonly args: (wrong: unknown) => unknown[];
+  readonly argument: Argument;
+}
+
+function rows(
+  subject: keyof Subjects,
+  method: string,
+  ...positions: [args: Row['args'], ...ofArguments: (Argument | Argument[])[]][]
+): Row[] {
+  return positions.flatMap(([args, ...ofArguments]) =>
+    ofArguments.flat().map((argument) => ({ subject, method, args, argument })),
+  );
+}
+
+const only = (wrong: unknown): unknown[] => [wrong];
+const option =
+  (key: string, others: object = {}) =>
+  (wrong: unknown): unknown[] => [{ ...others, [key]: wrong }];
+const change = { gsi: 5, msi: { address: 0xfee00000n, data: 0x41 } };
+
+function routeRows(method: 'newRoute' | 'newResampleRoute', others: object, keys: string[]): Row[] {
+  const { address, data } = msi('options.msi.');
+  return rows(
+    'irqfd',
+    method,
+    [only, keyed('options', ...keys)],
+    [option('masked', others), boolean('options.masked')],
+    [option('event', others), instance('options.event', 'EventFd', { fd: 3 }, EventFd, Mshv)],
+    [option('name', others), string('options.name')],
+    [option('msi', others), keyed('options.msi', 'address', 'data')],
+    [(wrong) => option('msi', others)({ address: wrong, data: 0x8060 }), address],
+    [(wrong) => option('msi', others)({ address: 0xfee00000n, data: wrong }), data],
+  );
+}
+
+const notResampled: Argument = {
+  name: 'data',
+  accepts: "a level-triggered MSI (bit 15) with the route's vector 96",
+  wrong: [
+    { value: 0x60, error: 'range', shown: '0x60 (vector 96, edge)' },
+    { value: 0x8061, error: 'range', shown: '0x8061 (vector 97, level)' },
+    { value: 0x41, error: 'range', shown: '0x41 (vector 65, edge)' },
+  ],
+};
+
+const table: readonly Row[] = [
+  ...rows(
+    'Mshv',
+    'open',
+    [only, keyed('options', 'path', 'native')],
+    [option('path'), string('options.path')],
+    [option('native'), addon('options.native')],
+  ),
+  ...rows(
+    'mshv',
+    'createPartition',
+    [
+      only,
+      keyed(
+        'options',
+        'lapic',
+        'x2apic',
+        'gpaSuperPages',
+        'nestedVirtualization',
+        'smt',
+        'disabledCpuFeatures',
+        'disabledXsaveFeatures',
+      ),
+    ],
+    ...['lapic', 'x2apic', 'gpaSuperPages', 'nestedVirtualization', 'smt'].map(
+      (key): [Row['args'], Argument] => [option(key), boolean(`options.${key}`)],
+    ),
+    [
+      option('disabledCpuFeatures'),
+      {
+        name: 'options.disabledCpuFeatures',
+        accepts: 'an array of two banks',
+        wrong: type(null, 1, 1n, 'ab', {}, [], [1n], [1n, 2n, 3n], { length: 2 }),
+      },
+    ],
+    [
+      (wrong) => [{ disabledCpuFeatures: [wrong, 0n] }],
+      required(quantity('options.disabledCpuFeatures[0]', 0n, 2n ** 64n - 1n)),
+    ],
+    [
+      (wrong) => [{ disabledCpuFeatures: [0, wrong] }],
+      required(quantity('options.disabledCpuFeatures[1]', 0n, 2n ** 64n - 1n)),
+    ],
+    [
+      option('disabledXsaveFeatures'),
+      quantity('options.disabledXsaveFeatures', 0n, 2n ** 64n - 1n),
+    ],
+  ),
+  ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
+  ...routeRows('newRoute', {}, ['msi', 'masked', 'event', 'name']),
+  ...routeRows('newResampleRoute', { vector: 0x60 }, ['vector', 'msi', 'masked', 'event', 'name']),
+  ...rows(
+    'irqfd',
+    'newResampleRoute',
+    [option('vector'), required(integer('options.vector', 16, 255))],
+    [
+      (wrong) => [{ vector: 0x60, msi: { address: 0xfee00000n, data: wrong } }],
+      { ...notResampled, name: 'options.msi.data' },
+    ],
+  ),
+  ...rows('irqfd', 'batch', [only, callback('record')]),
+  ...rows(
+    'route',
+    'setMsi',
+    [(wrong) => [wrong, 0x41], msi('').address],
+    [(wrong) => [0xfee00000, wrong], msi('').data],
+  ),
+  ...rows('resampleRoute', 'setMsi', [(wrong) => [0xfee00000n, wrong], notResampled]),
+  ...rows(
+    'EventFd',
+    'create',
+    [only, keyed('options', 'initial', 'semaphore', 'native')],
+    [option('initial'), integer('options.initial', 0, 2 ** 32 - 1)],
+    [option('semaphore'), boolean('options.semaphore')],
+    [option('native'), addon('options.native')],
+  ),
+  ...rows(
+    'EventFd',
+    'adopt',
+    [only, required(integer('fd', 0, 2 ** 31 - 1))],
+    [(wrong) => [2 ** 31 - 1, wrong], keyed('options', 'native')],
+    [(wrong) => [2 ** 31 - 1, { native: wrong }], addon('options.native')],
+  ),
+  ...rows('event', 'signal', [only, quantity('n', 1n, 2n ** 64n - 2n)]),
+  ...rows(
+    'event',
+    'wait',
+    [only, keyed('options', 'signal')],
+    [option('signal'), instance('options.signal', 'AbortSignal', new AbortController())],
+  ),
+  ...rows('event', 'watch', [only, callback('listener')]),
+  ...rows('gsis', 'holder', [only, required(integer('gsi', 1, 4095))]),
+  ...rows('gsis', 'allocate', [only, string('holder')]),
+  ...rows(
+    'gsis',
+    'allocateExact',
+    [only, required(integer('gsi', 1, 4095))],
+    [(wrong) => [7, wrong], string('holder')],
+  ),
+  ...rows('gsis', 'free', [only, required(integer('gsi', 1, 4095))]),
+  ...rows('MsiRouteTable', 'new', [only, callback('push')]),
+  ...rows('table', 'get', [only, required(integer('gsi', 1, 4095))]),
+  ...rows(
+    'table',
+    'commit',
+    [
+      only,
+      {
+        name: 'changes',
+        accepts: 'an array',
+        wrong: type(undefined, null, 1, 'ab', {}, new Set([change]), { length: 1, 0: change }),
+      },
+    ],
+    // A right change before the wrong one must not be made either.
+    [(wrong) => [[change, wrong]], keyed('change', 'gsi', 'msi')],
+    [(wrong) => [[change, { ...change, gsi: wrong }]], required(integer('change.gsi', 1, 4095))],
+    [(wrong) => [[change, { gsi: 6, msi: wrong }]], keyed('change.msi', 'address', 'data')],
+    [
+      (wrong) => [[change, { gsi: 6, msi: { address: wrong, data: 0x41 } }]],
+      {
+        name: 'change.msi.address',
+        accepts: 'a bigint',
+        wrong: type(undefined, null, 1, 0xfee00000, '1', {}, [1n]),
+      },
+      {
+        name: 'change.msi.address',
+        accepts: 'a bigint or safe integer from 0 to 4294967295',
+        wrong: range(-1n, 2n ** 32n, 2n ** 64n),
+      },
+    ],
+    [
+      (wrong) => [[change, { gsi: 6, msi: { address: 0n, data: wrong } }]],
+      required(integer('change.msi.data', 0, 0xffffffff)),
+    ],
+  ),
+];
+
+/** Calls whatever it is with whatever there is, and returns the error, thrown or by rejection. */
+async function errorOf(
+  subject: object,
+  method: string | symbol,
+  args: readonly unknown[],
+): Promise<unknown> {
+  try {
+    const called: unknown = method === 'new' ? subject : Reflect.get(subject, method);
+    if (typeof called !== 'function') throw new Error(`there is no ${String(method)}()`);
+    const result: unknown =
+      method === 'new' ? Reflect.construct(called, args) : Reflect.apply(called, subject, args);
+    await result;
+  } catch (error) {
+    return error;
+  }
+  throw new Error(`${String(method)}(${inspect(args)}) is accepted`);
+}
+
+let host: FakeHost;
+let subjects: Subjects;
+let pushes: number;
+
+beforeEach(() => {
+  const before = openDescriptors();
+  host = new FakeHost();
+  pushes = 0;
+  const { irqfd } = host.partition;
+  subjects = {
+    Mshv,
+    EventFd,
+    MsiRouteTable,
+    mshv: host.device,
+    partition: host.partition,
+    irqfd,
+    route: irqfd.newRoute({ msi: { address: 0xfee00000n, data: 0x50 } }),
+    resampleRoute: irqfd.newResampleRoute({ vector: 0x60 }),
+    event: EventFd.create({ native: host.native }),
+    gsis: new GsiAllocator(),
+    table: new MsiRouteTable(() => {
+      pushes++;
+      return 0;
+    }),
+  };
+  host.native.record();
+  return () => {
+    subjects.event.close();
+    host[Symbol.dispose]();
+    expect(openDescriptors()).toBe(before);
+  };
+});
+
+/** Everything that a call could have changed. */
+function state() {
+  const { partition, route, resampleRoute, event, gsis, table: routes } = subjects;
+  const seen = {
+    routes: host.snapshot([route, resampleRoute]),
+    partitions: host.native.partitions.size,
+    vps: partition.vps.length,
+    pending: event.pending,
+    gsisInUse: gsis.inUse,
+    routed: routes.size,
+    pushes,
+    descriptors: openDescriptors(),
+  };
+  host.native.record();
+  return seen;
+}
+
+const shown = (value: unknown): string =>
+  inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 64 });
+
+const titled = table.map((row): [title: string, Row] => {
+  const { subject, method, argument } = row;
+  return [`${subject}.${method}(): ${argument.name} is ${argument.accepts}`, row];
+});
+
+it.each(titled)('%s', async (_, row) => {
+  const { name, accepts, wrong } = row.argument;
+  const before = state();
+  for (const { value, error, shown: special = shown(value) } of wrong) {
+    const refused = await errorOf(subjects[row.subject], row.method, row.args(value));
+    expect(refused).toBeInstanceOf(error === 'type' ? TypeError : RangeError);
+    expect(refused).toMatchObject({
+      code: error === 'type' ? 'ERR_INVALID_ARG_TYPE' : 'ERR_OUT_OF_RANGE',
+      message: `The "${name}" argument must be ${accepts}, received ${special}`,
+    });
+    expect(host.native.calls).toEqual([]);
+  }
+  expect(state()).toEqual(before);
+});
+
+it('cuts long values short in messages', async () => {
+  const error = await errorOf(subjects.event, 'signal', ['x'.repeat(10_000)]);
+  expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
+  expect(String(error).length).toBeLessThan(250);
+});
+
+it('refuses an asynchronous batch and does nothing of it', async () => {
+  const { irqfd, route } = subjects;
+  const before = state();
+  const record = async () => {
+    route.mask();
+    irqfd.newRoute();
+    await Promise.resolve();
+  };
+  expect(await errorOf(irqfd, 'batch', [record])).toMatchObject({
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: `The "record" argument must be a function that is not asynchronous, received ${shown(record)}`,
+  });
+  expect(state()).toEqual(before);
+});
+
+describe('what only the state of an object refuses', () => {
+  const refuses = async (subject: object, method: string, args: unknown[], error: object) => {
+    const before = state();
+    expect(await errorOf(subject, method, args)).toMatchObject(error);
+    expect(state()).toEqual(before);
+  };
+
+  it.each([
+    ['newRoute', {}],
+    ['newResampleRoute', { vector: 0x61 }],
+  ])('%s() with an EventFd of another addon', async (method, others) => {
+    using event = EventFd.create();
+    await refuses(subjects.irqfd, method, [{ ...others, event }], {
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: `The "options.event" argument must be an EventFd of the partition's own addon, received ${shown(event)}`,
+    });
+  });
+
+  it('newRoute() with a closed EventFd', async () => {
+    const event = EventFd.create({ native: host.native });
+    event.close();
+    await refuses(subjects.irqfd, 'newRoute', [{ event }], { code: 'ERR_MSHV_CLOSED' });
+  });
+
+  it('a GSI in use', async () => {
+    await refuses(subjects.irqfd, 'newResampleRoute', [{ vector: 0x60 }], {
+      name: 'MshvError',
+      code: 'ERR_MSHV_GSI_IN_USE',
+      message: 'GSI 96 is in use by an unnamed route',
+    });
+    const named = subjects.irqfd.newResampleRoute({ vector: 0x61, name: 'the timer' });
+    await refuses(subjects.irqfd, 'newResampleRoute', [{ vector: 0x61 }], {
+      message: "GSI 97 is in use by route 'the timer'",
+    });
+    named.close();
+  });
+
+  it('a batch in a batch', async () => {
+    const { irqfd } = subjects;
+    let inner: unknown;
+    const before = state();
+    irqfd.batch(() => {
+      try {
+        irqfd.batch(() => undefined);
+      } catch (error) {
+        inner = error;
+      }
+    });
+    expect(inner).toMatchObject({ name: 'MshvError', code: 'ERR_MSHV_BATCH_NESTED' });
+    expect(state()).toEqual(before);
+    await refuses(
+      irqfd,
+      'batch',
+      [
+        () => {
+          irqfd.batch(() => undefined);
+        },
+      ],
+      {
+        code: 'ERR_MSHV_BATCH_NESTED',
+      },
+    );
+  });
+
+  it.each(['event', 'resampleEvent'] as const)(
+    "closing or releasing a route's %s",
+    async (name) => {
+      const event = subjects.resampleRoute[name];
+      if (event === undefined) throw new Error('no such event');
+      for (const method of ['close', 'release', Symbol.dispose]) {
+        const before = state();
+        expect(await errorOf(event, method, [])).toMatchObject({
+          name: 'MshvError',
+          code: 'ERR_MSHV_OWNED',
+          message: expect.stringContaining('it belongs to the route of GSI 96') as string,
+        });
+        expect(state()).toEqual(before);
+      }
+    },
+  );
+});
+
+/** The class behind each subject. */
+const classes = {
+  Mshv,
+  EventFd,
+  MsiRouteTable,
+  mshv: Mshv,
+  partition: Partition,
+  irqfd: IrqFd,
+  route: IrqFdRoute,
+  resampleRoute: IrqFdRoute,
+  event: EventFd,
+  gsis: GsiAllocator,
+  table: MsiRouteTable,
+} as const;
+
+/** The names of an object's own functions. Accessors take no arguments. */
+function functionsOf(object: object): (string | symbol)[] {
+  return Reflect.ownKeys(object).filter((key) => {
+    const value: unknown = Object.getOwnPropertyDescriptor(object, key)?.value;
+    return typeof value === 'function' && key !== 'constructor';
+  });
+}
+
+describe('a closed object', () => {
+  const args: ReadonlyMap<string | symbol, unknown[]> = new Map([
+    ['createVp', [4]],
+    ['newResampleRoute', [{ vector: 0x70 }]],
+    ['batch', [() => undefined]],
+    ['setMsi', [0xfee00000n, 0x51]],
+    ['watch', [() => undefined]],
+  ]);
+  const harmless = new Set<string | symbol>([
+    'close',
+    Symbol.dispose,
+    Symbol.asyncIterator,
+    inspect.custom,
+  ]);
+  const closings = {
+    mshv: () => {
+      subjects.mshv.close();
+    },
+    partition: () => {
+      subjects.partition.close();
+    },
+    irqfd: () => {
+      subjects.partition.close();
+    },
+    route: () => {
+      subjects.route.close();
+    },
+    event: () => {
+      subjects.event.close();
+    },
+  };
+  const names = ['mshv', 'partition', 'irqfd', 'route', 'event'] as const;
+  const calls = names.flatMap((name) =>
+    functionsOf(classes[name].prototype)
+      .filter((method) => !harmless.has(method))
+      .map((method) => [name, String(method), method] as const),
+  );
+
+  it.each(calls)('%s.%s() is ERR_MSHV_CLOSED', async (name, _, method) => {
+    closings[name]();
+    host.native.record();
+    const before = openDescriptors();
+    expect(await errorOf(subjects[name], method, args.get(method) ?? [])).toMatchObject({
+      name: 'MshvError',
+      code: 'ERR_MSHV_CLOSED',
+      message: expect.stringContaining('is closed') as string,
+    });
+    expect(openDescriptors()).toBe(before);
+    // At most the addon was asked, which knows no descriptor -1.
+    for (const call of host.native.calls) {
+      expect(call.args[0]).toBe(-1);
+      expect(call).toMatchObject({ result: -constants.errno.EBADF });
+    }
+  });
+
+  it.each(['mshv', 'partition', 'route', 'event'] as const)(
+    '%s.close() again is harmless',
+    (name) => {
+      closings[name]();
+      const before = openDescriptors();
+      host.native.record();
+      closings[name]();
+      expect(host.native.calls).toEqual([]);
+      expect(openDescriptors()).toBe(before);
+    },
+  );
+
+  it.each<[string, () => unknown]>([
+    ['partition.fd', () => subjects.partition.fd],
+    ['vp.fd', () => subjects.partition.vps[0]?.fd],
+    ['event.fd', () => subjects.event.fd],
+    ['event.pending', () => subjects.event.pending],
+    ['route.event.fd', () => subjects.route.event.fd],
+    ['route.pending', () => subjects.route.pending],
+  ])('%s is ERR_MSHV_CLOSED', (_, get) => {
+    expect(get).not.toThrow();
+    subjects.partition.close();
+    subjects.event.close();
+    expect(get).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
+  });
+});
+
+describe('the table', () => {
+  /** Functions that take nothing. */
+  const withoutArguments = [
+    'new GsiAllocator',
+    'MsiRouteTable#markUnknown',
+    'IrqFdRoute#clearMsi',
+    'IrqFdRoute#mask',
+    'IrqFdRoute#unmask',
+    'IrqFdRoute#takePending',
+    'Partition#initialize',
+    'EventFd#tryRead',
+    'EventFd#clone',
+    'EventFd#release',
+    'EventFd#ref',
+    'EventFd#unref',
+    'EventFd#[Symbol.asyncIterator]',
+    ...['Mshv', 'Partition', 'Vp', 'IrqFdRoute', 'EventFd'].flatMap((name) => [
+      `${name}#close`,
+      `${name}#[Symbol.dispose]`,
+    ]),
+    ...['Partition', 'Vp', 'IrqFd', 'IrqFdRoute', 'EventFd'].map(
+      (name) => `${name}#[nodejs.util.inspect.custom]`,
+    ),
+  ];
+
+  /** Constructors that only this library calls; all but MshvError's are private in TypeScript. */
+  const notForCallers = ['Mshv', 'Partition', 'Vp', 'IrqFd', 'IrqFdRoute', 'EventFd', 'MshvError'];
+
+  // Symbol.dispose has another description where Node has to define it itself.
+  const keyText = (key: string | symbol): string =>
+    typeof key === 'string'
+      ? key
+      : `[${key === Symbol.dispose ? 'Symbol.dispose' : (key.description ?? '')}]`;
+
+  const inTable = new Set(
+    table.map(({ subject, method }) => {
+      const { name } = classes[subject];
+      if (method === 'new') return `new ${name}`;
+      return subject === name ? `${name}.${method}` : `${name}#${method}`;
+    }),
+  );
+
+  it('has every function that takes an argument', () => {
+    const all = Object.entries(library).flatMap(([name, value]) => [
+      `new ${name}`,
+      ...functionsOf(value).map((key) => `${name}.${keyText(key)}`),
+      ...functionsOf(value.prototype).map((key) => `${name}#${keyText(key)}`),
+    ]);
+    expect(all.sort()).toEqual(
+      [...inTable, ...withoutArguments, ...notForCallers.map((name) => `new ${name}`)].sort(),
+    );
+  });
+
+  it('has every option', () => {
+    const accepted = / with no other keys than (.*)$/;
+    for (const { subject, method, argument } of table) {
+      const keys = accepted.exec(argument.accepts)?.[1]?.split(', ') ?? [];
+      const names = table
+        .filter((row) => row.subject === subject && row.method === method)
+        .map((row) => row.argument.name);
+      for (const key of keys) expect(names).toContain(`${argument.name}.${key}`);
+    }
+  });
+});

@@ -1,0 +1,197 @@
+import { inspect } from 'node:util';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { EventFd, type IrqFd, type IrqFdRoute } from '../../lib/index.js';
+import { openDescriptors } from '../open-descriptors.js';
+import { FakeHost } from './fake-host.js';
+
+// What of routes is neither in the conformance suite nor a refused ioctl.
+
+const msi = { address: 0xfee00000n, data: 0x41 };
+
+let host: FakeHost;
+let irqfd: IrqFd;
+
+beforeEach(() => {
+  const before = openDescriptors();
+  host = new FakeHost();
+  irqfd = host.partition.irqfd;
+  return () => {
+    expect(host.native.violations).toEqual([]);
+    host[Symbol.dispose]();
+    expect(openDescriptors()).toBe(before);
+  };
+});
+
+describe('partition.close() inside a batch', () => {
+  it('closes everything; the batch applies nothing and throws', () => {
+    const route = irqfd.newRoute({ msi });
+    let created: IrqFdRoute | undefined;
+    expect(() => {
+      irqfd.batch(() => {
+        route.mask();
+        created = irqfd.newRoute({ msi });
+        host.partition.close();
+      });
+    }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
+    expect(host.partition.closed).toBe(true);
+    for (const { closed, event } of [route, created ?? route]) {
+      expect([closed, event.closed]).toEqual([true, true]);
+    }
+    expect(irqfd).toMatchObject({ size: 0, gsisInUse: 0 });
+  });
+
+  it('ends the batch: nothing can be recorded any more', () => {
+    const route = irqfd.newRoute({ msi });
+    const closed = expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }) as unknown;
+    expect(() => {
+      irqfd.batch(() => {
+        host.device.close();
+        expect(() => irqfd.newRoute()).toThrow(closed);
+        expect(() => {
+          irqfd.batch(() => undefined);
+        }).toThrow(closed);
+        expect(() => {
+          route.unmask();
+        }).toThrow(closed);
+        throw new Error('the error of the callback');
+      });
+    }).toThrow('the error of the callback');
+  });
+});
+
+describe('a batch', () => {
+  it('shows what is recorded, and the driver as it is', () => {
+    const route = irqfd.newRoute({ msi });
+    const other = irqfd.newRoute({ msi });
+    host.native.record();
+    irqfd.batch(() => {
+      route.setMsi(0xfee01000, 0x42);
+      route.mask();
+      other.close();
+      expect(route).toMatchObject({ route: { address: 0xfee01000n, data: 0x42 }, masked: true });
+      expect([route.armed, other.armed, other.closed]).toEqual([true, true, true]);
+      expect(() => {
+        other.mask();
+      }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
+      expect(host.native.calls).toEqual([]);
+    });
+    expect([route.armed, other.armed]).toEqual([false, false]);
+    host.expectAgreement([route]);
+  });
+
+  it('makes no call for changes that cancel out', () => {
+    const route = irqfd.newRoute({ msi });
+    host.native.record();
+    irqfd.batch(() => {
+      route.mask();
+      route.clearMsi();
+      route.setMsi(msi.address, msi.data);
+      route.unmask();
+    });
+    irqfd.batch(() => undefined);
+    expect(host.native.calls).toEqual([]);
+  });
+
+  it('gives the GSIs of closed routes back at its end', () => {
+    const route = irqfd.newRoute({ msi });
+    irqfd.batch(() => {
+      route.close();
+      expect(irqfd.newRoute().gsi).toBe(2);
+    });
+    expect(irqfd.newRoute().gsi).toBe(1);
+  });
+
+  it('can follow one that failed', () => {
+    expect(() =>
+      irqfd.batch(() => {
+        throw new Error('changed my mind');
+      }),
+    ).toThrow('changed my mind');
+    expect(irqfd.batch(() => irqfd.newRoute({ msi })).armed).toBe(true);
+  });
+
+  it.each([
+    ['null', null],
+    ['an object whose then is no function', { then: 1 }],
+    ['a function', () => Promise.resolve()],
+  ])('returns %s', (_, value) => {
+    expect(irqfd.batch(() => value)).toBe(value);
+  });
+});
+
+describe('a route', () => {
+  it('has a descriptor of its own for an eventfd of the caller', () => {
+    const event = EventFd.create({ native: host.native });
+    const route = irqfd.newRoute({ event, msi });
+    expect(route.event.fd).not.toBe(event.fd);
+    route.close();
+    event.signal(2);
+    expect(event.tryRead()).toBe(2n);
+    event.close();
+  });
+
+  it('rejects who waits for its event when it is closed', async () => {
+    const route = irqfd.newRoute();
+    const wait = route.event.wait();
+    route.close();
+    await expect(wait).rejects.toMatchObject({ code: 'ERR_MSHV_CLOSED' });
+  });
+
+  it('shows pending signals only while it is not armed', () => {
+    const route = irqfd.newRoute({ msi, masked: true });
+    route.event.signal(3);
+    expect(route.pending).toBe(true);
+    // The fake driver consumes nothing. The counter that the real one leaves behind looks the same.
+    route.unmask();
+    expect([route.pending, route.takePending()]).toEqual([false, 0n]);
+    route.mask();
+    expect([route.takePending(), route.takePending(), route.pending]).toEqual([3n, 0n, false]);
+  });
+
+  it('shows what it is', () => {
+    const route = irqfd.newRoute();
+    const seen = [inspect(route)];
+    route.setMsi(msi.address, msi.data);
+    seen.push(inspect(route));
+    route.mask();
+    seen.push(inspect(route));
+    route.close();
+    seen.push(inspect(route));
+    expect(seen).toEqual([
+      'IrqFdRoute { gsi: 1, no MSI, disarmed }',
+      'IrqFdRoute { gsi: 1, 0xfee00000 <- 0x41, armed }',
+      'IrqFdRoute { gsi: 1, 0xfee00000 <- 0x41, masked }',
+      'IrqFdRoute { gsi: 1, no MSI, closed }',
+    ]);
+  });
+
+  it('is closed at the end of its scope', () => {
+    {
+      using route = irqfd.newRoute({ msi });
+      expect(irqfd.size).toBe(route.gsi);
+    }
+    expect(irqfd).toMatchObject({ size: 0, gsisInUse: 0 });
+  });
+
+  it('goes to any destination of a logical MSI, and ignores what the driver ignores', () => {
+    const route = irqfd.newRoute();
+    for (const [address, data] of [
+      [0xfeeff004, 0x41],
+      [0x00000ffbn, 0x7841],
+      [0xfff03fff, 0xffff_70ff],
+    ] as const) {
+      route.setMsi(address, data);
+      expect(route).toMatchObject({ armed: true, route: { address: BigInt(address), data } });
+    }
+  });
+
+  it.each([
+    ['SMI', 0x0200],
+    ['NMI', 0x0400],
+    ['INIT', 0x0500],
+    ['ExtINT', 0x0700],
+  ])('may be an %s, which has no vector', (_, data) => {
+    expect(irqfd.newRoute({ msi: { address: 0xfee00000, data } }).armed).toBe(true);
+  });
+});

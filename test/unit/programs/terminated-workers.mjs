@@ -1,0 +1,171 @@
+// Terminates Workers in the middle of a hot loop over each export of an addon, and says on stdout
+// what they left behind. JavaScript, because hundreds of them are to start in milliseconds each.
+import { once } from 'node:events';
+import { closeSync, existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import process from 'node:process';
+import { URL } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+const workersPerLoop = 20;
+const workersAtOnce = 4;
+/** A loop has come round this often before its Worker is terminated. */
+const roundsBefore = 20;
+
+const load = createRequire(import.meta.url)('bindings');
+
+/** What a loop works with. On Linux without the device, /dev/null stands in for its descriptors. */
+function things(native) {
+  const sim = 'simCreate' in native ? native.simCreate(3, false, false) : undefined;
+  const path = sim === undefined ? '/dev/null' : `sim:${sim}`;
+  const device = native.open(path);
+  const partition = sim === undefined ? native.open(path) : native.createPartition(device, 1n, 0n);
+  native.initializePartition(partition);
+  native.createVp(partition, 0);
+  const table = Uint32Array.of(1, 0, 1, 0xfee00000, 0, 0x41);
+  native.setMsiRouting(partition, table);
+  const [event, armed] = [native.eventfdCreate(0, false), native.eventfdCreate(0, false)];
+  native.irqfd(partition, armed, -1, 1, 0);
+  return { sim, path, device, partition, table, event, armed, kept: [], count: 0 };
+}
+
+const end = (native, fd) => (fd < 0 ? fd : native.close(fd));
+
+/** Keeps a descriptor open for a while, so that there are some to be cleaned up. */
+function keep(native, { kept }, fd) {
+  kept.push(fd);
+  if (kept.length === 64) for (const one of kept.splice(0)) native.close(one);
+  return fd;
+}
+
+/** One round over each export. What has no round in JavaScript runs by itself after `start`. */
+const rounds = {
+  close: (n) => n.close(n.eventfdCreate(0, false)),
+  dup: (n, t) => keep(n, t, n.dup(t.event)),
+  release: (n, t) => n.eventfdAdopt(n.release(t.event)),
+  open: (n, t) => keep(n, t, n.open(t.path)),
+  createPartition: (n, t) => end(n, n.createPartition(t.device, 1n, 0n)),
+  createPartitionV2: (n, t) => end(n, n.createPartitionV2(t.device, 9n, 0n, 0n, 0n, 0n)),
+  eventfdCreate: (n, t) => keep(n, t, n.eventfdCreate(1, true)),
+  eventfdAdopt: (n, t) => n.eventfdAdopt(n.release(t.event)),
+  eventfdSignal: (n, t) => [n.eventfdSignal(t.armed), n.eventfdSignal(t.event, 2n)],
+  eventfdRead: (n, t) => [n.eventfdSignal(t.event), n.eventfdRead(t.event)],
+  eventfdPoll: (n, t) => [n.eventfdPoll(t.event), n.eventfdPoll(t.armed)],
+  onReadable: (n) => n.onReadable(() => undefined),
+  watch: (n, t) => [n.watch(t.event), n.unwatch(t.event)],
+  unwatch: (n, t) => [n.watch(t.event), n.unwatch(t.event), n.watch(t.event), n.unwatch(t.event)],
+  holdLoop: (n, t) => {
+    if (t.count === 0) n.watch(t.event);
+    return n.holdLoop(t.event, t.count % 2 === 0);
+  },
+  initializePartition: (n, t) => n.initializePartition(t.partition),
+  createVp: (n, t) => end(n, n.createVp(t.partition, t.count % 256)),
+  irqfd: (n, t) => [
+    n.irqfd(t.partition, t.armed, -1, 1, 1),
+    n.irqfd(t.partition, t.armed, -1, 1, 0),
+  ],
+  setMsiRouting: (n, t) => n.setMsiRouting(t.partition, t.table),
+
+  simCreate: (n, t) => {
+    t.kept.push(n.simCreate(4, true, false));
+    if (t.kept.length === 8) for (const sim of t.kept.splice(0)) n.simDestroy(sim);
+  },
+  simDestroy: (n) => n.simDestroy(n.simCreate(3, false, true)),
+  simOf: (n, t) => n.simOf(t.partition),
+  simSettle: (n, t) => [n.eventfdSignal(t.armed), n.simSettle(t.sim)],
+  simInterrupts: (n, t) => [
+    n.eventfdSignal(t.armed),
+    n.simInterrupts(t.partition, new BigUint64Array(16)),
+  ],
+  simListen: (n, t) => {
+    const event = n.eventfdCreate(0, false);
+    return [n.simListen(t.partition, event), n.close(event)];
+  },
+  simEndOfInterrupt: (n, t) => n.simEndOfInterrupt(t.partition, 0, 0x41),
+  simFailNext: (n, t) => n.simFailNext(t.sim, 0x4010b803, constants.errno.EIO, 0, 0),
+  simCalls: (n, t) => n.simCalls(t.sim, 0x4010b803),
+  simRoutes: (n, t) => n.simRoutes(t.partition, new Uint32Array(16)),
+  simIrqFds: (n, t) => n.simIrqFds(t.partition, new Uint32Array(16)),
+  simOops: (n, t) => n.simOops(t.sim),
+};
+
+/** Loops of the event loop instead: Workers end inside the addon's own callbacks. */
+const starts = {
+  'onReadable, called for watched eventfds': (n, t, round) => {
+    n.onReadable((fd, count) => {
+      n.eventfdSignal(fd, count);
+      round();
+    });
+    n.watch(t.event);
+    n.eventfdSignal(t.event);
+  },
+};
+
+/** Loops whose Worker may end when nobody owns the eventfd: then it stays, as release() promises. */
+const releasing = new Set(['release', 'eventfdAdopt']);
+
+if (isMainThread) {
+  const addon = process.argv[2];
+  // The loader adds a path.
+  const names = Object.keys(load(addon)).filter((name) => name !== 'path');
+  await terminateWorkers(addon, 'close');
+  const results = {};
+  for (const name of [...names, ...Object.keys(starts)]) {
+    const before = leftovers();
+    await terminateWorkers(addon, name);
+    const after = leftovers();
+    results[name] = {
+      descriptors: after.descriptors - before.descriptors,
+      threads: after.threads - before.threads,
+    };
+  }
+  process.stdout.write(JSON.stringify(results));
+} else {
+  loop(workerData.addon, workerData.name);
+}
+
+function leftovers() {
+  return {
+    descriptors: readdirSync('/proc/self/fd').length,
+    threads: readdirSync('/proc/self/task').length,
+  };
+}
+
+async function terminateWorkers(addon, name) {
+  const atOnce = releasing.has(name) ? 1 : workersAtOnce;
+  for (let done = 0; done < workersPerLoop; done += atOnce) {
+    await Promise.all(Array.from({ length: atOnce }, () => terminateWorker(addon, name)));
+  }
+}
+
+async function terminateWorker(addon, name) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { addon, name } });
+  // Rejects where the loop throws.
+  const [event] = await once(worker, 'message');
+  await worker.terminate();
+  if (releasing.has(name) && existsSync(`/proc/self/fd/${event}`)) closeSync(event);
+}
+
+function loop(addon, name) {
+  const native = load(addon);
+  const all = things(native);
+  const round = () => {
+    if (++all.count === roundsBefore) parentPort.postMessage(all.event);
+  };
+  if (name in starts) {
+    starts[name](native, all, round);
+    return;
+  }
+  const step = rounds[name];
+  if (step === undefined) throw new Error(`there is no loop for the export ${name}`);
+  for (;;) {
+    for (const result of [step(native, all)].flat()) {
+      // The arguments are right, so whatever else may be refused here, they are not.
+      if (result === -constants.errno.EINVAL || result === -constants.errno.EBADF) {
+        throw new Error(`${name}: ${result} in round ${all.count}`);
+      }
+    }
+    round();
+  }
+}

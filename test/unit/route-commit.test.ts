@@ -1,0 +1,559 @@
+import fc from 'fast-check';
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+import { type IrqFdRoute, MshvError, type Partition } from '../../lib/index.js';
+import { irqfdFlags } from '../../lib/abi/irqfd.js';
+import { failAt, type Fault, type RecordedCall } from '../fake-native.js';
+import { openDescriptors } from '../open-descriptors.js';
+import { FakeHost } from './fake-host.js';
+
+// Every operation on routes with every one of its system calls failing, alone and together with the
+// calls that undo the others. The calls are not listed here: each operation is run once to see them.
+
+const { EBADF, EBUSY, EINTR, EINVAL, EIO, ENOMEM } = constants.errno;
+const errnos = [EBADF, EBUSY, EINTR, EINVAL, ENOMEM];
+
+const edge = (vector: number, vp = 0) => ({
+  address: 0xfee00000n + BigInt(vp << 12),
+  data: vector,
+});
+const level = (vector: number) => ({ address: 0xfee00000n, data: 0x8000 | vector });
+
+interface Operation {
+  readonly name: string;
+  /** The routes that there are before. */
+  arrange(partition: Partition): IrqFdRoute[];
+  /** What is to be done with them. Returns the routes that it made. */
+  act(partition: Partition, routes: readonly IrqFdRoute[]): IrqFdRoute[];
+}
+
+function onRoute(name: string, arrange: Operation['arrange'], act: (route: IrqFdRoute) => void) {
+  return {
+    name,
+    arrange,
+    act: (_: Partition, [route]: readonly IrqFdRoute[]) => {
+      if (route !== undefined) act(route);
+      return [];
+    },
+  };
+}
+
+const live = ({ irqfd }: Partition) => [irqfd.newRoute({ msi: edge(0x31) })];
+const masked = ({ irqfd }: Partition) => [irqfd.newRoute({ msi: edge(0x31), masked: true })];
+const withoutMsi = ({ irqfd }: Partition) => [irqfd.newRoute()];
+const resampling = ({ irqfd }: Partition) => [
+  irqfd.newResampleRoute({ vector: 0x60, msi: level(0x60) }),
+];
+const nothing = (): IrqFdRoute[] => [];
+
+const everything: Operation = {
+  name: 'a batch of everything',
+  arrange: (partition) => [
+    ...live(partition),
+    ...masked(partition),
+    ...withoutMsi(partition),
+    ...live(partition),
+    ...live(partition),
+    ...live(partition),
+    ...masked(partition),
+    ...resampling(partition),
+  ],
+  act: ({ irqfd }, [moved, unmasked, first, cleared, shut, silenced, remasked, resample]) =>
+    irqfd.batch(() => {
+      moved?.setMsi(0xfee01000n, 0x41);
+      unmasked?.unmask();
+      first?.setMsi(0xfee02000n, 0x42);
+      cleared?.clearMsi();
+      shut?.close();
+      silenced?.mask();
+      remasked?.unmask();
+      remasked?.setMsi(0xfee03000n, 0x43);
+      remasked?.mask();
+      resample?.setMsi(0xfee01000n, 0x8060);
+      irqfd.newRoute({ msi: edge(0x44) }).close();
+      return [
+        irqfd.newRoute({ msi: edge(0x45) }),
+        irqfd.newRoute(),
+        irqfd.newResampleRoute({ vector: 0x61, msi: level(0x61) }),
+      ];
+    }),
+};
+
+const operations: readonly Operation[] = [
+  {
+    name: 'newRoute() without an MSI',
+    arrange: nothing,
+    act: ({ irqfd }) => [irqfd.newRoute()],
+  },
+  {
+    name: 'newRoute() with an MSI',
+    arrange: nothing,
+    act: ({ irqfd }) => [irqfd.newRoute({ msi: edge(0x40) })],
+  },
+  {
+    name: 'newRoute() with an MSI, masked',
+    arrange: nothing,
+    act: ({ irqfd }) => [irqfd.newRoute({ msi: edge(0x40), masked: true })],
+  },
+  {
+    name: "newRoute() on another route's eventfd, that one being masked",
+    arrange: masked,
+    act: ({ irqfd }, [other]) => [
+      irqfd.newRoute({ msi: edge(0x40), ...(other && { event: other.event }) }),
+    ],
+  },
+  {
+    name: 'newResampleRoute() with an MSI',
+    arrange: nothing,
+    act: ({ irqfd }) => [irqfd.newResampleRoute({ vector: 0x60, msi: level(0x60) })],
+  },
+  onRoute('setMsi(), the first one', withoutMsi, (route) => {
+    route.setMsi(0xfee01000n, 0x41);
+  }),
+  onRoute('setMsi() of a live route', live, (route) => {
+    route.setMsi(0xfee01000n, 0x41);
+  }),
+  onRoute('setMsi() of a masked route', masked, (route) => {
+    route.setMsi(0xfee01000n, 0x41);
+  }),
+  onRoute('setMsi() of a live resample route', resampling, (route) => {
+    route.setMsi(0xfee01000n, 0x8060);
+  }),
+  onRoute('clearMsi() of a live route', live, (route) => {
+    route.clearMsi();
+  }),
+  onRoute('clearMsi() of a masked route', masked, (route) => {
+    route.clearMsi();
+  }),
+  onRoute('mask()', live, (route) => {
+    route.mask();
+  }),
+  onRoute('unmask()', masked, (route) => {
+    route.unmask();
+  }),
+  onRoute('close() of a live route', live, (route) => {
+    route.close();
+  }),
+  onRoute('close() of a masked route', masked, (route) => {
+    route.close();
+  }),
+  onRoute('close() of a resample route', resampling, (route) => {
+    route.close();
+  }),
+  everything,
+  {
+    name: 'a batch that swaps two MSIs',
+    arrange: (partition) => [...live(partition), partition.irqfd.newRoute({ msi: edge(0x32) })],
+    act: ({ irqfd }, [one, other]) => {
+      irqfd.batch(() => {
+        one?.setMsi(0xfee00000n, 0x32);
+        other?.setMsi(0xfee00000n, 0x31);
+      });
+      return [];
+    },
+  },
+  {
+    name: 'a batch that replaces all routes',
+    arrange: (partition) => [...live(partition), ...live(partition), ...masked(partition)],
+    act: ({ irqfd }, routes) =>
+      irqfd.batch(() => {
+        routes.forEach((route) => {
+          route.close();
+        });
+        return [irqfd.newRoute({ msi: edge(0x45) }), irqfd.newRoute({ msi: edge(0x46) })];
+      }),
+  },
+];
+
+/** A host with an operation's routes and two that the operation is not about. */
+class Situation extends FakeHost {
+  readonly operation: Operation;
+  readonly armedBystander: IrqFdRoute;
+  readonly maskedBystander: IrqFdRoute;
+  readonly routes: readonly IrqFdRoute[];
+  readonly descriptors: number;
+  readonly descriptorsAtFirst: number;
+
+  constructor(operation: Operation) {
+    const descriptorsAtFirst = openDescriptors();
+    super();
+    this.descriptorsAtFirst = descriptorsAtFirst;
+    this.operation = operation;
+    const { irqfd } = this.partition;
+    this.armedBystander = irqfd.newRoute({ msi: edge(0x21) });
+    this.maskedBystander = irqfd.newRoute({ msi: edge(0x22), masked: true });
+    this.routes = [this.armedBystander, this.maskedBystander, ...operation.arrange(this.partition)];
+    this.expectAgreement(this.routes);
+    this.descriptors = openDescriptors();
+  }
+
+  /** Does the operation, with faults. Says which calls were made and what came of it. */
+  act(fault?: Fault): {
+    calls: readonly RecordedCall[];
+    error: unknown;
+    made: readonly IrqFdRoute[];
+  } {
+    this.native.record(fault);
+    let made: readonly IrqFdRoute[] = [];
+    let error: unknown;
+    try {
+      made = this.operation.act(this.partition, this.routes.slice(2));
+    } catch (thrown) {
+      error = thrown;
+    }
+    const calls = [...this.native.calls];
+    this.native.record();
+    return { calls, error, made };
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    expect(openDescriptors()).toBe(this.descriptorsAtFirst);
+  }
+}
+
+const kinds = {
+  irqfd: { syscall: 'ioctl', ioctl: 'MSHV_IRQFD' },
+  setMsiRouting: { syscall: 'ioctl', ioctl: 'MSHV_SET_MSI_ROUTING' },
+  eventfdCreate: { syscall: 'eventfd' },
+  dup: { syscall: 'dup' },
+} as const;
+
+function kindOf(call: RecordedCall | undefined) {
+  const name = call?.name;
+  if (name === undefined || !Object.hasOwn(kinds, name)) {
+    throw new Error(`no call of a route operation: ${String(name)}`);
+  }
+  return kinds[name as keyof typeof kinds];
+}
+
+/** What an operation does where nothing fails: its calls and the state afterwards. */
+function flawless(operation: Operation) {
+  using situation = new Situation(operation);
+  const { calls, error, made } = situation.act();
+  if (error !== undefined) throw new Error(`${operation.name} fails by itself`, { cause: error });
+  const routes = [...situation.routes, ...made];
+  situation.expectAgreement(routes);
+  return { calls, after: situation.snapshot(routes) };
+}
+
+/** The calls that an operation makes where one fails: those before, that one, and the undo. */
+function callsWith(operation: Operation, step: number): readonly RecordedCall[] {
+  using situation = new Situation(operation);
+  return situation.act(failAt(ENOMEM, step)).calls;
+}
+
+const order = ['disarm', 'push', 'arm'] as const;
+
+/** Where an ioctl stands in a commit; undefined for other calls. */
+function stageOf({ name, args }: RecordedCall): (typeof order)[number] | undefined {
+  if (name === 'setMsiRouting') return 'push';
+  if (name !== 'irqfd') return undefined;
+  return (Number(args[4]) & irqfdFlags.DEASSIGN) === 0 ? 'arm' : 'disarm';
+}
+
+/** The calls to be failed, with a name. */
+function stepsOf(calls: readonly RecordedCall[]): [name: string, step: number][] {
+  return calls.map(({ name }, step) => [`call ${step + 1} of ${calls.length}, ${name},`, step]);
+}
+
+describe.each(operations.map((operation) => [operation.name, operation] as const))(
+  '%s',
+  (_, operation) => {
+    const { calls, after } = flawless(operation);
+    const steps = stepsOf(calls);
+    const undoSteps = steps.flatMap(([name, step]): [string, number, number][] => {
+      const withUndo = callsWith(operation, step).length;
+      return withUndo > step + 1 ? [[name, step, withUndo]] : [];
+    });
+
+    it('disarms, then pushes at most one table, then arms', () => {
+      const stages = calls.map(stageOf).filter((stage) => stage !== undefined);
+      expect(stages).toEqual(order.flatMap((one) => stages.filter((stage) => stage === one)));
+      expect(stages.filter((stage) => stage === 'push').length).toBeLessThan(2);
+    });
+
+    it.each(steps)('leaves all as it was where %s fails', (_, step) => {
+      for (const errno of errnos) {
+        using situation = new Situation(operation);
+        const before = situation.snapshot(situation.routes);
+        const { error } = situation.act(failAt(errno, step));
+        expect(error).toBeInstanceOf(MshvError);
+        expect(error).toMatchObject({
+          code: getSystemErrorName(-errno),
+          errno: -errno,
+          ...kindOf(calls[step]),
+        });
+        expect(error).not.toHaveProperty('cause');
+        expect(situation.snapshot(situation.routes)).toEqual(before);
+        situation.expectAgreement(situation.routes);
+        expect(openDescriptors()).toBe(situation.descriptors);
+
+        const retried = situation.act();
+        expect(retried.error).toBeUndefined();
+        const routes = [...situation.routes, ...retried.made];
+        expect(situation.snapshot(routes)).toEqual(after);
+        situation.expectAgreement(routes);
+      }
+    });
+
+    it.each(undoSteps)('quarantines what it cannot undo where %s fails', (_, step, withUndo) => {
+      for (let second = step + 1; second < withUndo; second++) {
+        expectQuarantine(operation, step, (_, index) =>
+          index === step ? ENOMEM : index === second ? EIO : undefined,
+        );
+      }
+      expectQuarantine(operation, step, (_, index) =>
+        index === step ? ENOMEM : index > step ? EIO : undefined,
+      );
+    });
+  },
+);
+
+/** Does the operation with a fault at `step` and others at the calls that undo the ones before. */
+function expectQuarantine(operation: Operation, step: number, fault: Fault): void {
+  using situation = new Situation(operation);
+  const { native, driver, partition, armedBystander, maskedBystander } = situation;
+  const { irqfd } = partition;
+  const before = situation.snapshot(situation.routes);
+  const { calls, error } = situation.act(fault);
+
+  expect(error).toMatchObject({ code: 'ENOMEM', ...kindOf(calls[step]) });
+  const failures = error instanceof MshvError ? error.cause : undefined;
+  if (!(failures instanceof AggregateError)) throw new Error('the undo left no cause');
+  const failed = calls.filter(({ result }) => result === -EIO);
+  expect(failures.errors).toMatchObject(failed.map((call) => ({ code: 'EIO', ...kindOf(call) })));
+
+  // What was never at risk is as it was; the rest is known to be out of order.
+  const { routes } = situation.snapshot(situation.routes);
+  routes.forEach((route, i) => {
+    if (!route.quarantined) expect(route).toEqual(before.routes[i]);
+  });
+  const open = situation.routes.filter((route) => route.quarantined);
+  expect(irqfd.quarantined).toBeGreaterThanOrEqual(Math.max(open.length, 1));
+  const lost = irqfd.quarantined - open.length;
+  expect(irqfd.size).toBe(before.irqfd.size);
+  expect(irqfd.gsisInUse).toBe(before.irqfd.gsisInUse + lost);
+  expect(native.violations).toEqual([]);
+  for (const { gsi, armed, quarantined, route } of situation.routes) {
+    expect(driver.armed.has(gsi)).toBe(armed);
+    if (!quarantined) expect(driver.routes.get(gsi)).toEqual(route);
+  }
+  for (const gsi of driver.armed.keys()) {
+    expect(driver.routes.has(gsi)).toBe(true);
+  }
+  // Closed at once where nobody has got hold of the route: its eventfd ends the irqfd.
+  expect(openDescriptors()).toBe(situation.descriptors);
+
+  // The table is pushed whole, once, before anything else is armed, where it could not be restored.
+  const unknown = failed.some(({ name }) => name === 'setMsiRouting');
+  native.record();
+  armedBystander.mask();
+  expect(native.count('setMsiRouting')).toBe(0);
+  if (unknown)
+    for (const gsi of driver.routes.keys()) if (!driver.armed.has(gsi)) driver.routes.delete(gsi);
+  maskedBystander.unmask();
+  armedBystander.unmask();
+  expect(native.count('setMsiRouting')).toBe(unknown ? 1 : 0);
+  for (const { gsi, quarantined, route } of situation.routes) {
+    if (!quarantined) expect(driver.routes.get(gsi)).toEqual(route);
+  }
+
+  native.record();
+  for (const route of open) {
+    for (const change of [
+      () => {
+        route.setMsi(0xfee00000n, 0x77);
+      },
+      () => {
+        route.clearMsi();
+      },
+      () => {
+        route.mask();
+      },
+      () => {
+        route.unmask();
+      },
+      () => route.pending,
+      () => route.takePending(),
+    ]) {
+      expect(change).toThrow(expect.objectContaining({ code: 'ERR_MSHV_QUARANTINED' }));
+    }
+    route.close();
+    expect(route.closed).toBe(true);
+    expect(route.event.closed).toBe(true);
+  }
+  expect(native.calls).toEqual([]);
+
+  // No GSI that may still be armed has a second owner.
+  const taken = new Set(
+    situation.routes.filter((route) => !route.closed || route.quarantined).map(({ gsi }) => gsi),
+  );
+  const fresh = irqfd.batch(() =>
+    Array.from({ length: 8 }, () => irqfd.newRoute({ msi: edge(0x50) })),
+  );
+  for (const { gsi, armed } of fresh) {
+    expect(armed).toBe(true);
+    expect(taken.has(gsi)).toBe(false);
+  }
+  expect(native.violations).toEqual([]);
+}
+
+describe('partition.close()', () => {
+  function close(fault?: Fault) {
+    using situation = new Situation(everything);
+    const { native, partition, routes } = situation;
+    native.record(fault);
+    let error: unknown;
+    try {
+      partition.close();
+    } catch (thrown) {
+      error = thrown;
+    }
+    const calls = [...native.calls];
+    native.record();
+    expect(native.violations).toEqual([]);
+    expect(partition.closed).toBe(true);
+    expect(native.partitions.size).toBe(0);
+    for (const { closed, event } of routes) {
+      expect({ closed, eventClosed: event.closed }).toEqual({ closed: true, eventClosed: true });
+    }
+    expect(partition.irqfd.size).toBe(0);
+    expect(partition.irqfd.gsisInUse).toBe(partition.irqfd.quarantined);
+    partition.close();
+    expect(native.calls).toEqual([]);
+    return { calls, error };
+  }
+
+  const { calls, error: none } = close();
+  const steps = stepsOf(calls);
+
+  it('disarms every route and pushes one empty table', () => {
+    expect(none).toBeUndefined();
+    const stages = calls.map(stageOf);
+    expect(stages).toEqual([...stages.slice(1).map(() => 'disarm'), 'push']);
+    expect(calls.at(-1)?.args[1]).toEqual(new Uint32Array(2));
+  });
+
+  it.each(steps)('closes all the same where %s fails', (_, step) => {
+    for (const errno of errnos) {
+      const { error } = close(failAt(errno, step));
+      expect(error).toMatchObject({ errno: -errno, ...kindOf(calls[step]) });
+    }
+  });
+
+  it.each(steps)('closes all the same where %s and all after it fail', (_, step) => {
+    const { error } = close((_, index) => (index >= step ? EIO : undefined));
+    expect(error).toMatchObject({ code: 'EIO', ...kindOf(calls[step]) });
+  });
+});
+
+describe('any sequence of operations with any calls failing', () => {
+  type Step = (partition: Partition, routes: readonly IrqFdRoute[]) => IrqFdRoute | undefined;
+
+  const on = (at: number, act: (route: IrqFdRoute) => void): Step => {
+    return (_, routes) => {
+      const route = routes[at % Math.max(routes.length, 1)];
+      if (route !== undefined) act(route);
+      return undefined;
+    };
+  };
+  const someMsi = fc
+    .tuple(fc.integer({ min: 0x30, max: 0x33 }), fc.integer({ min: 0, max: 3 }))
+    .map(([vector, vp]) => edge(vector, vp));
+  const someStep: fc.Arbitrary<Step> = fc.oneof(
+    fc.record({ msi: someMsi, masked: fc.boolean() }, { requiredKeys: [] }).map(
+      (options): Step =>
+        ({ irqfd }) =>
+          irqfd.newRoute(options),
+    ),
+    fc.tuple(fc.nat(20), someMsi).map(([at, { address, data }]) =>
+      on(at, (route) => {
+        route.setMsi(address, data);
+      }),
+    ),
+    fc.tuple(fc.nat(20), fc.constantFrom('clearMsi', 'mask', 'unmask', 'close')).map(([at, verb]) =>
+      on(at, (route) => {
+        route[verb]();
+      }),
+    ),
+  );
+  const someOperation = fc.record({
+    steps: fc.array(someStep, { minLength: 1, maxLength: 6 }),
+    // One for each call in turn; those after the last one succeed.
+    fails: fc.array(fc.boolean(), { maxLength: 12 }),
+  });
+
+  function perform(
+    host: FakeHost,
+    { steps, fails }: { steps: Step[]; fails: boolean[] },
+    open: IrqFdRoute[],
+  ) {
+    const { native, partition } = host;
+    const usable = open.filter((route) => !route.quarantined);
+    const before = host.snapshot(usable).routes;
+    const made: IrqFdRoute[] = [];
+    native.record((_, index) => (fails[index] === true ? EIO : undefined));
+    let failed = false;
+    const run = (): void => {
+      for (const step of steps) {
+        const route = step(partition, open);
+        if (route !== undefined) made.push(route);
+      }
+    };
+    try {
+      if (steps.length === 1) run();
+      else partition.irqfd.batch(run);
+    } catch (error) {
+      failed = true;
+      if (!(error instanceof MshvError)) throw error;
+    }
+    native.record();
+    if (failed) {
+      host.snapshot(usable).routes.forEach((now, i) => {
+        if (!now.quarantined) expect(now).toEqual(before[i]);
+      });
+    }
+    open.push(...made);
+  }
+
+  function check({ native, driver, partition: { irqfd } }: FakeHost, open: readonly IrqFdRoute[]) {
+    expect(native.violations).toEqual([]);
+    for (const gsi of driver.armed.keys()) {
+      expect(driver.routes.has(gsi)).toBe(true);
+    }
+    for (const route of open) {
+      expect(driver.armed.has(route.gsi)).toBe(route.armed);
+      if (!route.quarantined) {
+        expect(route.armed).toBe(route.route !== undefined && !route.masked);
+        expect(driver.routes.get(route.gsi)).toEqual(route.route);
+      }
+    }
+    const gsis = open.map(({ gsi }) => gsi);
+    expect(new Set(gsis).size).toBe(gsis.length);
+    expect(irqfd.size).toBe(open.length);
+    const stillOpen = open.filter((route) => route.quarantined).length;
+    expect(irqfd.gsisInUse).toBe(irqfd.size + irqfd.quarantined - stillOpen);
+  }
+
+  it('leaves every route that is not quarantined as the driver has it', () => {
+    fc.assert(
+      fc.property(fc.array(someOperation, { maxLength: 30 }), (sequence) => {
+        const descriptors = openDescriptors();
+        {
+          using host = new FakeHost();
+          let open: IrqFdRoute[] = [];
+          for (const operation of sequence) {
+            perform(host, operation, open);
+            open = open.filter((route) => !route.closed);
+            check(host, open);
+          }
+        }
+        expect(openDescriptors()).toBe(descriptors);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
