@@ -495,6 +495,19 @@ describe('what only the state of an object refuses', () => {
     });
   });
 
+  it.each([
+    ['newRoute', {}],
+    ['newResampleRoute', { vector: 0x61 }],
+  ])('%s() with a semaphore', async (method, others) => {
+    const event = EventFd.create({ native: host.native, semaphore: true });
+    await refuses(subjects.irqfd, method, [{ ...others, event }], {
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: `The "options.event" argument must be an EventFd that is no semaphore, received ${shown(event)}`,
+    });
+    event.close();
+  });
+
   it('newRoute() with a closed EventFd', async () => {
     const event = EventFd.create({ native: host.native });
     event.close();

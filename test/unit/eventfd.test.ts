@@ -75,6 +75,27 @@ describe('create()', () => {
   });
 });
 
+describe('semaphore', () => {
+  it('says what was created, and of what it is a clone', () => {
+    for (const semaphore of [false, true]) {
+      const event = create({ semaphore });
+      using clone = event.clone();
+      expect([event.semaphore, clone.semaphore]).toEqual([semaphore, semaphore]);
+    }
+    const event = create({ semaphore: true });
+    expect(inspect(event)).toBe(`EventFd { semaphore fd: ${event.fd} }`);
+  });
+
+  it('says what was adopted, on a kernel that tells (Linux 6.9 or later)', () => {
+    for (const semaphore of [false, true]) {
+      const fd = create({ semaphore }).release();
+      const told = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').includes('eventfd-semaphore');
+      using event = EventFd.adopt(fd);
+      expect(event.semaphore).toBe(semaphore && told);
+    }
+  });
+});
+
 describe('signal() and tryRead()', () => {
   it('adds up', () => {
     const event = create();
