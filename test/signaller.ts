@@ -19,7 +19,10 @@ const native = backend === 'simulator' ? simNative() : linuxNative();
 const events = fds.map((fd) => EventFd.adopt(fd, { native }));
 parentPort?.postMessage('ready');
 for (let round = 1; round <= last; round++) {
-  Atomics.wait(rounds, 0, round - 1);
+  // The wake-up for a round may come after the round, and wakes the wait for the next one.
+  while (Atomics.load(rounds, 0) < round) {
+    Atomics.wait(rounds, 0, round - 1);
+  }
   for (let i = 0; i < events.length; i++) {
     events[(i + round) % events.length]?.signal();
   }
