@@ -1,8 +1,21 @@
 import { constants, release } from 'node:os';
 import { readFileSync } from 'node:fs';
 
+/** What keeps the device from being opened, for programs. */
+export type OpenFailureCause =
+  | 'permission'
+  | 'descriptors'
+  | 'no-node'
+  | 'no-hypervisor'
+  | 'other-hypervisor'
+  | 'ordinary-guest'
+  | 'not-loaded'
+  | 'no-driver'
+  | 'refused';
+
 /** Why the device cannot be opened, and what to do about it. */
 export interface OpenFailure {
+  cause: OpenFailureCause;
   reason: string;
   remedy: string;
 }
@@ -10,7 +23,7 @@ export interface OpenFailure {
 /** Reads a file of the system; undefined where there is none or it is not readable. */
 export type ReadSystemFile = (path: string) => string | undefined;
 
-const readSystemFile: ReadSystemFile = (path) => {
+export const readSystemFile: ReadSystemFile = (path) => {
   try {
     return readFileSync(path, 'utf8');
   } catch {
@@ -34,18 +47,23 @@ export function explainOpenFailure(
     case -constants.errno.EACCES:
     case -constants.errno.EPERM:
       return {
+        cause: 'permission',
         reason: 'you may not open it (the driver makes it 0600, owned by root)',
         remedy: `run as root, or let your group in: chgrp GROUP ${path} && chmod 660 ${path}`,
       };
     case -constants.errno.EMFILE:
     case -constants.errno.ENFILE:
-      return { reason: 'too many open files', remedy: 'raise ulimit -n' };
+      return {
+        cause: 'descriptors',
+        reason: 'too many open files',
+        remedy: 'raise ulimit -n',
+      };
     case -constants.errno.ENOENT:
     case -constants.errno.ENODEV:
     case -constants.errno.ENXIO:
       return explainMissingDevice(path, read);
     default:
-      return { reason: 'the kernel refused', remedy: 'look at dmesg' };
+      return { cause: 'refused', reason: 'the kernel refused', remedy: 'look at dmesg' };
   }
 }
 
@@ -53,6 +71,7 @@ function explainMissingDevice(path: string, read: ReadSystemFile): OpenFailure {
   const misc = /^\s*(\d+) mshv$/m.exec(read('/proc/misc') ?? '');
   if (misc !== null) {
     return {
+      cause: 'no-node',
       reason: 'the driver is there but its node is not: a container, or no udev',
       remedy: `start the container with --device /dev/mshv, or mknod ${path} c 10 ${misc[1] ?? ''}`,
     };
@@ -61,6 +80,7 @@ function explainMissingDevice(path: string, read: ReadSystemFile): OpenFailure {
   const vendor = (read('/sys/class/dmi/id/sys_vendor') ?? '').trim();
   if (vendor !== 'Microsoft Corporation') {
     return {
+      cause: hypervisor ? 'other-hypervisor' : 'no-hypervisor',
       reason: hypervisor
         ? `this machine runs on another hypervisor (${vendor === '' ? 'unknown' : vendor})`
         : 'this machine does not run on the Microsoft hypervisor',
@@ -69,21 +89,28 @@ function explainMissingDevice(path: string, read: ReadSystemFile): OpenFailure {
   }
   if (new RegExp(`^${moduleName} `, 'm').test(read('/proc/modules') ?? '')) {
     return {
+      cause: 'ordinary-guest',
       reason: 'the driver is loaded but found no parent partition: this is an ordinary guest',
       remedy: 'use a Hyper-V root or L1VH partition; dmesg | grep mshv says what the driver saw',
     };
   }
   const kernel = release();
   if ((read(`/lib/modules/${kernel}/modules.dep`) ?? '').includes(`/${moduleName}.ko`)) {
-    return { reason: 'the driver is not loaded', remedy: `modprobe ${moduleName}` };
+    return {
+      cause: 'not-loaded',
+      reason: 'the driver is not loaded',
+      remedy: `modprobe ${moduleName}`,
+    };
   }
   if ((read(`/lib/modules/${kernel}/modules.builtin`) ?? '').includes(`/${moduleName}.ko`)) {
     return {
+      cause: 'ordinary-guest',
       reason: 'the driver is built in but found no parent partition: this is an ordinary guest',
       remedy: 'use a Hyper-V root or L1VH partition; dmesg | grep mshv says what the driver saw',
     };
   }
   return {
+    cause: 'no-driver',
     reason: `kernel ${kernel} has no ${moduleName} driver`,
     remedy: 'install a kernel with CONFIG_MSHV_ROOT (Linux 6.15 or later)',
   };

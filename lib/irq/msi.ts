@@ -16,7 +16,7 @@ export interface MsiRouteInput {
 }
 
 /** The lowest vector that a fixed interrupt may have; those below are exceptions (Intel SDM 3, 11.5.2). */
-const lowestFixedVector = 16;
+export const lowestFixedVector = 16;
 
 /**
  * Refuses what would reach the guest as something else than the caller meant, or would hurt the host:
