@@ -1,7 +1,7 @@
 import { constants, release } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { explainOpenFailure } from '../../lib/device/availability.js';
+import { explainOpenFailure, type OpenFailureCause } from '../../lib/device/availability.js';
 
 const { EACCES, EBUSY, EMFILE, ENFILE, ENODEV, ENOENT, ENXIO, EPERM } = constants.errno;
 
@@ -22,7 +22,8 @@ const modules = `/lib/modules/${release()}`;
 
 describe('explainOpenFailure', () => {
   it.each([EACCES, EPERM])('names the permission for errno %i', (errno) => {
-    const { reason, remedy } = explain(errno, {}, '/dev/other');
+    const { cause, reason, remedy } = explain(errno, {}, '/dev/other');
+    expect(cause).toBe('permission');
     expect(reason).toContain('0600');
     expect(remedy).toContain('/dev/other');
   });
@@ -44,46 +45,59 @@ describe('explainOpenFailure', () => {
   });
 
   describe.each([ENOENT, ENODEV, ENXIO])('for errno %i', (errno) => {
-    it.each<[string, Files, string, string]>([
+    it.each<[string, OpenFailureCause, Files, string, string]>([
       [
         'a driver without a node',
+        'no-node',
         { ...misc('fuse', 'mshv'), ...microsoft },
         'the driver is there but its node is not',
         'mknod /dev/mshv c 10 61',
       ],
       [
         'a driver without a node, in a container that sees little else',
+        'no-node',
         misc('mshv'),
         'the driver is there but its node is not',
         '--device /dev/mshv',
       ],
       [
         'another hypervisor',
+        'other-hypervisor',
         { ...misc('kvm', 'mshv_vtl'), ...vendor('QEMU'), ...cpu('hypervisor') },
         'another hypervisor (QEMU)',
         'new Simulator()',
       ],
       [
         'another hypervisor without a name',
+        'other-hypervisor',
         cpu('hypervisor'),
         'another hypervisor (unknown)',
         'new Simulator()',
       ],
       [
         'no hypervisor',
+        'no-hypervisor',
         { ...misc('kvm'), ...vendor('Dell Inc.'), ...cpu('hypervisorless') },
         'does not run on the Microsoft hypervisor',
         'new Simulator()',
       ],
-      ['a machine that shows nothing', {}, 'does not run on the Microsoft hypervisor', 'Simulator'],
+      [
+        'a machine that shows nothing',
+        'no-hypervisor',
+        {},
+        'does not run on the Microsoft hypervisor',
+        'Simulator',
+      ],
       [
         'a guest with the module loaded',
+        'ordinary-guest',
         { ...microsoft, '/proc/modules': 'snd 1 0 - Live 0x0\nmshv_root 65536 0 - Live 0x0\n' },
         'the driver is loaded but found no parent partition',
         'dmesg | grep mshv',
       ],
       [
         'a module that is not loaded',
+        'not-loaded',
         {
           ...microsoft,
           '/proc/modules': 'mshv_root_like 65536 0 - Live 0x0\n',
@@ -94,12 +108,14 @@ describe('explainOpenFailure', () => {
       ],
       [
         'a guest with the driver built in',
+        'ordinary-guest',
         { ...microsoft, [`${modules}/modules.builtin`]: 'kernel/drivers/hv/mshv_root.ko\n' },
         'the driver is built in but found no parent partition',
         'dmesg | grep mshv',
       ],
       [
         'a kernel without the driver',
+        'no-driver',
         {
           ...microsoft,
           [`${modules}/modules.dep`]: 'kernel/drivers/hv/hv_balloon.ko:\n',
@@ -108,8 +124,9 @@ describe('explainOpenFailure', () => {
         `kernel ${release()} has no mshv_root driver`,
         'CONFIG_MSHV_ROOT',
       ],
-    ])('tells %s', (_, files, reason, remedy) => {
+    ])('tells %s', (_, cause, files, reason, remedy) => {
       const explained = explain(errno, files);
+      expect(explained.cause).toBe(cause);
       expect(explained.reason).toContain(reason);
       expect(explained.remedy).toContain(remedy);
     });
