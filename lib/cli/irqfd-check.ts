@@ -15,7 +15,7 @@ export interface IrqfdPlan extends SignalPlan {
 /** Counts of signals and of what became of them. */
 export interface Outcome {
   readonly signals: number;
-  /** Signals that became an interrupt together with an earlier one. */
+  /** Signals that had to become one interrupt with an earlier one. */
   readonly coalesced: number;
   /** How many interrupts came; null where nobody sees the guest. */
   readonly interrupts: number | null;

@@ -46,10 +46,10 @@ function describeSetting({ device, partition, plan }: IrqfdReport): string {
     ],
     [
       'Signals',
-      `${signals} a route` +
-        (maskEvery === 0
-          ? ', none while masked'
-          : `; 1 interrupt in ${maskEvery} is made of ${maskedBurst} signals sent while masked`),
+      maskEvery === 0
+        ? `${signals} a route, none while masked`
+        : `${signals} a route; ${maskEvery === 1 ? 'each interrupt' : `1 interrupt in ${maskEvery}`} ` +
+          `is made of ${maskedBurst} signals sent while masked`,
     ],
   ];
   return renderTable(

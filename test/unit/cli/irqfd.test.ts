@@ -51,7 +51,10 @@ describe('mshv irqfd', () => {
     const { stdout } = run(false, '--device=sim', '--routes=2', '--signals=5', '--mask-every=0');
     expect(stdout).toMatch(/^ +0 +1 +0x10 +5 +0 +5 +0 +0$/m);
     expect(stdout).toMatch(/^ +1 +2 +0x88 +5 +0 +5 +0 +0$/m);
-    expect(stdout).toContain('none while masked');
+    expect(stdout).toContain('5 a route, none while masked');
+    expect(run(false, '--device=sim', '--routes=1', '--mask-every=1').stdout).toContain(
+      '48 a route; each interrupt is made of 3 signals',
+    );
   });
 
   it('prints one JSON object with all that the table has', () => {
