@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 
+import { MshvError } from './errors.js';
+
 /**
  * The addon as TypeScript sees it: flat functions over descriptors, numbers and typed arrays. Each
  * returns a value ≥ 0 or a negative errno and never throws for what the kernel refused.
@@ -110,17 +112,35 @@ export interface SimNative extends Native {
 }
 
 const require = createRequire(import.meta.url);
-const load = require('bindings') as (name: string) => unknown;
+const bindings = require('bindings') as (name: string) => unknown;
+
+function load(name: string): unknown {
+  try {
+    return bindings(name);
+  } catch (error) {
+    throw new MshvError(
+      `cannot load the addon ${name}.node: build it with npm rebuild mshv (npm ci in a checkout)`,
+      {
+        code: 'ERR_MSHV_ADDON',
+        cause: error,
+      },
+    );
+  }
+}
 
 let linux: Native | undefined;
 let sim: SimNative | undefined;
 
-/** The addon that ends in system calls. Loaded at first use. */
+/**
+ * The addon that ends in system calls. Loaded at first use.
+ *
+ * @throws MshvError `ERR_MSHV_ADDON` where it was not built, or for another platform
+ */
 export function linuxNative(): Native {
   return (linux ??= load('mshv') as Native);
 }
 
-/** The addon that ends in the simulated driver. Loaded at first use. */
+/** The addon that ends in the simulated driver. Loaded, and failing, like the other one. */
 export function simNative(): SimNative {
   return (sim ??= load('mshv_sim') as SimNative);
 }
