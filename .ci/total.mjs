@@ -1,7 +1,9 @@
 // total.mjs REPORTS FAILED: adds up the JSON reports of a folder. A step that failed without a failed
 // test (the linter, a VM that died) counts as one failure.
+import console from 'node:console';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import process from 'node:process';
 
 const [folder, stepsFailed] = process.argv.slice(2);
 const expected = [

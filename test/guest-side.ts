@@ -44,6 +44,22 @@ export interface GuestSide extends Disposable {
   driverState(partition: Partition): DriverState | undefined;
 }
 
+/** A partition as `GuestSide.createPartition` promises it. */
+export function newPartition(device: Mshv, vps = 4, options: PartitionOptions = {}): Partition {
+  const partition = device.createPartition(options);
+  partition.initialize();
+  for (let index = 0; index < vps; index++) {
+    partition.createVp(index);
+  }
+  return partition;
+}
+
+/** What both backends tell of an interrupt, without what only one of them tells. */
+export function seenInterrupt(interrupt: SeenInterrupt): SeenInterrupt {
+  const { vector, destination, type, level, logical } = interrupt;
+  return { vector, destination, type, level, logical };
+}
+
 /** Whether these tests run inside the lab's VM. */
 export const insideLab = existsSync('/dev/fakehv');
 

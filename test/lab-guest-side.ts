@@ -3,7 +3,13 @@ import { Mshv, type Partition, type PartitionOptions } from '../lib/index.js';
 import { linuxNative, type Native } from '../lib/native.js';
 import { DriverTrace } from '../lab/driver-trace.js';
 import { FakeHypervisor } from '../lab/fakehv.js';
-import type { DriverState, GuestSide, SeenInterrupt } from './guest-side.js';
+import {
+  newPartition,
+  seenInterrupt,
+  type DriverState,
+  type GuestSide,
+  type SeenInterrupt,
+} from './guest-side.js';
 
 interface Fault {
   errno: number;
@@ -31,26 +37,14 @@ export class LabGuestSide implements GuestSide {
     this.device = Mshv.open({ native: this.native });
   }
 
-  createPartition(vps = 4, options: PartitionOptions = {}): Partition {
-    const partition = this.device.createPartition(options);
+  createPartition(vps?: number, options?: PartitionOptions): Partition {
+    const partition = newPartition(this.device, vps, options);
     this.#ids.set(partition, this.#hypervisor.newestPartition());
-    partition.initialize();
-    for (let index = 0; index < vps; index++) {
-      partition.createVp(index);
-    }
     return partition;
   }
 
   interrupts(partition: Partition): SeenInterrupt[] {
-    return this.#hypervisor
-      .interrupts(this.#id(partition))
-      .map(({ vector, destination, type, level, logical }) => ({
-        vector,
-        destination,
-        type,
-        level,
-        logical,
-      }));
+    return this.#hypervisor.interrupts(this.#id(partition)).map(seenInterrupt);
   }
 
   endOfInterrupt(partition: Partition, vp: number, vector: number): void {

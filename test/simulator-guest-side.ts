@@ -2,7 +2,13 @@ import type { IoctlName } from '../lib/abi/ioctls.js';
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import { simNative } from '../lib/native.js';
 import { Simulator } from '../lib/sim/index.js';
-import type { DriverState, GuestSide, SeenInterrupt } from './guest-side.js';
+import {
+  newPartition,
+  seenInterrupt,
+  type DriverState,
+  type GuestSide,
+  type SeenInterrupt,
+} from './guest-side.js';
 
 /** The simulated driver. */
 export class SimulatorGuestSide implements GuestSide {
@@ -11,25 +17,12 @@ export class SimulatorGuestSide implements GuestSide {
   readonly simulator = new Simulator();
   readonly device: Mshv = this.simulator.open();
 
-  createPartition(vps = 4, options: PartitionOptions = {}): Partition {
-    const partition = this.device.createPartition(options);
-    partition.initialize();
-    for (let index = 0; index < vps; index++) {
-      partition.createVp(index);
-    }
-    return partition;
+  createPartition(vps?: number, options?: PartitionOptions): Partition {
+    return newPartition(this.device, vps, options);
   }
 
   interrupts(partition: Partition): SeenInterrupt[] {
-    return this.simulator
-      .interrupts(partition)
-      .map(({ vector, destination, type, level, logical }) => ({
-        vector,
-        destination,
-        type,
-        level,
-        logical,
-      }));
+    return this.simulator.interrupts(partition).map(seenInterrupt);
   }
 
   endOfInterrupt(partition: Partition, vp: number, vector: number): void {
