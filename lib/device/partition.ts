@@ -103,7 +103,8 @@ export class Partition implements Disposable {
   /**
    * Closes the routes, then the VPs, then the partition. Harmless where closed already. The partition
    * is closed whatever the driver says: an error reports that a route could not be disarmed first,
-   * which matters where another process holds the descriptor too.
+   * which matters where another process holds the descriptor too. Inside a batch, the batch applies
+   * nothing and throws `ERR_MSHV_CLOSED`.
    */
   close(): void {
     if (this.#fd < 0) {

@@ -293,8 +293,6 @@ export class IrqFd {
 
   /** Takes every irqfd and the table away. The partition's descriptor is closed whatever this throws. */
   #close(): void {
-    // A batch that is being recorded finds the partition closed and applies nothing.
-    this.#batch = undefined;
     const routes = [...this.#routes].filter((route) => !route.quarantined);
     for (const route of routes) {
       route.wanted = { msi: undefined, masked: true, closed: true };
