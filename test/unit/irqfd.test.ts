@@ -1,6 +1,8 @@
+import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import { EventFd, type IrqFd, type IrqFdRoute } from '../../lib/index.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { FakeHost } from './fake-host.js';
@@ -60,7 +62,62 @@ describe('partition.close() inside a batch', () => {
   });
 });
 
+describe('arming', () => {
+  const ebusy = constants.errno.EBUSY;
+  const refused = (act: () => unknown): unknown => {
+    try {
+      act();
+    } catch (error) {
+      return error;
+    }
+    throw new Error('nothing was refused');
+  };
+
+  it('names the resample eventfd and its flag for a resample route, none for others', () => {
+    const route = irqfd.newRoute();
+    const resampling = irqfd.newResampleRoute({ vector: 0x60 });
+    host.native.record();
+    route.setMsi(msi.address, msi.data);
+    resampling.setMsi(msi.address, 0x8060);
+    resampling.mask();
+    const { fd } = host.partition;
+    const { RESAMPLE, DEASSIGN } = irqfdFlags;
+    expect(
+      host.native.calls.filter(({ name }) => name === 'irqfd').map(({ args }) => args),
+    ).toEqual([
+      [fd, route.event.fd, -1, 1, 0],
+      [fd, resampling.event.fd, resampling.resampleEvent?.fd, 0x60, RESAMPLE],
+      [fd, resampling.event.fd, resampling.resampleEvent?.fd, 0x60, DEASSIGN],
+    ]);
+  });
+
+  it('says what EBUSY means, and of no other errno', () => {
+    const { event } = irqfd.newRoute({ msi });
+    expect(refused(() => irqfd.newRoute({ event, msi }))).toMatchObject({
+      code: 'EBUSY',
+      errno: -ebusy,
+      message:
+        'cannot arm irqfd for GSI 2: EBUSY (MSHV_IRQFD): this eventfd is already bound in the partition',
+    });
+    host.native.record((name) => (name === 'irqfd' ? constants.errno.EIO : undefined));
+    expect(refused(() => irqfd.newRoute({ msi }))).toMatchObject({
+      message: 'cannot arm irqfd for GSI 2: EIO (MSHV_IRQFD)',
+    });
+    host.native.record();
+    expect(irqfd).toMatchObject({ size: 1, gsisInUse: 1 });
+  });
+});
+
 describe('a batch', () => {
+  it('is not begun on a closed partition', () => {
+    host.partition.close();
+    expect(() =>
+      irqfd.batch(() => {
+        throw new Error('the callback was called');
+      }),
+    ).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
+  });
+
   it('shows what is recorded, and the driver as it is', () => {
     const route = irqfd.newRoute({ msi });
     const other = irqfd.newRoute({ msi });
@@ -166,6 +223,13 @@ describe('a route', () => {
     ]);
   });
 
+  it('closes harmlessly after its partition', () => {
+    const route = irqfd.newRoute({ msi });
+    host.partition.close();
+    route.close();
+    expect(route.closed).toBe(true);
+  });
+
   it('is closed at the end of its scope', () => {
     {
       using route = irqfd.newRoute({ msi });
@@ -174,9 +238,11 @@ describe('a route', () => {
     expect(irqfd).toMatchObject({ size: 0, gsisInUse: 0 });
   });
 
-  it('goes to any destination of a logical MSI, and ignores what the driver ignores', () => {
+  it('takes any vector from 16 and any logical destination, and ignores what the driver ignores', () => {
     const route = irqfd.newRoute();
     for (const [address, data] of [
+      [0xfee00000, 0x10],
+      [0xfee03000, 0xff],
       [0xfeeff004, 0x41],
       [0x00000ffbn, 0x7841],
       [0xfff03fff, 0xffff_70ff],

@@ -23,15 +23,23 @@ const level = (vector: number) => ({ address: 0xfee00000n, data: 0x8000 | vector
 
 interface Operation {
   readonly name: string;
+  /** Its system calls where nothing fails. */
+  readonly calls: string;
   /** The routes that there are before. */
   arrange(partition: Partition): IrqFdRoute[];
   /** What is to be done with them. Returns the routes that it made. */
   act(partition: Partition, routes: readonly IrqFdRoute[]): IrqFdRoute[];
 }
 
-function onRoute(name: string, arrange: Operation['arrange'], act: (route: IrqFdRoute) => void) {
+function onRoute(
+  name: string,
+  calls: string,
+  arrange: Operation['arrange'],
+  act: (route: IrqFdRoute) => void,
+): Operation {
   return {
     name,
+    calls,
     arrange,
     act: (_: Partition, [route]: readonly IrqFdRoute[]) => {
       if (route !== undefined) act(route);
@@ -50,6 +58,8 @@ const nothing = (): IrqFdRoute[] => [];
 
 const everything: Operation = {
   name: 'a batch of everything',
+  calls:
+    'create create create create create disarm disarm disarm disarm disarm push arm arm arm arm arm arm',
   arrange: (partition) => [
     ...live(partition),
     ...masked(partition),
@@ -84,21 +94,25 @@ const everything: Operation = {
 const operations: readonly Operation[] = [
   {
     name: 'newRoute() without an MSI',
+    calls: 'create',
     arrange: nothing,
     act: ({ irqfd }) => [irqfd.newRoute()],
   },
   {
     name: 'newRoute() with an MSI',
+    calls: 'create push arm',
     arrange: nothing,
     act: ({ irqfd }) => [irqfd.newRoute({ msi: edge(0x40) })],
   },
   {
     name: 'newRoute() with an MSI, masked',
+    calls: 'create push',
     arrange: nothing,
     act: ({ irqfd }) => [irqfd.newRoute({ msi: edge(0x40), masked: true })],
   },
   {
     name: "newRoute() on another route's eventfd, that one being masked",
+    calls: 'dup push arm',
     arrange: masked,
     act: ({ irqfd }, [other]) => [
       irqfd.newRoute({ msi: edge(0x40), ...(other && { event: other.event }) }),
@@ -106,45 +120,47 @@ const operations: readonly Operation[] = [
   },
   {
     name: 'newResampleRoute() with an MSI',
+    calls: 'create create push arm',
     arrange: nothing,
     act: ({ irqfd }) => [irqfd.newResampleRoute({ vector: 0x60, msi: level(0x60) })],
   },
-  onRoute('setMsi(), the first one', withoutMsi, (route) => {
+  onRoute('setMsi(), the first one', 'push arm', withoutMsi, (route) => {
     route.setMsi(0xfee01000n, 0x41);
   }),
-  onRoute('setMsi() of a live route', live, (route) => {
+  onRoute('setMsi() of a live route', 'disarm push arm', live, (route) => {
     route.setMsi(0xfee01000n, 0x41);
   }),
-  onRoute('setMsi() of a masked route', masked, (route) => {
+  onRoute('setMsi() of a masked route', 'push', masked, (route) => {
     route.setMsi(0xfee01000n, 0x41);
   }),
-  onRoute('setMsi() of a live resample route', resampling, (route) => {
+  onRoute('setMsi() of a live resample route', 'disarm push arm', resampling, (route) => {
     route.setMsi(0xfee01000n, 0x8060);
   }),
-  onRoute('clearMsi() of a live route', live, (route) => {
+  onRoute('clearMsi() of a live route', 'disarm push', live, (route) => {
     route.clearMsi();
   }),
-  onRoute('clearMsi() of a masked route', masked, (route) => {
+  onRoute('clearMsi() of a masked route', 'push', masked, (route) => {
     route.clearMsi();
   }),
-  onRoute('mask()', live, (route) => {
+  onRoute('mask()', 'disarm', live, (route) => {
     route.mask();
   }),
-  onRoute('unmask()', masked, (route) => {
+  onRoute('unmask()', 'arm', masked, (route) => {
     route.unmask();
   }),
-  onRoute('close() of a live route', live, (route) => {
+  onRoute('close() of a live route', 'disarm push', live, (route) => {
     route.close();
   }),
-  onRoute('close() of a masked route', masked, (route) => {
+  onRoute('close() of a masked route', 'push', masked, (route) => {
     route.close();
   }),
-  onRoute('close() of a resample route', resampling, (route) => {
+  onRoute('close() of a resample route', 'disarm push', resampling, (route) => {
     route.close();
   }),
   everything,
   {
     name: 'a batch that swaps two MSIs',
+    calls: 'disarm disarm push arm arm',
     arrange: (partition) => [...live(partition), partition.irqfd.newRoute({ msi: edge(0x32) })],
     act: ({ irqfd }, [one, other]) => {
       irqfd.batch(() => {
@@ -156,6 +172,7 @@ const operations: readonly Operation[] = [
   },
   {
     name: 'a batch that replaces all routes',
+    calls: 'create create disarm disarm push arm arm',
     arrange: (partition) => [...live(partition), ...live(partition), ...masked(partition)],
     act: ({ irqfd }, routes) =>
       irqfd.batch(() => {
@@ -245,13 +262,18 @@ function callsWith(operation: Operation, step: number): readonly RecordedCall[] 
   return situation.act(failAt(ENOMEM, step)).calls;
 }
 
-const order = ['disarm', 'push', 'arm'] as const;
-
-/** Where an ioctl stands in a commit; undefined for other calls. */
-function stageOf({ name, args }: RecordedCall): (typeof order)[number] | undefined {
-  if (name === 'setMsiRouting') return 'push';
-  if (name !== 'irqfd') return undefined;
-  return (Number(args[4]) & irqfdFlags.DEASSIGN) === 0 ? 'arm' : 'disarm';
+/** What a call is for. */
+function stageOf({ name, args }: RecordedCall): string {
+  switch (name) {
+    case 'irqfd':
+      return (Number(args[4]) & irqfdFlags.DEASSIGN) === 0 ? 'arm' : 'disarm';
+    case 'setMsiRouting':
+      return 'push';
+    case 'eventfdCreate':
+      return 'create';
+    default:
+      return name;
+  }
 }
 
 /** The calls to be failed, with a name. */
@@ -269,10 +291,8 @@ describe.each(operations.map((operation) => [operation.name, operation] as const
       return withUndo > step + 1 ? [[name, step, withUndo]] : [];
     });
 
-    it('disarms, then pushes at most one table, then arms', () => {
-      const stages = calls.map(stageOf).filter((stage) => stage !== undefined);
-      expect(stages).toEqual(order.flatMap((one) => stages.filter((stage) => stage === one)));
-      expect(stages.filter((stage) => stage === 'push').length).toBeLessThan(2);
+    it('disarms, then pushes one table, then arms, and no more than that', () => {
+      expect(calls.map(stageOf).join(' ')).toBe(operation.calls);
     });
 
     it.each(steps)('leaves all as it was where %s fails', (_, step) => {
@@ -354,6 +374,16 @@ function expectQuarantine(operation: Operation, step: number, fault: Fault): voi
   expect(native.count('setMsiRouting')).toBe(0);
   if (unknown)
     for (const gsi of driver.routes.keys()) if (!driver.armed.has(gsi)) driver.routes.delete(gsi);
+  if (unknown) {
+    // A push that fails again changes nothing and is not tried twice.
+    native.record((name) => (name === 'setMsiRouting' ? EINTR : undefined));
+    expect(() => {
+      maskedBystander.unmask();
+    }).toThrow(expect.objectContaining({ code: 'EINTR', ioctl: 'MSHV_SET_MSI_ROUTING' }));
+    expect(native.calls).toHaveLength(1);
+    expect(maskedBystander).toMatchObject({ masked: true, armed: false, quarantined: false });
+    native.record();
+  }
   maskedBystander.unmask();
   armedBystander.unmask();
   expect(native.count('setMsiRouting')).toBe(unknown ? 1 : 0);
