@@ -1,7 +1,7 @@
 #include <napi.h>
 
 #include "environment.h"
-#include "exports.h"
+#include "export_list.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 #include "abi/mshv.h"
-#include "exports.h"
-#include "napi.h"
+#include "export.h"
+#include "export_list.h"
 #include "syscalls.h"
 
 namespace mshv {

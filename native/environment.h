@@ -9,9 +9,9 @@
 
 namespace mshv {
 
-// What one JavaScript environment (the main thread or a Worker) owns: the descriptors that the addon
-// handed out there and the poller that watches them. Everything is closed when the environment ends,
-// so a terminated Worker leaves nothing behind.
+// What one JavaScript environment (the main thread or a Worker) owns: the descriptors that the
+// addon handed out there and the poller that watches them. Everything is closed when the
+// environment ends, so a terminated Worker leaves nothing behind.
 class Environment {
  public:
   // Attaches the state to `env`; nullptr where the environment is already ending.

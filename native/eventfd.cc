@@ -1,5 +1,5 @@
-#include "exports.h"
-#include "napi.h"
+#include "export.h"
+#include "export_list.h"
 #include "syscalls.h"
 
 namespace mshv {

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "exports.h"
+#include "export_list.h"
 #include "kernel_eventfd.h"
 #include "syscalls.h"
 

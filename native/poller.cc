@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "exports.h"
-#include "napi.h"
+#include "export.h"
+#include "export_list.h"
 #include "syscalls.h"
 
 namespace mshv {

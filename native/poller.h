@@ -10,8 +10,8 @@
 
 namespace mshv {
 
-// Watches eventfds on the environment's own loop, one uv_poll_t each, and hands what it reads to the
-// environment's one dispatcher function. Functions return 0 or -errno.
+// Watches eventfds on the environment's own loop, one uv_poll_t each, and hands what it reads to
+// the environment's one dispatcher function. Functions return 0 or -errno.
 class Poller {
  public:
   Poller(napi_env env, uv_loop_t* loop) : env_(env), loop_(loop) {}

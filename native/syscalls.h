@@ -24,8 +24,8 @@ int Ioctl(int fd, unsigned long request, void* argument);
 // eventfd(2), always O_CLOEXEC and O_NONBLOCK.
 int EventFdCreate(uint32_t initial, bool semaphore);
 
-// Takes over an eventfd that came from elsewhere and makes it O_NONBLOCK and O_CLOEXEC. -EINVAL where
-// `fd` is open but no eventfd, -EBADF where it is not open.
+// Takes over an eventfd that came from elsewhere and makes it O_NONBLOCK and O_CLOEXEC. -EINVAL
+// where `fd` is open but no eventfd, -EBADF where it is not open.
 int EventFdAdopt(int fd);
 
 // Adds `value` to the counter; -EAGAIN where it would overflow.

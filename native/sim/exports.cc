@@ -1,13 +1,13 @@
 // What only the simulator's addon exports: the guest's side and the controls of the simulated host,
 // as lib/native.ts describes them.
-#include "../exports.h"
+#include "../export_list.h"
 
 #include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "../napi.h"
+#include "../export.h"
 #include "file.h"
 #include "host.h"
 #include "registry.h"

@@ -1,6 +1,6 @@
 // The exports, one function per source file: addon.cc calls them all.
-#ifndef MSHV_NATIVE_EXPORTS_H_
-#define MSHV_NATIVE_EXPORTS_H_
+#ifndef MSHV_NATIVE_EXPORT_LIST_H_
+#define MSHV_NATIVE_EXPORT_LIST_H_
 
 #include <node_api.h>
 
@@ -19,4 +19,4 @@ void ExportBackend(Environment& environment, napi_value exports);
 
 }  // namespace mshv
 
-#endif  // MSHV_NATIVE_EXPORTS_H_
+#endif  // MSHV_NATIVE_EXPORT_LIST_H_

@@ -1,11 +1,11 @@
 // The bridge between JavaScript calls and flat C++ functions.
 //
-// Export<F> makes a JavaScript function of any `R F(Environment&, Arguments...)`: the argument types
-// say how the JavaScript values are read, the result type says what comes back. A value that does not
-// fit is -EINVAL, a descriptor that this environment does not own -EBADF, both before F runs. Every
-// status is checked and nothing throws, so worker.terminate() is harmless at any point.
-#ifndef MSHV_NATIVE_NAPI_H_
-#define MSHV_NATIVE_NAPI_H_
+// Export<F> makes a JavaScript function of any `R F(Environment&, Arguments...)`: the argument
+// types say how the JavaScript values are read, the result type says what comes back. A value that
+// does not fit is -EINVAL, a descriptor that this environment does not own -EBADF, both before F
+// runs. Every status is checked and nothing throws, so worker.terminate() is harmless at any point.
+#ifndef MSHV_NATIVE_EXPORT_H_
+#define MSHV_NATIVE_EXPORT_H_
 
 #include <node_api.h>
 
@@ -51,8 +51,7 @@ inline int ReadArgument(Environment& environment, napi_value value, bool* out) {
 
 inline int ReadArgument(Environment& environment, napi_value value, uint64_t* out) {
   bool lossless = false;
-  const napi_status status =
-      napi_get_value_bigint_uint64(environment.env(), value, out, &lossless);
+  const napi_status status = napi_get_value_bigint_uint64(environment.env(), value, out, &lossless);
   return status == napi_ok && lossless ? 0 : -EINVAL;
 }
 
@@ -86,8 +85,9 @@ inline int ReadArgument(Environment& environment, napi_value value, std::string*
 }
 
 template <typename Element>
-constexpr napi_typedarray_type kTypedArray =
-    sizeof(Element) == sizeof(uint32_t) ? napi_uint32_array : napi_biguint64_array;
+constexpr napi_typedarray_type kTypedArray = sizeof(Element) == sizeof(uint32_t)
+                                                 ? napi_uint32_array
+                                                 : napi_biguint64_array;
 
 // The caller's own memory, valid during the call only.
 template <typename Element>
@@ -140,8 +140,7 @@ inline napi_value ToResult(napi_env env, const std::string& value) {
 template <auto kFunction>
 struct Exported;
 
-template <typename Result, typename... Arguments,
-          Result (*kFunction)(Environment&, Arguments...)>
+template <typename Result, typename... Arguments, Result (*kFunction)(Environment&, Arguments...)>
 struct Exported<kFunction> {
   static napi_value Call(napi_env env, napi_callback_info info) {
     constexpr size_t kCount = sizeof...(Arguments);
@@ -189,4 +188,4 @@ void Export(Environment& environment, napi_value exports, const char* name) {
 
 }  // namespace mshv
 
-#endif  // MSHV_NATIVE_NAPI_H_
+#endif  // MSHV_NATIVE_EXPORT_H_
