@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
@@ -40,14 +39,13 @@ void SignalWatcher::Take(std::vector<EventFdId>* ids) {
   // epoll_wait without a time-out looks at the ready list without its lock, so while the thread
   // polls it may wrongly find nothing. poll(2) takes the lock, so its answer decides.
   pollfd ready{.fd = epoll_.get(), .events = POLLIN, .revents = 0};
-  std::vector<epoll_event> events;
   while (ids->empty() && poll(&ready, 1, 0) > 0) {
     // Room for all, so that one call is enough: a second one could go on forever in a storm of
     // writes.
-    events.resize(static_cast<size_t>(watched_));
-    const int count = epoll_wait(epoll_.get(), events.data(), watched_, 0);
+    events_.resize(static_cast<size_t>(watched_));
+    const int count = epoll_wait(epoll_.get(), events_.data(), watched_, 0);
     for (int i = 0; i < count; ++i) {
-      ids->push_back(events[static_cast<size_t>(i)].data.u64);
+      ids->push_back(events_[static_cast<size_t>(i)].data.u64);
     }
   }
 }

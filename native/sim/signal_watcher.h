@@ -2,8 +2,10 @@
 #define MSHV_NATIVE_SIM_SIGNAL_WATCHER_H_
 
 #include <pthread.h>
+#include <sys/epoll.h>
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "eventfd_identity.h"
@@ -45,6 +47,7 @@ class SignalWatcher {
   UniqueFd stop_;
   pthread_t thread_{};
   int watched_ = 0;
+  std::vector<epoll_event> events_;
 };
 
 }  // namespace mshv::sim
