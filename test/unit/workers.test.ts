@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 const program = fileURLToPath(new URL('programs/terminated-workers.mjs', import.meta.url));
 const load = createRequire(import.meta.url)('bindings') as (name: string) => object;
 
-describe.each(['mshv', 'mshv_sim'])('the addon %s', (addon) => {
+describe.concurrent.each(['mshv', 'mshv_sim'])('the addon %s', (addon) => {
   // One process for all, so that a crash is seen as what it is.
   it('loses nothing and crashes nothing where Workers end in a hot loop over each export', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [program, addon]);

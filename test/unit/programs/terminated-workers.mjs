@@ -9,7 +9,6 @@ import { URL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 const workersPerLoop = 20;
-const workersAtOnce = 4;
 /** A loop has come round this often before its Worker is terminated. */
 const roundsBefore = 20;
 
@@ -133,10 +132,7 @@ function leftovers() {
 }
 
 async function terminateWorkers(addon, name) {
-  const atOnce = releasing.has(name) ? 1 : workersAtOnce;
-  for (let done = 0; done < workersPerLoop; done += atOnce) {
-    await Promise.all(Array.from({ length: atOnce }, () => terminateWorker(addon, name)));
-  }
+  for (let done = 0; done < workersPerLoop; done++) await terminateWorker(addon, name);
 }
 
 async function terminateWorker(addon, name) {
