@@ -213,6 +213,8 @@ void Host::Crash(const std::string& oops) { oops_ = oops; }
 
 void Host::HookChanged(EventFdId id) { UpdateRegistry(id); }
 
+EventFdId Host::KnownEventFd(int fd) const { return Registry::Get().FindEventFd(fd).id; }
+
 bool Host::IsSemaphore(EventFdId id) const { return Registry::Get().IsSemaphore(id); }
 
 bool Host::Listens(EventFdId id) const {

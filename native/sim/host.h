@@ -78,6 +78,7 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
   void Crash(const std::string& oops) override;
   bool Crashed() const override { return !oops_.empty(); }
   void HookChanged(EventFdId id) override;
+  EventFdId KnownEventFd(int fd) const override;
   bool IsSemaphore(EventFdId id) const override;
 
   bool Dead() const { return destroyed_ || Crashed(); }

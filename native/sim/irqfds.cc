@@ -1,5 +1,7 @@
 #include "irqfds.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -30,10 +32,19 @@ int IrqFds::Set(Partition& partition, const abi::mshv_user_irqfd& argument) {
                                            : Assign(partition, argument);
 }
 
+// Reading /proc would take longer than all the rest of arming.
+int IrqFds::Identify(int fd, EventFdIdentity* identity) const {
+  identity->id = host_.KnownEventFd(fd);
+  return identity->id != 0 ? 0 : IdentifyEventFd(fd, identity);
+}
+
 int IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& argument) {
-  UniqueFd event;
+  UniqueFd event(fcntl(argument.fd, F_DUPFD_CLOEXEC, 0));
+  if (!event) {
+    return -errno;
+  }
   EventFdIdentity identity;
-  if (const int error = AcquireEventFd(argument.fd, &event, &identity); error < 0) {
+  if (const int error = Identify(argument.fd, &identity); error < 0) {
     return error;
   }
   IrqFd irqfd{argument.gsi, argument.flags, {}};
@@ -64,7 +75,7 @@ int IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& argument) {
 
 int IrqFds::Deassign(Partition& partition, const abi::mshv_user_irqfd& argument) {
   EventFdIdentity identity;
-  if (const int error = IdentifyEventFd(argument.fd, &identity); error < 0) {
+  if (const int error = Identify(argument.fd, &identity); error < 0) {
     return error;
   }
   const auto found = partition.irqfds.find(identity.id);

@@ -25,6 +25,8 @@ class IrqFdHost {
   virtual bool Crashed() const = 0;
   // The eventfd has got its first hook, or lost its last one.
   virtual void HookChanged(EventFdId id) = 0;
+  // Which eventfd a descriptor is, as far as the seam knows; 0 where it does not.
+  virtual EventFdId KnownEventFd(int fd) const = 0;
   // Whether the eventfd was created as a semaphore, as far as the seam knows.
   virtual bool IsSemaphore(EventFdId id) const = 0;
 
@@ -77,6 +79,7 @@ class IrqFds {
     std::vector<Partition*> waiters;
   };
 
+  int Identify(int fd, EventFdIdentity* identity) const;
   int Assign(Partition& partition, const abi::mshv_user_irqfd& argument);
   int Deassign(Partition& partition, const abi::mshv_user_irqfd& argument);
   int AddWaiter(Partition& partition, UniqueFd fd, const EventFdIdentity& identity,
