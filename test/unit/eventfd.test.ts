@@ -168,6 +168,16 @@ describe('wait()', () => {
     expect(event.pending).toBe(false);
   });
 
+  it('takes one count and leaves the next', async () => {
+    const event = create();
+    const wait = event.wait();
+    event.signal();
+    await wait;
+    event.signal(2);
+    await turn();
+    expect(event.tryRead()).toBe(2n);
+  });
+
   it('gives the same count to all who wait', async () => {
     const event = create();
     const listened = counts(event, 1);
