@@ -232,6 +232,35 @@ describe('Partition', () => {
 });
 
 describe('closing the device', () => {
+  it('happens at the end of a scope, as it does to partitions and VPs', () => {
+    const { device } = opened();
+    const ended: { readonly closed: boolean }[] = [device];
+    {
+      using scoped = device;
+      using partition = scoped.createPartition();
+      partition.initialize();
+      using vp = partition.createVp(0);
+      ended.push(partition, vp);
+      {
+        using inner = scoped.createPartition();
+        ended.push(inner);
+      }
+      expect(ended.map(({ closed }) => closed)).toEqual([false, false, false, true]);
+    }
+    expect(ended.every(({ closed }) => closed)).toBe(true);
+  });
+
+  it('leaves a VP that ended with its scope to its partition', () => {
+    using host = new FakeHost();
+    const before = openDescriptors();
+    {
+      using vp = host.partition.createVp(9);
+      expect(vp.closed).toBe(false);
+    }
+    expect(openDescriptors()).toBe(before);
+    expect(host.partition.vps.at(-1)).toMatchObject({ index: 9, closed: true });
+  });
+
   it('closes partitions, last created first, their routes and their VPs', () => {
     const before = openDescriptors();
     const host = new FakeHost();
