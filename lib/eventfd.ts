@@ -53,6 +53,7 @@ export class EventFd implements Disposable {
     this.#native = native;
     this.#fd = fd;
     this.semaphore = semaphore;
+    owned.add(fd);
   }
 
   static {
@@ -88,14 +89,14 @@ export class EventFd implements Disposable {
    * caller's.
    *
    * @throws MshvError `EBADF` where `fd` is not open, `EINVAL` where it is no eventfd, `EBUSY` where an
-   *   object of this environment owns it already
+   *   EventFd of this environment owns it already
    */
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
     integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['native']);
     const { native = linuxNative() } = options;
     nativeArgument('options.native', native);
-    const result = native.eventfdAdopt(fd);
+    const result = owned.has(fd) ? -constants.errno.EBUSY : native.eventfdAdopt(fd);
     if (result < 0) {
       const hint = adoptHints.get(result);
       throw systemError(`adopt descriptor ${fd}`, result, { syscall: 'fcntl' }, hint);
@@ -224,19 +225,30 @@ export class EventFd implements Disposable {
   }
 
   /**
-   * Counts as `wait()` resolves them, until the EventFd is closed. While the consumer is busy nothing
+   * Counts as `wait()` resolves them, until the EventFd is closed or the loop is left. While the consumer is busy nothing
    * is read: what is signalled meanwhile stays in the kernel and comes as one count.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<bigint, void, undefined> {
-    try {
-      for (;;) {
-        yield await this.wait();
-      }
-    } catch (error) {
-      if (!this.closed) {
-        throw error;
-      }
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<bigint, undefined> {
+    const left = new AbortController();
+    const end = { done: true, value: undefined } as const;
+    const iterator: AsyncIterableIterator<bigint, undefined> = {
+      next: async () => {
+        try {
+          return { done: false, value: await this.wait({ signal: left.signal }) };
+        } catch (error) {
+          if (left.signal.aborted || this.closed) {
+            return end;
+          }
+          throw error;
+        }
+      },
+      return: () => {
+        left.abort();
+        return Promise.resolve(end);
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    };
+    return iterator;
   }
 
   /** A second descriptor of the same counter, owned by the new object. */
@@ -312,7 +324,7 @@ export class EventFd implements Disposable {
   }
 
   #detach(): void {
-    watchedBy(this.#native).delete(this.#fd);
+    owned.delete(this.#fd);
     this.#fd = -1;
     const watchers = [...this.#watchers];
     this.#watchers.clear();
@@ -323,14 +335,12 @@ export class EventFd implements Disposable {
 
   #add(watcher: Watcher): void {
     if (this.#watchers.size === 0) {
-      const watched = watchedBy(this.#native);
-      const result = this.#native.watch(this.#fd);
+      const result = this.#native.watch(this.#fd, (count) => {
+        this.#deliver(count);
+      });
       if (result < 0) {
         throw systemError(`watch eventfd ${this.#fd}`, result, { syscall: 'epoll_ctl' });
       }
-      watched.set(this.#fd, (count) => {
-        this.#deliver(count);
-      });
       this.#native.holdLoop(this.#fd, this.#holdsLoop);
     }
     this.#watchers.add(watcher);
@@ -338,7 +348,6 @@ export class EventFd implements Disposable {
 
   #remove(watcher: Watcher): void {
     if (this.#watchers.delete(watcher) && this.#watchers.size === 0 && this.#fd >= 0) {
-      watchedBy(this.#native).delete(this.#fd);
       this.#native.unwatch(this.#fd);
     }
   }
@@ -369,6 +378,9 @@ export class EventFd implements Disposable {
   }
 }
 
+// Across addons: each of them knows only its own.
+const owned = new Set<number>();
+
 export { nativeOf as eventFdNative, setOwner as setEventFdOwner };
 
 interface Watcher {
@@ -394,17 +406,3 @@ const adoptHints = new Map([
   [-constants.errno.EINVAL, 'it is not an eventfd'],
   [-constants.errno.EBUSY, 'another object of this environment owns it; clone() that one'],
 ]);
-
-const dispatchers = new WeakMap<Native, Map<number, (count: bigint) => void>>();
-
-/** Who is to be told of each watched descriptor of an addon. */
-function watchedBy(native: Native): Map<number, (count: bigint) => void> {
-  let watched = dispatchers.get(native);
-  if (watched === undefined) {
-    const created = new Map<number, (count: bigint) => void>();
-    native.onReadable((fd, count) => created.get(fd)?.(count));
-    dispatchers.set(native, created);
-    watched = created;
-  }
-  return watched;
-}

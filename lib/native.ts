@@ -20,7 +20,10 @@ export interface Native {
   /** Gives up a descriptor without closing it and returns it: somebody else owns it from now on. */
   release(fd: number): number;
 
-  /** `MSHV_CREATE_PARTITION` with the 16-byte argument. Returns the partition descriptor. */
+  /**
+   * `MSHV_CREATE_PARTITION` with the 16-byte argument. Returns the partition descriptor. `-EINVAL` where
+   * `flags` announces the longer one.
+   */
   createPartition(device: number, flags: bigint, isolation: bigint): number;
   /**
    * `MSHV_CREATE_PARTITION` with the 64-byte argument; `flags` must have
@@ -59,10 +62,8 @@ export interface Native {
   /** 1 where the counter is not 0, else 0. Consumes nothing. */
   eventfdPoll(fd: number): number;
 
-  /** The one function of this environment that receives what watched eventfds counted. */
-  onReadable(dispatch: (fd: number, count: bigint) => void): void;
-  /** Reads the eventfd whenever it becomes readable and hands the count to the dispatcher. */
-  watch(fd: number): number;
+  /** Reads the eventfd whenever it becomes readable and hands over the count. `-EEXIST` where watched. */
+  watch(fd: number, onCount: (count: bigint) => void): number;
   unwatch(fd: number): number;
   /** Whether watching `fd` keeps the event loop alive (it does at first). */
   holdLoop(fd: number, hold: boolean): number;

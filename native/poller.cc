@@ -9,19 +9,7 @@
 
 namespace mshv {
 
-int Poller::SetDispatcher(napi_value function) {
-  napi_ref reference = nullptr;
-  if (napi_create_reference(env_, function, 1, &reference) != napi_ok) {
-    return -EINVAL;
-  }
-  if (dispatcher_ != nullptr) {
-    napi_delete_reference(env_, dispatcher_);
-  }
-  dispatcher_ = reference;
-  return 0;
-}
-
-int Poller::Watch(int fd) {
+int Poller::Watch(int fd, napi_value on_count) {
   if (watched_.contains(fd)) {
     return -EEXIST;
   }
@@ -32,6 +20,10 @@ int Poller::Watch(int fd) {
   // libuv's error codes are negative errnos. A handle whose init failed is not a handle yet.
   if (const int error = uv_poll_init(loop_, &watched->handle, fd); error < 0) {
     return error;
+  }
+  if (napi_create_reference(env_, on_count, 1, &watched->on_count) != napi_ok) {
+    Release(std::move(watched));
+    return -EINVAL;
   }
   if (const int error = uv_poll_start(&watched->handle, UV_READABLE, OnReadable); error < 0) {
     Release(std::move(watched));
@@ -80,6 +72,9 @@ void Poller::Close(std::function<void()> closed) {
 
 void Poller::Release(std::unique_ptr<Watched> watched) {
   auto* handle = reinterpret_cast<uv_handle_t*>(&watched->handle);
+  if (watched->on_count != nullptr) {
+    napi_delete_reference(env_, std::exchange(watched->on_count, nullptr));
+  }
   closing_.emplace(handle, std::move(watched));
   // Leaves the epoll set at once: the descriptor may be closed right after.
   uv_close(handle, OnClosed);
@@ -99,25 +94,23 @@ void Poller::OnReadable(uv_poll_t* handle, int, int) {
   uint64_t count = 0;
   // An empty counter is no error: an irqfd or another reader was faster.
   if (sys::EventFdRead(watched.fd, &count) == 0) {
-    watched.poller->Dispatch(watched.fd, count);
+    watched.poller->Call(watched.on_count, count);
   }
 }
 
-void Poller::Dispatch(int fd, uint64_t count) {
+void Poller::Call(napi_ref on_count, uint64_t count) {
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) {
     return;
   }
-  napi_value dispatcher = nullptr;
+  napi_value function = nullptr;
   napi_value receiver = nullptr;
-  napi_value arguments[2] = {nullptr, nullptr};
+  napi_value argument = nullptr;
   // The receiver must be an object: with undefined the call fails without an exception.
-  if (dispatcher_ != nullptr &&
-      napi_get_reference_value(env_, dispatcher_, &dispatcher) == napi_ok &&
-      dispatcher != nullptr && napi_get_global(env_, &receiver) == napi_ok &&
-      napi_create_int32(env_, fd, &arguments[0]) == napi_ok &&
-      napi_create_bigint_uint64(env_, count, &arguments[1]) == napi_ok &&
-      napi_make_callback(env_, nullptr, receiver, dispatcher, 2, arguments, nullptr) ==
+  if (napi_get_reference_value(env_, on_count, &function) == napi_ok && function != nullptr &&
+      napi_get_global(env_, &receiver) == napi_ok &&
+      napi_create_bigint_uint64(env_, count, &argument) == napi_ok &&
+      napi_make_callback(env_, nullptr, receiver, function, 1, &argument, nullptr) ==
           napi_pending_exception) {
     napi_value error = nullptr;
     if (napi_get_and_clear_last_exception(env_, &error) == napi_ok && error != nullptr) {
@@ -129,11 +122,9 @@ void Poller::Dispatch(int fd, uint64_t count) {
 
 namespace {
 
-int OnReadable(Environment& environment, Callback dispatcher) {
-  return environment.poller().SetDispatcher(dispatcher.function);
+int Watch(Environment& environment, OwnedFd fd, Callback on_count) {
+  return environment.poller().Watch(fd.number, on_count.function);
 }
-
-int Watch(Environment& environment, OwnedFd fd) { return environment.poller().Watch(fd.number); }
 
 int Unwatch(Environment& environment, OwnedFd fd) {
   return environment.poller().Unwatch(fd.number);
@@ -146,7 +137,6 @@ int HoldLoop(Environment& environment, OwnedFd fd, bool hold) {
 }  // namespace
 
 void ExportPoller(Environment& environment, napi_value exports) {
-  Export<OnReadable>(environment, exports, "onReadable");
   Export<Watch>(environment, exports, "watch");
   Export<Unwatch>(environment, exports, "unwatch");
   Export<HoldLoop>(environment, exports, "holdLoop");

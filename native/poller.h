@@ -11,7 +11,7 @@
 namespace mshv {
 
 // Watches eventfds on the environment's own loop, one uv_poll_t each, and hands what it reads to
-// the environment's one dispatcher function. Functions return 0 or -errno.
+// the function that came with each. Functions return 0 or -errno.
 class Poller {
  public:
   Poller(napi_env env, uv_loop_t* loop) : env_(env), loop_(loop) {}
@@ -19,8 +19,7 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  int SetDispatcher(napi_value function);
-  int Watch(int fd);
+  int Watch(int fd, napi_value on_count);
   int Unwatch(int fd);
   int HoldLoop(int fd, bool hold);
 
@@ -32,16 +31,16 @@ class Poller {
     uv_poll_t handle;
     Poller* poller;
     int fd;
+    napi_ref on_count;
   };
 
   static void OnReadable(uv_poll_t* handle, int status, int events);
   static void OnClosed(uv_handle_t* handle);
-  void Dispatch(int fd, uint64_t count);
+  void Call(napi_ref on_count, uint64_t count);
   void Release(std::unique_ptr<Watched> watched);
 
   napi_env env_;
   uv_loop_t* loop_;
-  napi_ref dispatcher_ = nullptr;
   std::unordered_map<int, std::unique_ptr<Watched>> watched_;
   std::unordered_map<uv_handle_t*, std::unique_ptr<Watched>> closing_;
   std::function<void()> closed_;

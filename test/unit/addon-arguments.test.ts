@@ -86,7 +86,7 @@ describe.each<[string, Native]>([
       (foreign) => native.eventfdSignal(foreign),
       (foreign) => native.eventfdRead(foreign),
       (foreign) => native.eventfdPoll(foreign),
-      (foreign) => native.watch(foreign),
+      (foreign) => native.watch(foreign, () => undefined),
       (foreign) => native.unwatch(foreign),
       (foreign) => native.holdLoop(foreign, true),
       (foreign) => native.createPartition(foreign, 0n, 0n),

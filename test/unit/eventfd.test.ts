@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { EventFd } from '../../lib/index.js';
+import { linuxNative, simNative } from '../../lib/native.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { typescriptWorker } from '../typescript-worker.js';
 
@@ -343,6 +344,16 @@ describe('watch()', () => {
     expect(calls).toBe(1);
   });
 
+  it('hears of the eventfds of each object that stands for the addon', async () => {
+    const one = create();
+    const first = counts(one, 1);
+    const other = create({ native: { ...linuxNative() } });
+    const second = counts(other, 1);
+    one.signal(2);
+    other.signal(3);
+    expect([await first, await second]).toEqual([[2n], [3n]]);
+  });
+
   it('keeps many eventfds apart', async () => {
     const events = Array.from({ length: 200 }, () => create());
     const seen = events.map((event) => counts(event, 1));
@@ -370,6 +381,17 @@ describe('async iteration', () => {
     const next = event[Symbol.asyncIterator]().next();
     event.close();
     expect(await next).toEqual({ done: true, value: undefined });
+  });
+
+  it('ends where its user leaves while it waits, and consumes nothing afterwards', async () => {
+    const event = create();
+    const iterator = event[Symbol.asyncIterator]();
+    const next = iterator.next();
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+    expect(await next).toEqual({ done: true, value: undefined });
+    event.signal();
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    expect(event.tryRead()).toBe(1n);
   });
 
   it('is empty where the EventFd is closed already', async () => {
@@ -453,9 +475,12 @@ describe('release() and adopt()', () => {
     );
   });
 
-  it('refuses a descriptor that an EventFd owns', () => {
+  it.each([
+    ['the same addon', linuxNative],
+    ['the other addon', simNative],
+  ])('refuses a descriptor that an EventFd owns, for %s', (_, native) => {
     const event = create();
-    expect(() => EventFd.adopt(event.fd)).toThrow(
+    expect(() => EventFd.adopt(event.fd, { native: native() })).toThrow(
       expect.objectContaining({
         code: 'EBUSY',
         message: expect.stringContaining('clone() that one') as string,

@@ -51,11 +51,15 @@ const rounds = {
   eventfdSignal: (n, t) => [n.eventfdSignal(t.armed), n.eventfdSignal(t.event, 2n)],
   eventfdRead: (n, t) => [n.eventfdSignal(t.event), n.eventfdRead(t.event)],
   eventfdPoll: (n, t) => [n.eventfdPoll(t.event), n.eventfdPoll(t.armed)],
-  onReadable: (n) => n.onReadable(() => undefined),
-  watch: (n, t) => [n.watch(t.event), n.unwatch(t.event)],
-  unwatch: (n, t) => [n.watch(t.event), n.unwatch(t.event), n.watch(t.event), n.unwatch(t.event)],
+  watch: (n, t) => [n.watch(t.event, () => undefined), n.unwatch(t.event)],
+  unwatch: (n, t) => [
+    n.watch(t.event, () => undefined),
+    n.unwatch(t.event),
+    n.watch(t.event, () => undefined),
+    n.unwatch(t.event),
+  ],
   holdLoop: (n, t) => {
-    if (t.count === 0) n.watch(t.event);
+    if (t.count === 0) n.watch(t.event, () => undefined);
     return n.holdLoop(t.event, t.count % 2 === 0);
   },
   initializePartition: (n, t) => n.initializePartition(t.partition),
@@ -91,12 +95,11 @@ const rounds = {
 
 /** Loops of the event loop instead: Workers end inside the addon's own callbacks. */
 const starts = {
-  'onReadable, called for watched eventfds': (n, t, round) => {
-    n.onReadable((fd, count) => {
-      n.eventfdSignal(fd, count);
+  'watch, called for what was counted': (n, t, round) => {
+    n.watch(t.event, (count) => {
+      n.eventfdSignal(t.event, count);
       round();
     });
-    n.watch(t.event);
     n.eventfdSignal(t.event);
   },
 };
