@@ -6,11 +6,17 @@
 namespace mshv {
 namespace {
 
+constexpr uint64_t kLongArgument = uint64_t{1} << abi::MSHV_PT_BIT_CPU_AND_XSAVE_FEATURES;
+
 int Open(Environment& environment, std::string path) {
   return environment.Own(sys::Open(path.c_str()));
 }
 
 int CreatePartition(Environment& environment, OwnedFd device, uint64_t flags, uint64_t isolation) {
+  // The driver would read on behind the argument.
+  if ((flags & kLongArgument) != 0) {
+    return -EINVAL;
+  }
   abi::mshv_create_partition argument{};
   argument.pt_flags = flags;
   argument.pt_isolation = isolation;

@@ -15,8 +15,12 @@ int CreateVp(Environment& environment, OwnedFd partition, uint32_t index) {
   return environment.Own(sys::Ioctl(partition.number, abi::MSHV_CREATE_VP, &argument));
 }
 
-int IrqFd(Environment&, OwnedFd partition, OwnedFd event, int32_t resample_fd, uint32_t gsi,
-          uint32_t flags) {
+int IrqFd(Environment& environment, OwnedFd partition, OwnedFd event, int32_t resample_fd,
+          uint32_t gsi, uint32_t flags) {
+  constexpr uint32_t kResample = 1u << abi::MSHV_IRQFD_BIT_RESAMPLE;
+  if ((flags & kResample) != 0 && !environment.Owns(resample_fd)) {
+    return -EBADF;
+  }
   abi::mshv_user_irqfd argument{
       .fd = event.number, .resamplefd = resample_fd, .gsi = gsi, .flags = flags};
   return sys::Ioctl(partition.number, abi::MSHV_IRQFD, &argument);
