@@ -100,7 +100,8 @@ export class IrqFd {
    * Allocates a GSI, the lowest free one, and an eventfd.
    *
    * @throws MshvError `ERR_MSHV_GSI_EXHAUSTED` where 4095 are in use; `EMFILE` where the process is out
-   *   of descriptors; `EBUSY` where `options.event` is bound in this partition already
+   *   of descriptors; `EBUSY` where `options.event` is armed in this partition already (without an MSI, or masked: later,
+   *   when the route is to be armed)
    * @throws RangeError for an MSI that `IrqFdRoute.setMsi` would refuse
    */
   newRoute(options: NewRouteOptions = {}): IrqFdRoute {
@@ -131,7 +132,8 @@ export class IrqFd {
    * table: disarm all, push, arm all. New routes have their GSI and eventfd at once.
    *
    * Nothing is applied where `record` throws, where it is asynchronous, or where the driver refuses a
-   * step: routes made inside are closed then, those closed inside are open again.
+   * step: routes made inside are closed then, those closed inside are open again. The GSI of a route
+   * closed inside is free after the batch, not for a new route within it.
    *
    * @returns what `record` returned
    * @throws MshvError `ERR_MSHV_BATCH_NESTED` inside another batch; `ERR_MSHV_CLOSED` where `record`
@@ -244,6 +246,7 @@ export class IrqFd {
           this.#change(changed, wanted);
         },
         abandon: (abandoned) => {
+          this.#tryDisarm(abandoned);
           this.#discard(abandoned);
         },
       },
@@ -291,18 +294,42 @@ export class IrqFd {
     }
   }
 
-  /** Takes every irqfd and the table away. The partition's descriptor is closed whatever this throws. */
+  /**
+   * Takes every irqfd and the table away, as far as the driver lets it: nothing is undone, since the
+   * partition's descriptor is closed whatever this throws.
+   */
   #close(): void {
-    const routes = [...this.#routes].filter((route) => !route.quarantined);
-    for (const route of routes) {
-      route.wanted = { msi: undefined, masked: true, closed: true };
-    }
+    const routes = [...this.#routes];
+    const errors = routes.flatMap((route) => this.#tryDisarm(route));
+    // What may still be armed stays routed: unrouted, its signals could assert vector 0.
+    const disarmed = routes.filter((route) => !route.armed);
     try {
-      this.#commit(routes);
-    } finally {
-      for (const route of this.#routes) {
-        this.#discard(route);
+      this.#table.commit(disarmed.map(({ gsi }) => ({ gsi, msi: undefined })));
+    } catch (error) {
+      errors.push(error);
+    }
+    for (const route of routes) {
+      this.#discard(route);
+    }
+    const [first, ...others] = errors;
+    if (first instanceof Error) {
+      if (others.length > 0) {
+        first.cause = new AggregateError(others, 'and so did other steps');
       }
+      throw first;
+    }
+  }
+
+  /** Disarms a route that is about to end, and returns the error where the driver refuses. */
+  #tryDisarm(route: RouteState): unknown[] {
+    try {
+      if (route.armed || route.quarantined) {
+        this.#driver.disarm(route);
+        route.armed = false;
+      }
+      return [];
+    } catch (error) {
+      return [error];
     }
   }
 
@@ -310,6 +337,8 @@ export class IrqFd {
     arm: (route: RouteState): void => {
       const flags = route.resampleEvent === undefined ? 0 : irqfdFlags.RESAMPLE;
       this.#irqfd(route, flags, 'arm');
+      // The driver has injected for what was pending and left it in the counter.
+      this.#partition.native.eventfdRead(route.event.fd);
     },
     disarm: (route: RouteState): void => {
       this.#irqfd(route, irqfdFlags.DEASSIGN, 'disarm');

@@ -96,6 +96,7 @@ describe('a route', () => {
     expect(seen()).toEqual([]);
     route.unmask();
     expect(route).toMatchObject({ masked: false, armed: true, pending: false });
+    expect(route.event.pending).toBe(false);
     expect(seen()).toEqual([interrupt]);
     route.event.signal();
     expect(seen()).toEqual([interrupt]);
