@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 
-import type { IoctlName } from '../lib/abi/ioctls.js';
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import type { Native } from '../lib/native.js';
+import type { SimulatedIoctl } from '../lib/sim/index.js';
 
 /** An interrupt as the guest's side sees it. */
 export interface SeenInterrupt {
@@ -39,7 +39,7 @@ export interface GuestSide extends Disposable {
   /** Takes back what `failNext` has not used up. */
   failNoMore(): void;
   /** How often the ioctl was issued so far. */
-  calls(ioctl: IoctlName): number;
+  calls(ioctl: SimulatedIoctl): number;
   /** What the driver holds, where the backend can tell. */
   driverState(partition: Partition): DriverState | undefined;
 }

@@ -1,7 +1,6 @@
-import type { IoctlName } from '../lib/abi/ioctls.js';
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import { simNative } from '../lib/native.js';
-import { Simulator } from '../lib/sim/index.js';
+import { Simulator, type SimulatedIoctl } from '../lib/sim/index.js';
 import {
   newPartition,
   seenInterrupt,
@@ -29,7 +28,7 @@ export class SimulatorGuestSide implements GuestSide {
     this.simulator.endOfInterrupt(partition, vp, vector);
   }
 
-  failNext(ioctl: IoctlName, errno: number, after: number): void {
+  failNext(ioctl: SimulatedIoctl, errno: number, after: number): void {
     this.simulator.failNext(ioctl, errno, { after, count: 1 });
   }
 
@@ -39,7 +38,7 @@ export class SimulatorGuestSide implements GuestSide {
     }
   }
 
-  calls(ioctl: IoctlName): number {
+  calls(ioctl: SimulatedIoctl): number {
     return this.simulator.calls(ioctl);
   }
 

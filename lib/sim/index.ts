@@ -4,6 +4,7 @@ export {
   type DriverRoute,
   type EndOfInterrupt,
   type FailNextOptions,
+  type SimulatedIoctl,
   Simulator,
   type SimulatorOptions,
 } from './simulator.js';

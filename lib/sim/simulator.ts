@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 import { irqfdFlags } from '../abi/irqfd.js';
-import { ioctls, type IoctlName } from '../abi/ioctls.js';
+import { ioctls } from '../abi/ioctls.js';
 import { limits } from '../abi/limits.js';
 import {
   booleanArgument,
@@ -32,6 +32,17 @@ export interface SimulatorOptions {
   /** `'v1'`: a driver that refuses the flag for feature banks, as older ones do. Default `'v2'`. */
   driver?: DriverGeneration;
 }
+
+const simulatedIoctls = [
+  'MSHV_CREATE_PARTITION',
+  'MSHV_INITIALIZE_PARTITION',
+  'MSHV_CREATE_VP',
+  'MSHV_IRQFD',
+  'MSHV_SET_MSI_ROUTING',
+] as const;
+
+/** The driver's requests that the simulator has. */
+export type SimulatedIoctl = (typeof simulatedIoctls)[number];
 
 export interface FailNextOptions {
   /** How many calls pass first. Default 0. */
@@ -187,7 +198,7 @@ export class Simulator implements Disposable {
    * @param ioctl - its name, such as `'MSHV_IRQFD'`
    * @param error - what it fails with: `'ENOMEM'` or the positive number
    */
-  failNext(ioctl: IoctlName, error: string | number, options: FailNextOptions = {}): void {
+  failNext(ioctl: SimulatedIoctl, error: string | number, options: FailNextOptions = {}): void {
     this.#usable();
     const request = requestArgument(ioctl);
     const errno = errnoArgument(error);
@@ -202,7 +213,7 @@ export class Simulator implements Disposable {
   }
 
   /** How often an ioctl was issued so far on this simulator's descriptors, failed calls included. */
-  calls(ioctl: IoctlName): number {
+  calls(ioctl: SimulatedIoctl): number {
     this.#usable();
     return this.#checked(
       'count calls',
@@ -258,7 +269,7 @@ export class Simulator implements Disposable {
   }
 
   /**
-   * Closes the devices that `open()` gave, last opened first, then ends the simulated machine: on
+   * Takes back what `failNext` has left, closes the devices that `open()` gave, last opened first, then ends the simulated machine: on
    * descriptors that are open still, opened by another Worker say, every ioctl is `EIO`. Harmless where
    * closed already.
    */
@@ -267,6 +278,9 @@ export class Simulator implements Disposable {
       return;
     }
     const crashed = this.oops !== undefined;
+    for (const ioctl of simulatedIoctls) {
+      this.failNext(ioctl, 'EIO', { count: 0 });
+    }
     this.#closed = true;
     try {
       for (const device of this.#devices.reverse()) {
@@ -346,8 +360,8 @@ function closeDevice(device: Mshv, crashed: boolean): void {
   }
 }
 
-function requestArgument(ioctl: IoctlName): number {
-  return ioctls[choiceArgument('ioctl', ioctl, Object.keys(ioctls) as IoctlName[])];
+function requestArgument(ioctl: SimulatedIoctl): number {
+  return ioctls[choiceArgument('ioctl', ioctl, simulatedIoctls)];
 }
 
 function errnoArgument(error: string | number): number {
