@@ -1,11 +1,19 @@
 import { getSystemErrorName } from 'node:util';
 
+/** A status that the hypervisor returned: `{ code: 0x12, name: 'HV_STATUS_INVALID_CONNECTION_ID' }`. */
+export interface HvStatus {
+  readonly code: number;
+  readonly name: string;
+}
+
 /** What is known of a failure beyond its message. */
 export interface MshvErrorDetails {
   code: string;
   errno?: number;
   syscall?: string;
   ioctl?: string;
+  hypercall?: string;
+  hvStatus?: HvStatus;
   cause?: unknown;
 }
 
@@ -24,15 +32,23 @@ export class MshvError extends Error {
   readonly syscall: string;
   /** The request of a failed ioctl, such as `'MSHV_SET_MSI_ROUTING'`. */
   declare readonly ioctl?: string;
+  /** The call that the hypervisor refused, such as `'HVCALL_ASSERT_VIRTUAL_INTERRUPT'`. */
+  declare readonly hypercall?: string;
+  /** What the hypervisor refused it with. */
+  declare readonly hvStatus?: HvStatus;
 
   constructor(message: string, details: MshvErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = details.code;
     this.errno = details.errno ?? 0;
     this.syscall = details.syscall ?? '';
-    if (details.ioctl !== undefined) {
-      this.ioctl = details.ioctl;
-    }
+    const { ioctl, hypercall, hvStatus } = details;
+    Object.assign(
+      this,
+      ioctl !== undefined && { ioctl },
+      hypercall !== undefined && { hypercall },
+      hvStatus !== undefined && { hvStatus },
+    );
   }
 
   static {

@@ -1,5 +1,6 @@
-export { MshvError } from './errors.js';
+export { type HvStatus, MshvError } from './errors.js';
 export { EventFd, type EventFdOptions } from './eventfd.js';
+export type { OpenFailure, OpenFailureCause } from './device/availability.js';
 export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
 export { type DriverGeneration, Partition } from './device/partition.js';
 export { Vp } from './device/vp.js';

@@ -82,7 +82,7 @@ function explainMissingDevice(path: string, read: ReadSystemFile): OpenFailure {
     return {
       cause: hypervisor ? 'other-hypervisor' : 'no-hypervisor',
       reason: hypervisor
-        ? `this machine runs on another hypervisor (${vendor === '' ? 'unknown' : vendor})`
+        ? `this machine runs on another hypervisor (${vendor === '' ? 'its firmware names no vendor' : vendor})`
         : 'this machine does not run on the Microsoft hypervisor',
       remedy: 'use a Hyper-V root or L1VH partition, or the simulator: new Simulator() of mshv/sim',
     };

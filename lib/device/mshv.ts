@@ -72,7 +72,8 @@ export class Mshv implements Disposable {
    * Opens the device.
    *
    * @throws MshvError `ENOENT`, `EACCES`, `ENODEV`, … The message says why there is no device on this
-   *   machine, as far as it shows, and what to do about it.
+   *   machine, as far as it shows, and what to do about it; `cause` says the same to programs, as an
+   *   `OpenFailure`.
    */
   static open(options: MshvOpenOptions = {}): Mshv {
     optionsArgument('options', options, ['path', 'native']);
@@ -81,8 +82,11 @@ export class Mshv implements Disposable {
     nativeArgument('options.native', native);
     const fd = native.open(path);
     if (fd < 0) {
-      const { reason, remedy } = explainOpenFailure(path, fd);
-      throw systemError(`open ${path}`, fd, { syscall: 'open' }, `${reason}; ${remedy}`);
+      const failure = explainOpenFailure(path, fd);
+      const { reason, remedy } = failure;
+      const error = systemError(`open ${path}`, fd, { syscall: 'open' }, `${reason}; ${remedy}`);
+      error.cause = failure;
+      throw error;
     }
     return openDevice(native, fd, path);
   }

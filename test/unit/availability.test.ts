@@ -71,7 +71,7 @@ describe('explainOpenFailure', () => {
         'another hypervisor without a name',
         'other-hypervisor',
         cpu('hypervisor'),
-        'another hypervisor (unknown)',
+        'another hypervisor (its firmware names no vendor)',
         'new Simulator()',
       ],
       [
