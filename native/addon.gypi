@@ -19,7 +19,8 @@
   'cflags_cc': [
     '-std=c++20',
     '-fno-exceptions',
-    # Not an include_dir: its warnings are not ours.
-    '-isystem', '<!(node -p "path.dirname(require.resolve(\'node-addon-api\'))")',
+    # Not an include_dir, because its warnings are not ours; relative to build/, because make cannot
+    # take a path with spaces.
+    '-isystem', '<!(node -p "path.relative(\'build\', path.dirname(require.resolve(\'node-addon-api\')))")',
   ],
 }
