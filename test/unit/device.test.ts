@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
+import { explainOpenFailure } from '../../lib/device/availability.js';
 import { partitionFlags } from '../../lib/abi/partition.js';
 import { Mshv, MshvError, type PartitionOptions } from '../../lib/index.js';
 import { FakeNative, type FallibleCall } from '../fake-native.js';
@@ -43,6 +44,7 @@ describe('Mshv.open()', () => {
         code: 'ENOENT',
         errno: -ENOENT,
         syscall: 'open',
+        cause: explainOpenFailure('/dev/mshv', -ENOENT),
         message: expect.stringMatching(
           /^cannot open \/dev\/mshv: ENOENT \(open\): .+; .+/,
         ) as string,

@@ -391,8 +391,8 @@ function expectQuarantine(operation: Operation, step: number, fault: Fault): voi
     if (!quarantined) expect(driver.routes.get(gsi)).toEqual(route);
   }
 
-  native.record();
   for (const route of open) {
+    native.record();
     for (const change of [
       () => {
         route.setMsi(0xfee00000n, 0x77);
@@ -411,13 +411,19 @@ function expectQuarantine(operation: Operation, step: number, fault: Fault): voi
     ]) {
       expect(change).toThrow(expect.objectContaining({ code: 'ERR_MSHV_QUARANTINED' }));
     }
+    expect(native.calls).toEqual([]);
+    // One more attempt to disarm it, whatever it was that could not be undone. Nobody hears of it
+    // where the driver refuses again.
+    native.record(() => (route.gsi % 2 === 0 ? EIO : undefined));
     route.close();
+    expect(native.calls.map(stageOf)).toEqual(['disarm']);
     expect(route.closed).toBe(true);
     expect(route.event.closed).toBe(true);
     expect(driver.armed.has(route.gsi)).toBe(false);
+    native.record();
+    route.close();
+    expect(native.calls.map(stageOf)).toEqual([]);
   }
-  // One more attempt to disarm each, whatever it was that could not be undone.
-  expect(native.calls.map(stageOf)).toEqual(open.map(() => 'disarm'));
 
   // No GSI that may still be armed has a second owner.
   const taken = new Set(
@@ -478,7 +484,10 @@ describe('partition.close()', () => {
 
   it.each(steps)('closes all the same where %s and all after it fail', (_, step) => {
     const { error } = close((_, index) => (index >= step ? EIO : undefined));
-    expect(error).toMatchObject({ code: 'EIO', ...kindOf(calls[step]) });
+    const [first, ...others] = calls.slice(step).map((call) => ({ code: 'EIO', ...kindOf(call) }));
+    expect(error).toMatchObject(
+      others.length === 0 ? { ...first } : { ...first, cause: { errors: others } },
+    );
   });
 });
 
