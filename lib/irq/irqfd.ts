@@ -246,8 +246,10 @@ export class IrqFd {
           this.#change(changed, wanted);
         },
         abandon: (abandoned) => {
-          this.#tryDisarm(abandoned);
-          this.#discard(abandoned);
+          if (this.#routes.has(abandoned)) {
+            this.#tryDisarm(abandoned);
+            this.#discard(abandoned);
+          }
         },
       },
       state,
