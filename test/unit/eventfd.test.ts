@@ -394,19 +394,6 @@ describe('async iteration', () => {
     expect(event.tryRead()).toBe(1n);
   });
 
-  it('ends where it is left while it waits, and takes nothing any more', async () => {
-    const event = create();
-    const iterator = event[Symbol.asyncIterator]();
-    const next = iterator.next();
-    const end = { done: true, value: undefined };
-    expect(await iterator.return?.()).toEqual(end);
-    expect(await next).toEqual(end);
-    event.signal(3);
-    await turn();
-    expect(await iterator.next()).toEqual(end);
-    expect(event.tryRead()).toBe(3n);
-  });
-
   it('is empty where the EventFd is closed already', async () => {
     const event = create();
     event.close();
