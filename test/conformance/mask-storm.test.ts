@@ -59,26 +59,24 @@ it(`injects each of ${routeCount * rounds} signals from another thread once, wit
   const ended = once(thread, 'exit');
 
   let turn = 0;
-  const changes = { mask: 0, unmask: 0, reroute: 0 };
+  let maskedRoute: IrqFdRoute | undefined;
+  // A walk through the routes that does not repeat itself soon, and needs no seed: unmask the one that
+  // the last turn has masked, mask the next one, re-route one now and then, masked or live.
   const disturb = (): void => {
-    // A walk through routes and changes that does not repeat itself soon, and needs no seed.
     turn++;
     const index = (turn * 5) % routeCount;
-    const route = routes[index];
-    if (route === undefined) return;
+    maskedRoute?.unmask();
+    if (turn % 3 !== 0) {
+      maskedRoute = routes[index];
+      maskedRoute?.mask();
+    }
     if (turn % 7 === 0) {
       drain();
       const former = vectorOf(index);
       generations[index] = (generations[index] ?? 0) + 1;
-      setMsi(route, index);
+      const route = routes[index];
+      if (route !== undefined) setMsi(route, index);
       drain(former);
-      changes.reroute++;
-    } else if (route.masked) {
-      route.unmask();
-      changes.unmask++;
-    } else {
-      route.mask();
-      changes.mask++;
     }
   };
   for (let round = 1; round <= rounds; round++) {
@@ -97,6 +95,5 @@ it(`injects each of ${routeCount * rounds} signals from another thread once, wit
   }
   await ended;
   expect(received).toEqual(new Array(routeCount).fill(rounds));
-  expect(Math.min(...Object.values(changes))).toBeGreaterThan(rounds / 100);
   partition.close();
 });
