@@ -106,8 +106,9 @@ export class IrqFdRoute implements Disposable {
 
   /**
    * Sets the MSI and arms the route unless it is masked. An MSI equal to the present one does nothing.
-   * A live route is disarmed, changed and armed again: signals in between are injected once, with the
-   * new MSI.
+   * A live route is disarmed, changed and armed again: signals in between are injected once for all of
+   * them, with the new MSI. A signal that another thread writes at the very moment of arming may be
+   * injected twice (the driver looks at the counter without its lock); none is lost.
    *
    * @param address - below 2^32; x64: bits 19:12 destination APIC id, bit 2 logical destination
    * @param data - bits 7:0 vector, 10:8 delivery mode, 15 level
