@@ -26,6 +26,8 @@ export interface HypervisorEvent {
 
 const LINE = /^(\d+) (\S+) ?(.*)$/;
 const READ_SIZE = 65536;
+/** Of a `gread`. */
+const LONGEST_READ = 64;
 
 /**
  * The guest's side of the lab's fake hypervisor, over `/dev/fakehv`. A partition is named by the
@@ -117,6 +119,30 @@ export class FakeHypervisor {
   /** Queues an intercept message of up to 256 bytes, header included, for a VP. */
   queueIntercept(partition: number, vp: number, message: Uint8Array): void {
     this.#command('msg', partition, vp, Buffer.from(message).toString('hex'));
+  }
+
+  /**
+   * The guest reads memory. Fails with `ENXIO` where none is mapped, `EACCES` where the guest may not, or
+   * the driver has not resolved its first access yet.
+   */
+  readMemory(partition: number, gpa: bigint, length: number): Uint8Array {
+    const bytes = Buffer.alloc(length);
+    for (let at = 0; at < length; at += LONGEST_READ) {
+      const part = Math.min(LONGEST_READ, length - at);
+      this.collect();
+      const before = this.#events.length;
+      this.#command('gread', partition, gpa + BigInt(at), part);
+      this.collect();
+      const found = this.#events.findIndex(({ name }, i) => i >= before && name === 'GREAD');
+      const [read] = this.#events.splice(found, 1);
+      bytes.write(/\bdata=(\w+)/.exec(read?.text ?? '')?.[1] ?? '', at, 'hex');
+    }
+    return bytes;
+  }
+
+  /** The guest writes memory, at most 4096 bytes. Fails like `readMemory`. */
+  writeMemory(partition: number, gpa: bigint, bytes: Uint8Array): void {
+    this.#command('gwrite', partition, gpa, Buffer.from(bytes).toString('hex'));
   }
 
   /** Lets the next `count` hypercalls of a code fail with a hypervisor status. */

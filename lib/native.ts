@@ -49,6 +49,120 @@ export interface Native {
    */
   setMsiRouting(partition: number, table: Uint32Array): number;
 
+  /**
+   * `MSHV_IOEVENTFD`. With the DEASSIGN flag everything must be as it was assigned. `match` is looked at only
+   * with the DATAMATCH flag.
+   */
+  ioeventfd(
+    partition: number,
+    eventFd: number,
+    address: bigint,
+    size: number,
+    match: bigint,
+    flags: number,
+  ): number;
+  /**
+   * `MSHV_SET_GUEST_MEMORY` for `size` bytes of `memory` from `offset` on. `-EINVAL` where they are not all
+   * inside it. With the UNMAP flag everything must be as it was mapped.
+   */
+  mapMemory(
+    partition: number,
+    memory: number,
+    offset: bigint,
+    size: bigint,
+    gpa: bigint,
+    flags: number,
+  ): number;
+  /**
+   * `MSHV_GET_GPAP_ACCESS_BITMAP` for `pages` guest pages from page number `firstPage` on. Bit i of
+   * `bitmap`, least significant first, is page i. `-EINVAL` where the bitmap is too short.
+   */
+  accessBitmap(
+    partition: number,
+    type: number,
+    operation: number,
+    firstPage: bigint,
+    pages: number,
+    bitmap: BigUint64Array,
+  ): number;
+  /**
+   * `MSHV_ROOT_HVCALL` on a device, partition or VP descriptor. `reps` is 0 for a simple call. `input`
+   * and `output` have at most 4096 bytes; `output` may have none. `result` gets the hypervisor's status and
+   * the number of completed reps, both 0 where the driver refused before the call.
+   */
+  hypercall(
+    fd: number,
+    code: number,
+    reps: number,
+    input: Uint8Array,
+    output: Uint8Array,
+    result: Uint32Array,
+  ): number;
+
+  /**
+   * Maps `size` bytes (a multiple of 4096) of zeroes and returns a handle. `shared`: of a memfd that cannot
+   * be resized, which another environment can map too; else private to this process.
+   */
+  memoryCreate(size: bigint, shared: boolean, hugePages: boolean): number;
+  /** Maps a file of this process, whoever owns the descriptor, read-write and shared. Returns a handle. */
+  memoryFromFd(fd: number, offset: bigint, size: bigint): number;
+  /** A new descriptor of the file behind shared memory; `-ENODEV` where there is none. */
+  memoryFd(memory: number): number;
+  /** The environment's one view of the memory, the same object each time. `-ENOTSUP` where the runtime allows none. */
+  memoryBuffer(memory: number): ArrayBuffer | number;
+  /** Detaches the view: its length is 0 from now on. The memory stays mapped. */
+  memoryDetach(memory: number): number;
+  /** Detaches the view and unmaps the memory. The handle is free. */
+  memoryUnmap(memory: number): number;
+
+  /**
+   * Takes ownership of a partition, VP or run-control descriptor (`descriptorKinds`) that another
+   * environment of this process released. `-EINVAL` where it is something else, `-EBUSY` where this
+   * environment owns it already.
+   */
+  adopt(fd: number, kind: number): number;
+  /**
+   * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `control` is -1, or the
+   * run-control descriptor of an environment that attached the same VP: all of them can cancel each other's
+   * runs. Returns the run-control descriptor, which this environment owns. Closing the VP's descriptor
+   * ends its thread and detaches its pages.
+   */
+  vpAttach(vp: number, control: number): number;
+  /**
+   * `MSHV_RUN_VP` on this thread, into `message` (256 bytes). `-ECANCELED`: a cancel was acknowledged and
+   * the VP did not exit. `-EINTR`: nothing happened, call again; this comes at least ten times a second, so that
+   * a Worker can be terminated. `-EBUSY`: the VP is running already.
+   */
+  vpRun(vp: number, message: Uint8Array): number;
+  /**
+   * Makes the run under way, or the next one, return `-ECANCELED` once: at once where an exit is not
+   * already on its way, else the exit is returned first and the run after it is cancelled. The kick is
+   * repeated until then.
+   */
+  vpCancel(vp: number): number;
+  /**
+   * Runs the VP on a thread of its own. After each run `message` is filled and `onExit` called with what
+   * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then. Holds the loop.
+   */
+  vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number;
+  vpResume(vp: number): number;
+  /** Ends the thread, wherever it is, and joins it. `onExit` is not called any more. */
+  vpStop(vp: number): number;
+  /** Whether the thread keeps the event loop alive (it does at first). */
+  vpHoldLoop(vp: number, hold: boolean): number;
+  /**
+   * The VP's register page (0) or intercept message page (1), 4096 bytes, the same object each time; length 0
+   * once the VP's descriptor is closed. `-ENODEV` where the driver has none.
+   */
+  vpPage(vp: number, page: number): ArrayBuffer | number;
+  /**
+   * `MSHV_GET_VP_STATE` into `state`, through a page-aligned buffer of `state.length` rounded up. Returns
+   * the number of bytes the state has, which may be more than fit: then nothing was read. `-EBUSY` where the VP is running.
+   */
+  vpGetState(vp: number, type: number, state: Uint8Array): number;
+  /** `MSHV_SET_VP_STATE`, likewise. */
+  vpSetState(vp: number, type: number, state: Uint8Array): number;
+
   eventfdCreate(initial: number, semaphore: boolean): number;
   /**
    * Takes ownership of `fd` and makes it non-blocking and close-on-exec. `-EBUSY` where this environment
@@ -68,6 +182,9 @@ export interface Native {
   /** Whether watching `fd` keeps the event loop alive (it does at first). */
   holdLoop(fd: number, hold: boolean): number;
 }
+
+/** What `Native.adopt` takes. */
+export const descriptorKinds = { partition: 0, vp: 1, runControl: 2 } as const;
 
 /** The extra exports of the simulator's addon: the guest's side and the controls of the fake driver. */
 export interface SimNative extends Native {
@@ -108,6 +225,27 @@ export interface SimNative extends Native {
   simRoutes(partition: number, out: Uint32Array): number;
   /** Copies the armed irqfds, ascending by GSI, as two words each (GSI, flags). Returns their number. */
   simIrqFds(partition: number, out: Uint32Array): number;
+  /** Queues an intercept message of up to 256 bytes for a VP: `MSHV_RUN_VP` returns it. */
+  simQueueMessage(partition: number, vp: number, message: Uint8Array): number;
+  /**
+   * The guest reads or writes memory by physical address, which sets the pages' accessed and dirty bits. `-ENXIO`
+   * where no memory is mapped, `-EACCES` where it may not. Nothing is transferred then.
+   */
+  simGuestAccess(partition: number, gpa: bigint, bytes: Uint8Array, write: boolean): number;
+  /** The guest writes `size` bytes of MMIO: returns the number of doorbells rung. */
+  simWriteMmio(partition: number, gpa: bigint, size: number, value: bigint): number;
+  /**
+   * Lets `after` hypercalls of a code pass, then has the hypervisor refuse `count` of them with a status,
+   * having completed `reps` reps of each.
+   */
+  simRefuse(
+    id: number,
+    code: number,
+    status: number,
+    after: number,
+    count: number,
+    reps: number,
+  ): number;
   /** A description of the host crash that the real driver would have had by now, or ''. */
   simOops(id: number): string;
 }

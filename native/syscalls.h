@@ -21,6 +21,15 @@ int Dup(int fd);
 
 int Ioctl(int fd, unsigned long request, void* argument);
 
+// Maps one page of a VP descriptor (MSHV_VP_MMAP_OFFSET_*) read-write and shared, MSHV_HV_PAGE_SIZE
+// bytes at *page; munmap(2) undoes it.
+int MapVpPage(int vp, uint32_t offset, void** page);
+
+// What a descriptor is, as far as the driver tells: -EINVAL where it is none of these, -EBADF where
+// it is not open.
+enum class Kind : int { kPartition = 0, kVp = 1 };
+int Identify(int fd, Kind kind);
+
 // eventfd(2), always O_CLOEXEC and O_NONBLOCK.
 int EventFdCreate(uint32_t initial, bool semaphore);
 

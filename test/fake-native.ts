@@ -15,6 +15,21 @@ export type FallibleCall =
   | 'createVp'
   | 'irqfd'
   | 'setMsiRouting'
+  | 'ioeventfd'
+  | 'mapMemory'
+  | 'accessBitmap'
+  | 'hypercall'
+  | 'memoryCreate'
+  | 'memoryFromFd'
+  | 'memoryFd'
+  | 'memoryBuffer'
+  | 'adopt'
+  | 'vpAttach'
+  | 'vpRun'
+  | 'vpStart'
+  | 'vpPage'
+  | 'vpGetState'
+  | 'vpSetState'
   | 'eventfdCreate'
   | 'dup'
   | 'watch'
@@ -26,7 +41,7 @@ export interface RecordedCall {
   readonly name: FallibleCall;
   /** Typed arrays as they were at the time. */
   readonly args: readonly unknown[];
-  readonly result: number | bigint;
+  readonly result: number | bigint | ArrayBuffer;
 }
 
 /** Decides whether a call fails: a positive errno, or undefined where the call is to be made. */
@@ -157,6 +172,100 @@ export class FakeNative implements Native {
     );
   }
 
+  ioeventfd(...args: [number, number, bigint, number, bigint, number]): number {
+    return this.#perform('ioeventfd', args, () => this.#withPartition(args[0], () => 0));
+  }
+
+  mapMemory(...args: [number, number, bigint, bigint, bigint, number]): number {
+    return this.#perform('mapMemory', args, () => this.#withPartition(args[0], () => 0));
+  }
+
+  accessBitmap(...args: [number, number, number, bigint, number, BigUint64Array]): number {
+    return this.#perform('accessBitmap', args, () => this.#withPartition(args[0], () => 0));
+  }
+
+  hypercall(
+    fd: number,
+    code: number,
+    reps: number,
+    input: Uint8Array,
+    output: Uint8Array,
+    result: Uint32Array,
+  ): number {
+    return this.#perform('hypercall', [fd, code, reps, input.slice(), output.length], () => {
+      result.set([0, reps]);
+      return 0;
+    });
+  }
+
+  memoryCreate(...args: [bigint, boolean, boolean]): number {
+    return this.#perform('memoryCreate', args, () => this.#linux.memoryCreate(...args));
+  }
+
+  memoryFromFd(...args: [number, bigint, bigint]): number {
+    return this.#perform('memoryFromFd', args, () => this.#linux.memoryFromFd(...args));
+  }
+
+  memoryFd(memory: number): number {
+    return this.#perform('memoryFd', [memory], () => this.#linux.memoryFd(memory));
+  }
+
+  memoryBuffer(memory: number): ArrayBuffer | number {
+    return this.#perform('memoryBuffer', [memory], () => this.#linux.memoryBuffer(memory));
+  }
+
+  memoryDetach(memory: number): number {
+    return this.#linux.memoryDetach(memory);
+  }
+
+  memoryUnmap(memory: number): number {
+    return this.#linux.memoryUnmap(memory);
+  }
+
+  adopt(fd: number, kind: number): number {
+    return this.#perform('adopt', [fd, kind], () => this.#linux.adopt(fd, kind));
+  }
+
+  vpAttach(vp: number, control: number): number {
+    return this.#perform('vpAttach', [vp, control], () => this.#linux.vpAttach(vp, control));
+  }
+
+  vpRun(vp: number, message: Uint8Array): number {
+    return this.#perform('vpRun', [vp], () => this.#linux.vpRun(vp, message));
+  }
+
+  vpCancel(vp: number): number {
+    return this.#linux.vpCancel(vp);
+  }
+
+  vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number {
+    return this.#perform('vpStart', [vp], () => this.#linux.vpStart(vp, message, onExit));
+  }
+
+  vpResume(vp: number): number {
+    return this.#linux.vpResume(vp);
+  }
+
+  vpStop(vp: number): number {
+    return this.#linux.vpStop(vp);
+  }
+
+  vpHoldLoop(vp: number, hold: boolean): number {
+    return this.#linux.vpHoldLoop(vp, hold);
+  }
+
+  vpPage(vp: number, page: number): ArrayBuffer | number {
+    return this.#perform('vpPage', [vp, page], () => this.#linux.vpPage(vp, page));
+  }
+
+  vpGetState(vp: number, type: number, state: Uint8Array): number {
+    return this.#perform('vpGetState', [vp, type], () => this.#linux.vpGetState(vp, type, state));
+  }
+
+  vpSetState(vp: number, type: number, state: Uint8Array): number {
+    return this.#perform('vpSetState', [vp, type], () => this.#linux.vpSetState(vp, type, state));
+  }
+
   eventfdCreate(initial: number, semaphore: boolean): number {
     return this.#perform('eventfdCreate', [initial, semaphore], () =>
       this.#linux.eventfdCreate(initial, semaphore),
@@ -225,7 +334,7 @@ export class FakeNative implements Native {
     return this.#linux.holdLoop(fd, hold);
   }
 
-  #perform<Result extends number | bigint>(
+  #perform<Result extends number | bigint | ArrayBuffer>(
     name: FallibleCall,
     args: readonly unknown[],
     call: () => Result,

@@ -40,6 +40,16 @@ export interface GuestSide extends Disposable {
   failNoMore(): void;
   /** How often the ioctl was issued so far. */
   calls(ioctl: SimulatedIoctl): number;
+  /** Queues an intercept message of up to 256 bytes, header included: the VP's run returns it. */
+  queueMessage(partition: Partition, vp: number, message: Uint8Array): void;
+  /** The guest reads memory; an error with code `ENXIO` where nothing is mapped, `EACCES` where it may not. */
+  readMemory(partition: Partition, gpa: bigint, length: number): Uint8Array;
+  /** The guest writes memory, likewise. */
+  writeMemory(partition: Partition, gpa: bigint, bytes: Uint8Array): void;
+  /** The guest writes `size` bytes (1, 2, 4, 8) where no memory is. False where no doorbell matches. */
+  writeMmio(partition: Partition, gpa: bigint, size: number, value: bigint): boolean;
+  /** The hypervisor refuses the next `count` hypercalls of a code with a status. */
+  refuse(hypercall: number, status: number, count?: number): void;
   /** What the driver holds, where the backend can tell. */
   driverState(partition: Partition): DriverState | undefined;
 }

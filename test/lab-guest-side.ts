@@ -63,6 +63,26 @@ export class LabGuestSide implements GuestSide {
     return this.#trace.ioctls(ioctls[ioctl]);
   }
 
+  queueMessage(partition: Partition, vp: number, message: Uint8Array): void {
+    this.#hypervisor.queueIntercept(this.#id(partition), vp, message);
+  }
+
+  readMemory(partition: Partition, gpa: bigint, length: number): Uint8Array {
+    return this.#hypervisor.readMemory(this.#id(partition), gpa, length);
+  }
+
+  writeMemory(partition: Partition, gpa: bigint, bytes: Uint8Array): void {
+    this.#hypervisor.writeMemory(this.#id(partition), gpa, bytes);
+  }
+
+  writeMmio(partition: Partition, gpa: bigint, size: number, value: bigint): boolean {
+    return this.#hypervisor.writeMmio(this.#id(partition), gpa, size, value);
+  }
+
+  refuse(hypercall: number, status: number, count = 1): void {
+    this.#hypervisor.inject(hypercall, status, count);
+  }
+
   driverState(): DriverState | undefined {
     return undefined;
   }
