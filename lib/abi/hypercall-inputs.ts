@@ -38,7 +38,7 @@ export function writeGetPartitionPropertyEx(
 /**
  * `hv_input_install_intercept`.
  *
- * @param access - a mask of `interceptAccess`
+ * @param access - a mask of `interceptAccessMasks`
  * @param type - one of `interceptTypes`
  * @param parameter - which port, leaf, vector or MSR; 0 where the type has none
  */
@@ -191,7 +191,7 @@ export function writeRegisterCpuidResult(
  * `hv_input_register_intercept_result` with `hv_register_x64_msr_result_parameters`.
  *
  * @param type - `interceptTypes.X64_MSR` or `X64_MSR_INDEX`
- * @param access - a mask of `interceptAccess`
+ * @param access - a mask of `interceptAccessMasks`
  * @param action - one of `unimplementedMsrActions`
  */
 export function writeRegisterMsrResult(
