@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 
 import type { Native } from './native.js';
 
@@ -115,9 +115,10 @@ export function optionsArgument<Options extends object>(
     throw typeError(name, 'an object', value);
   }
   const names: readonly string[] = known;
-  const unknown = Object.keys(value).find((key) => !names.includes(key));
-  if (unknown !== undefined) {
-    throw rangeError(name, `an object with no other keys than ${names.join(', ')}`, unknown);
+  for (const key in value) {
+    if (Object.hasOwn(value, key) && !names.includes(key)) {
+      throw rangeError(name, `an object with no other keys than ${names.join(', ')}`, key);
+    }
   }
   return value;
 }
@@ -132,6 +133,29 @@ export function instanceArgument<Instance extends object>(
     throw typeError(name, `an instance of ${type.name}`, value);
   }
   return value;
+}
+
+const typedArrays = {
+  Uint8Array: types.isUint8Array,
+  Uint32Array: types.isUint32Array,
+  BigUint64Array: types.isBigUint64Array,
+} as const;
+
+/** A typed array of one kind: no proxy of one, and nothing that only looks like it. */
+export function typedArrayArgument<Value extends object>(
+  name: string,
+  value: Value,
+  type: keyof typeof typedArrays,
+): Value {
+  if (!typedArrays[type](value)) {
+    throw typeError(name, `a ${type}`, value);
+  }
+  return value;
+}
+
+/** Bytes, of a Buffer as well. */
+export function bytesArgument(name: string, value: Uint8Array): Uint8Array {
+  return typedArrayArgument(name, value, 'Uint8Array');
 }
 
 /** An addon. One function of it stands for all of them. */

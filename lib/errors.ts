@@ -14,6 +14,7 @@ export interface MshvErrorDetails {
   ioctl?: string;
   hypercall?: string;
   hvStatus?: HvStatus;
+  repsCompleted?: number;
   cause?: unknown;
 }
 
@@ -36,18 +37,21 @@ export class MshvError extends Error {
   declare readonly hypercall?: string;
   /** What the hypervisor refused it with. */
   declare readonly hvStatus?: HvStatus;
+  /** How many elements of a hypercall's list were done before it failed. */
+  declare readonly repsCompleted?: number;
 
   constructor(message: string, details: MshvErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = details.code;
     this.errno = details.errno ?? 0;
     this.syscall = details.syscall ?? '';
-    const { ioctl, hypercall, hvStatus } = details;
+    const { ioctl, hypercall, hvStatus, repsCompleted } = details;
     Object.assign(
       this,
       ioctl !== undefined && { ioctl },
       hypercall !== undefined && { hypercall },
       hvStatus !== undefined && { hvStatus },
+      repsCompleted !== undefined && { repsCompleted },
     );
   }
 

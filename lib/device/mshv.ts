@@ -9,7 +9,8 @@ import {
   typeError,
   uint64Argument,
 } from '../arguments.js';
-import { closedError, systemError, MshvError } from '../errors.js';
+import { closeEach } from '../closing.js';
+import { closedError, systemError } from '../errors.js';
 import { linuxNative, type Native } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import { createPartition, type DriverGeneration, type Partition } from './partition.js';
@@ -172,31 +173,23 @@ export class Mshv implements Disposable {
 
   /**
    * Closes the partitions, last created first, then the device. Harmless where closed already. All of
-   * them are closed whatever happens; the first error is thrown afterwards.
+   * them are closed whatever happens. Afterwards one error is thrown as it is, several as the
+   * `AggregateError` that is the `cause` of an `ERR_MSHV_CLOSE`.
    */
   close(): void {
     if (this.#fd < 0) {
       return;
     }
-    const errors: unknown[] = [];
-    for (const partition of [...this.#partitions].reverse()) {
-      try {
+    closeEach('Mshv', [
+      ...[...this.#partitions].reverse().map((partition) => () => {
         partition.close();
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    const fd = this.#fd;
-    this.#fd = -1;
-    this.#native.close(fd);
-    if (errors.length > 0) {
-      throw errors.length === 1
-        ? errors[0]
-        : new MshvError('some partitions could not be closed cleanly', {
-            code: 'ERR_MSHV_CLOSE',
-            cause: new AggregateError(errors),
-          });
-    }
+      }),
+      () => {
+        const fd = this.#fd;
+        this.#fd = -1;
+        this.#native.close(fd);
+      },
+    ]);
   }
 
   [Symbol.dispose](): void {

@@ -3,9 +3,11 @@ import { inspect } from 'node:util';
 
 import { limits } from '../abi/limits.js';
 import { integerArgument } from '../arguments.js';
+import { closeEach } from '../closing.js';
 import { closedError, systemError } from '../errors.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
+import { PartitionCalls } from './partition-calls.js';
 import { createVp, type Vp } from './vp.js';
 
 /** Which argument of `MSHV_CREATE_PARTITION` the driver took: with feature banks (v2) or without. */
@@ -23,7 +25,7 @@ let create: (
  *
  * It belongs to the environment that created it. Closing it closes its routes and VPs.
  */
-export class Partition implements Disposable {
+export class Partition extends PartitionCalls implements Disposable {
   readonly #native: Native;
   #fd: number;
   readonly #ended: () => void;
@@ -33,6 +35,7 @@ export class Partition implements Disposable {
   readonly generation: DriverGeneration;
 
   private constructor(native: Native, fd: number, generation: DriverGeneration, ended: () => void) {
+    super(native, (index) => this.#vps.has(index));
     this.#native = native;
     this.#fd = fd;
     this.#ended = ended;
@@ -103,24 +106,28 @@ export class Partition implements Disposable {
   /**
    * Closes the routes, then the VPs, then the partition. Harmless where closed already. The partition
    * is closed whatever the driver says: an error reports that a route could not be disarmed first,
-   * which matters where another process holds the descriptor too. Inside a batch, the batch applies
-   * nothing and throws `ERR_MSHV_CLOSED`.
+   * which matters where another process holds the descriptor too. One error is thrown as it is,
+   * several as the `AggregateError` that is the `cause` of an `ERR_MSHV_CLOSE`. Inside a batch, the batch
+   * applies nothing and throws `ERR_MSHV_CLOSED`.
    */
   close(): void {
     if (this.#fd < 0) {
       return;
     }
-    try {
-      closeIrqFd(this.irqfd);
-    } finally {
-      for (const vp of this.vps.reverse()) {
+    closeEach('Partition', [
+      () => {
+        closeIrqFd(this.irqfd);
+      },
+      ...this.vps.reverse().map((vp) => () => {
         vp.close();
-      }
-      const fd = this.#fd;
-      this.#fd = -1;
-      this.#native.close(fd);
-      this.#ended();
-    }
+      }),
+      () => {
+        const fd = this.#fd;
+        this.#fd = -1;
+        this.#native.close(fd);
+        this.#ended();
+      },
+    ]);
   }
 
   [Symbol.dispose](): void {

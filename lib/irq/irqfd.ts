@@ -13,6 +13,7 @@ import {
   stringArgument,
   typeError,
 } from '../arguments.js';
+import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
@@ -313,13 +314,7 @@ export class IrqFd {
     for (const route of routes) {
       this.#discard(route);
     }
-    const [first, ...others] = errors;
-    if (first instanceof Error) {
-      if (others.length > 0) {
-        first.cause = new AggregateError(others, 'and so did other steps');
-      }
-      throw first;
-    }
+    throwClosingErrors('Partition', errors);
   }
 
   /** Disarms a route that is about to end, and returns the error where the driver refuses. */

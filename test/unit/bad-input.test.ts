@@ -11,6 +11,7 @@ import {
   Mshv,
   MsiRouteTable,
   Partition,
+  PartitionCalls,
 } from '../../lib/index.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { FakeHost } from './fake-host.js';
@@ -25,6 +26,8 @@ interface Subjects {
   MsiRouteTable: typeof MsiRouteTable;
   mshv: Mshv;
   partition: Partition;
+  /** The same. */
+  calls: PartitionCalls;
   irqfd: IrqFd;
   /** Live, GSI 1. */
   route: IrqFdRoute;
@@ -109,6 +112,32 @@ function instance(name: string, of: string, ...lookalikes: unknown[]): Argument 
 function addon(name: string): Argument {
   const wrong = type(null, 1, 1n, 'mshv', true, {}, [], symbol, () => 1, { open: () => 3 });
   return { name, accepts: 'an addon of this package', wrong };
+}
+
+function choice(name: string, ...choices: string[]): Argument {
+  const accepts = `one of ${choices.map((one) => `'${one}'`).join(', ')}`;
+  const wrong = [
+    ...type(null, 1, 1n, {}, [choices[0]], true, symbol, () => 1),
+    ...range('', 'colour', 'Fixed', '0', 'toString', '__proto__').filter(
+      ({ value }) => !choices.includes(String(value)),
+    ),
+  ];
+  return { name, accepts, wrong };
+}
+
+function typedArray(name: string, kind: 'Uint8Array' | 'Uint32Array' | 'BigUint64Array'): Argument {
+  const others = {
+    Uint8Array: new Uint8ClampedArray(8),
+    Uint32Array: new Int32Array(8),
+    BigUint64Array: new BigInt64Array(8),
+  };
+  const wrong = type(null, 1, 1n, 'x', true, {}, [], symbol, () => 1, others[kind]);
+  const proxy = new Proxy(new { Uint8Array, Uint32Array, BigUint64Array }[kind](8), {});
+  return {
+    name,
+    accepts: `a ${kind}`,
+    wrong: [...wrong, ...type(new ArrayBuffer(8), new DataView(new ArrayBuffer(8)), proxy)],
+  };
 }
 
 /** An object with these keys, and no others. */
@@ -217,6 +246,79 @@ function routeRows(method: 'newRoute' | 'newResampleRoute', others: object, keys
   );
 }
 
+const shortValues: Argument = {
+  name: 'values',
+  accepts: 'a BigUint64Array with two words for each of 2 names',
+  wrong: [0, 2, 3].map((length) => ({
+    value: new BigUint64Array(length),
+    error: 'range',
+    shown: `${length} words`,
+  })),
+};
+
+function hypercallRows(subject: 'calls', descriptor: string): Row[] {
+  const named = (name: string, ...accepted: [string, ...[unknown, string][]][]): Argument[] =>
+    accepted.map(([accepts, ...wrong]) => ({
+      name,
+      accepts,
+      wrong: wrong.map(([value, shown]) => ({ value, error: 'range', shown })),
+    }));
+  const property = { code: 'HVCALL_GET_PARTITION_PROPERTY', input: new Uint8Array(16) };
+  const registers = { code: 0x50, input: new Uint8Array(24), reps: 2 };
+  const bytes = (length: number): [Uint8Array, string] => [
+    new Uint8Array(length),
+    `${length} bytes`,
+  ];
+  return rows(
+    subject,
+    'hypercall',
+    [only, keyed('options', 'code', 'input', 'reps', 'outputSize')],
+    [
+      option('code', { input: new Uint8Array(16) }),
+      named('options.code', [
+        `a code that the driver passes through on a ${descriptor} descriptor`,
+        ...[0, 0x43, 0x5c, 0x10050, -1, 0.5].map((code): [number, string] => [
+          code,
+          `0x${code.toString(16)}`,
+        ]),
+      ]),
+    ],
+    [
+      option('input', property),
+      required(typedArray('options.input', 'Uint8Array')),
+      named('options.input', [
+        '16 to 4096 bytes for HVCALL_GET_PARTITION_PROPERTY',
+        ...[0, 8, 15, 4097].map(bytes),
+      ]),
+    ],
+    [
+      option('input', registers),
+      named('options.input', [
+        '24 bytes for HVCALL_GET_VP_REGISTERS',
+        ...[0, 16, 23, 25, 4096].map(bytes),
+      ]),
+    ],
+    [
+      option('reps', property),
+      named('options.reps', [
+        'absent: HVCALL_GET_PARTITION_PROPERTY is no rep call',
+        [0, '0'],
+        [1, '1'],
+      ]),
+    ],
+    [option('reps', registers), required(integer('options.reps', 1, 2 ** 28))],
+    [option('outputSize', property), integer('options.outputSize', 1, 8)],
+    [
+      option('outputSize', registers),
+      named('options.outputSize', [
+        'absent: the output of HVCALL_GET_VP_REGISTERS has 16 bytes for each rep',
+        [0, '0'],
+        [32, '32'],
+      ]),
+    ],
+  );
+}
+
 const notResampled: Argument = {
   name: 'data',
   accepts: "a level-triggered MSI (bit 15) with the route's vector 96",
@@ -276,6 +378,51 @@ const table: readonly Row[] = [
     ],
   ),
   ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
+  ...hypercallRows('calls', 'partition'),
+  ...rows(
+    'calls',
+    'requestInterrupt',
+    [only, keyed('request', 'type', 'vector', 'destination', 'vtl', 'level', 'logical')],
+    [
+      option('type', { vector: 0x41 }),
+      choice(
+        'request.type',
+        ...['fixed', 'lowest-priority', 'smi', 'nmi', 'init', 'sipi', 'extint'],
+        ...['local-int0', 'local-int1'],
+      ),
+    ],
+    [option('vector'), required(integer('request.vector', 16, 255))],
+    [option('vector', { type: 'nmi' }), required(integer('request.vector', 0, 255))],
+    [option('destination', { vector: 0x41 }), integer('request.destination', 0, 0xffffffff)],
+    [option('level', { vector: 0x41 }), boolean('request.level')],
+    [option('logical', { vector: 0x41 }), boolean('request.logical')],
+    [option('vtl', { vector: 0x41 }), integer('request.vtl', 0, 15)],
+  ),
+  ...rows(
+    'calls',
+    'requestMsi',
+    [(wrong) => [wrong, 0x41], msi('').address],
+    [(wrong) => [0xfee00000, wrong], msi('').data],
+  ),
+  ...rows(
+    'calls',
+    'getRegisters',
+    [(wrong) => [wrong, new Uint32Array(1)], required(integer('vp', 0, 255))],
+    [(wrong) => [0, wrong], required(typedArray('names', 'Uint32Array'))],
+    [(wrong) => [0, new Uint32Array(1), wrong], typedArray('values', 'BigUint64Array')],
+    [(wrong) => [0, new Uint32Array(2), wrong], shortValues],
+  ),
+  ...rows(
+    'calls',
+    'setRegisters',
+    [
+      (wrong) => [wrong, new Uint32Array(1), new BigUint64Array(2)],
+      required(integer('vp', 0, 255)),
+    ],
+    [(wrong) => [0, wrong, new BigUint64Array(2)], required(typedArray('names', 'Uint32Array'))],
+    [(wrong) => [0, new Uint32Array(1), wrong], required(typedArray('values', 'BigUint64Array'))],
+    [(wrong) => [0, new Uint32Array(2), wrong], shortValues],
+  ),
   ...routeRows('newRoute', {}, ['msi', 'masked', 'event', 'name']),
   ...routeRows('newResampleRoute', { vector: 0x60 }, ['vector', 'msi', 'masked', 'event', 'name']),
   ...rows(
@@ -397,6 +544,7 @@ beforeEach(() => {
     MsiRouteTable,
     mshv: host.device,
     partition: host.partition,
+    calls: host.partition,
     irqfd,
     route: irqfd.newRoute({ msi: { address: 0xfee00000n, data: 0x50 } }),
     resampleRoute: irqfd.newResampleRoute({ vector: 0x60 }),
@@ -579,6 +727,7 @@ const classes = {
   MsiRouteTable,
   mshv: Mshv,
   partition: Partition,
+  calls: PartitionCalls,
   irqfd: IrqFd,
   route: IrqFdRoute,
   resampleRoute: IrqFdRoute,
@@ -602,6 +751,11 @@ describe('a closed object', () => {
     ['batch', [() => undefined]],
     ['setMsi', [0xfee00000n, 0x51]],
     ['watch', [() => undefined]],
+    ['hypercall', [{ code: 'HVCALL_GET_PARTITION_PROPERTY', input: new Uint8Array(16) }]],
+    ['requestInterrupt', [{ vector: 0x41 }]],
+    ['requestMsi', [0xfee00000, 0x41]],
+    ['getRegisters', [0, new Uint32Array(1)]],
+    ['setRegisters', [0, new Uint32Array(1), new BigUint64Array(2)]],
   ]);
   const harmless = new Set<string | symbol>([
     'close',
@@ -616,6 +770,9 @@ describe('a closed object', () => {
     partition: () => {
       subjects.partition.close();
     },
+    calls: () => {
+      subjects.partition.close();
+    },
     irqfd: () => {
       subjects.partition.close();
     },
@@ -626,7 +783,7 @@ describe('a closed object', () => {
       subjects.event.close();
     },
   };
-  const names = ['mshv', 'partition', 'irqfd', 'route', 'event'] as const;
+  const names = ['mshv', 'partition', 'calls', 'irqfd', 'route', 'event'] as const;
   const calls = names.flatMap((name) =>
     functionsOf(classes[name].prototype)
       .filter((method) => !harmless.has(method))
@@ -687,6 +844,7 @@ describe('the table', () => {
     'IrqFdRoute#unmask',
     'IrqFdRoute#takePending',
     'Partition#initialize',
+    'PartitionCalls#clearVirtualInterrupt',
     'EventFd#tryRead',
     'EventFd#clone',
     'EventFd#release',
@@ -703,7 +861,16 @@ describe('the table', () => {
   ];
 
   /** Constructors that only this library calls; all but MshvError's are private in TypeScript. */
-  const notForCallers = ['Mshv', 'Partition', 'Vp', 'IrqFd', 'IrqFdRoute', 'EventFd', 'MshvError'];
+  const notForCallers = [
+    'Mshv',
+    'Partition',
+    'PartitionCalls',
+    'Vp',
+    'IrqFd',
+    'IrqFdRoute',
+    'EventFd',
+    'MshvError',
+  ];
 
   // Symbol.dispose has another description where Node has to define it itself.
   const keyText = (key: string | symbol): string =>
