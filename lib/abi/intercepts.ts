@@ -1,0 +1,48 @@
+import { instanceArgument, rangeError } from '../arguments.js';
+import { messageLayout } from './message-types.js';
+import { UnknownMessage } from './messages/message.js';
+import { x64Messages } from './messages/table.js';
+
+/** Any message that this library knows, told apart by `type`, and `'unknown'` for all others. */
+export type Intercept =
+  | {
+      [Type in keyof typeof x64Messages]: InstanceType<(typeof x64Messages)[Type]['view']>;
+    }[keyof typeof x64Messages]
+  | UnknownMessage;
+
+/** What an `Intercept` can have as its `type`. */
+export type InterceptType = Intercept['type'];
+
+/**
+ * Decodes the message in 256 bytes that are filled again and again.
+ *
+ * There is one view for each type, made at construction: `current` hands out the one for the message that the
+ * bytes hold now, and allocates nothing.
+ */
+export class InterceptMessages {
+  readonly #view: DataView;
+  readonly #views: ReadonlyMap<number, Intercept>;
+  readonly #unknown: UnknownMessage;
+
+  /**
+   * @param message - 256 bytes, borrowed
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`
+   */
+  constructor(message: Uint8Array) {
+    instanceArgument('message', message, Uint8Array);
+    if (message.length !== messageLayout.size) {
+      throw rangeError('message.length', `${messageLayout.size}`, message.length);
+    }
+    this.#view = new DataView(message.buffer, message.byteOffset, message.length);
+    this.#unknown = new UnknownMessage(message);
+    // By the code as a signed number: an unsigned one above 2³¹ would be a heap object each time.
+    this.#views = new Map(
+      Object.values(x64Messages).map(({ code, view }) => [code | 0, new view(message)]),
+    );
+  }
+
+  /** The message that the bytes hold now, as a view. */
+  get current(): Intercept {
+    return this.#views.get(this.#view.getInt32(messageLayout.type, true)) ?? this.#unknown;
+  }
+}

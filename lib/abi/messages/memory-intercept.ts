@@ -1,0 +1,99 @@
+import { cacheTypes, type CacheType } from '../cache-type.js';
+import { bytes, choice, flag, u64, u8, type Fields, type Layout } from './layout.js';
+import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
+
+/** `hv_x64_memory_intercept_message`. */
+export const memoryLayout = {
+  ...x64HeaderLayout,
+  cacheType: choice(40, 32, ['uc', 'wc', undefined, undefined, 'wt', 'wp', 'wb']),
+  gvaValid: flag(45, 0),
+  gvaGpaValid: flag(45, 1),
+  hypercallOutputPending: flag(45, 2),
+  tlbLockedNoOverlay: flag(45, 3),
+  tprPriority: u8(46),
+  gva: u64(48),
+  gpa: u64(56),
+  instructionBytes: bytes(64, 16, 44),
+} as const satisfies Layout;
+
+export const memorySize = 80;
+
+/** An access to guest memory. Source: `hv_x64_memory_intercept_message` of Linux 7.2. */
+abstract class MemoryIntercept extends X64Intercept implements Fields<typeof memoryLayout> {
+  constructor(message: Uint8Array) {
+    super(message, Object.keys(memoryLayout), memorySize);
+  }
+
+  /** The memory type of the access; a number where the hypervisor's code has no name. */
+  get cacheType(): CacheType | number {
+    const code = this.view.getUint32(40, true);
+    return cacheTypes[code] ?? code;
+  }
+
+  /** Whether `gva` means anything. */
+  get gvaValid(): boolean {
+    return (this.view.getUint8(45) & (1 << 0)) !== 0;
+  }
+
+  /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
+  get gvaGpaValid(): boolean {
+    return (this.view.getUint8(45) & (1 << 1)) !== 0;
+  }
+
+  get hypercallOutputPending(): boolean {
+    return (this.view.getUint8(45) & (1 << 2)) !== 0;
+  }
+
+  get tlbLockedNoOverlay(): boolean {
+    return (this.view.getUint8(45) & (1 << 3)) !== 0;
+  }
+
+  get tprPriority(): number {
+    return this.view.getUint8(46);
+  }
+
+  /** Guest virtual address. */
+  get gva(): bigint {
+    return this.view.getBigUint64(48, true);
+  }
+
+  /** Guest physical address. */
+  get gpa(): bigint {
+    return this.view.getBigUint64(56, true);
+  }
+
+  /** Up to 16 bytes from RIP on, as a view. */
+  get instructionBytes(): Uint8Array {
+    return this.instruction(64, 16, 44);
+  }
+}
+
+/** The guest accesses guest physical memory where nothing is mapped: MMIO. */
+export class UnmappedGpaIntercept extends MemoryIntercept {
+  readonly type = 'unmapped-gpa';
+
+  snapshot(): UnmappedGpaIntercept {
+    return new UnmappedGpaIntercept(this.copy());
+  }
+}
+
+/**
+ * The guest accesses mapped memory in a way that it may not. Accesses to pages that the driver has not populated
+ * yet arrive as this message, too, but the driver resolves those and runs the VP on (`mshv_vp_ioctl_run_vp`).
+ */
+export class GpaIntercept extends MemoryIntercept {
+  readonly type = 'gpa-intercept';
+
+  snapshot(): GpaIntercept {
+    return new GpaIntercept(this.copy());
+  }
+}
+
+/** The guest accesses memory that it has not accepted, in an isolated partition. */
+export class UnacceptedGpaIntercept extends MemoryIntercept {
+  readonly type = 'unaccepted-gpa';
+
+  snapshot(): UnacceptedGpaIntercept {
+    return new UnacceptedGpaIntercept(this.copy());
+  }
+}

@@ -1,0 +1,122 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
+import { messageLayout, messageTypeName, type MessageTypeName } from '../message-types.js';
+
+/** A quantity that is printed in hexadecimal. */
+class Hexadecimal {
+  readonly #digits: string;
+
+  constructor(value: bigint | number) {
+    this.#digits = `0x${value.toString(16)}`;
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptionsStylized): string {
+    return options.stylize(this.#digits, 'number');
+  }
+}
+
+function printed(value: unknown): unknown {
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    return new Hexadecimal(value);
+  }
+  if (value instanceof Uint8Array) {
+    return Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  }
+  if (Array.isArray(value)) {
+    return value.map(printed);
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, printed(part)]));
+  }
+  return value;
+}
+
+/**
+ * What a VP stopped with: a view of a message of the hypervisor.
+ *
+ * The view belongs to whoever reads messages into the bytes behind it: it is valid until the next message,
+ * and `snapshot()` keeps it for longer. Looking at `type` and at fields that are numbers or booleans allocates
+ * nothing. A field that the message is too short for (`truncated`) is whatever the bytes held before.
+ */
+export abstract class Message {
+  /** Tells the kinds of messages apart: `switch (message.type)`. */
+  abstract readonly type: string;
+  protected readonly message: Uint8Array;
+  /** The payload: offsets are those of its layout. */
+  protected readonly view: DataView;
+  readonly #header: DataView;
+  readonly #names: readonly string[];
+  readonly #size: number;
+
+  /**
+   * @param message - 256 bytes
+   * @param names - the fields that inspection shows
+   * @param size - how many bytes the payload has
+   */
+  protected constructor(message: Uint8Array, names: readonly string[], size: number) {
+    this.message = message;
+    this.#header = new DataView(message.buffer, message.byteOffset, messageLayout.payload);
+    this.view = new DataView(
+      message.buffer,
+      message.byteOffset + messageLayout.payload,
+      messageLayout.payloadCapacity,
+    );
+    this.#names = names;
+    this.#size = size;
+  }
+
+  /** The hypervisor's code for the type. */
+  get messageType(): number {
+    return this.#header.getUint32(messageLayout.type, true);
+  }
+
+  /** The name of `messageType`, undefined where it has none. */
+  get messageTypeName(): MessageTypeName | undefined {
+    return messageTypeName(this.messageType);
+  }
+
+  /** How many bytes the hypervisor sent: at most 240, whatever the message says. */
+  get payloadSize(): number {
+    const size = this.#header.getUint8(messageLayout.payloadSize);
+    return size < messageLayout.payloadCapacity ? size : messageLayout.payloadCapacity;
+  }
+
+  /** Whether the hypervisor sent fewer bytes than the fields of this class take. */
+  get truncated(): boolean {
+    return this.payloadSize < this.#size;
+  }
+
+  /** The bytes that the hypervisor sent, as a view. */
+  get payload(): Uint8Array {
+    const { payload } = messageLayout;
+    return this.message.subarray(payload, payload + this.payloadSize);
+  }
+
+  /** A copy of its own of the bytes behind this view. */
+  protected copy(): Uint8Array {
+    return new Uint8Array(this.message);
+  }
+
+  /** The same message over a copy of the bytes: stays what it is. */
+  abstract snapshot(): Message;
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    const fields = this.#names.map((name) => [name, printed(Reflect.get(this, name))]);
+    const shown = { type: this.type, ...(Object.fromEntries(fields) as object) };
+    const deeper = { ...options, depth: options.depth === null ? null : depth };
+    return `${options.stylize(this.constructor.name, 'special')} ${inspect(shown, deeper)}`;
+  }
+}
+
+/** A message that this library knows no fields of. Its payload is all there is. */
+export class UnknownMessage extends Message {
+  readonly type = 'unknown';
+
+  constructor(message: Uint8Array) {
+    super(message, ['messageType', 'payload'], 0);
+  }
+
+  snapshot(): UnknownMessage {
+    return new UnknownMessage(this.copy());
+  }
+}
