@@ -63,7 +63,7 @@ export interface Native {
   ): number;
   /**
    * `MSHV_SET_GUEST_MEMORY` for `size` bytes of `memory` from `offset` on. `-EINVAL` where they are not all
-   * inside it. With the UNMAP flag everything must be as it was mapped.
+   * inside it, or `gpa` is not a multiple of 4096. With the UNMAP flag everything must be as it was mapped.
    */
   mapMemory(
     partition: number,
@@ -100,16 +100,29 @@ export interface Native {
   ): number;
 
   /**
-   * Maps `size` bytes (a multiple of 4096) of zeroes and returns a handle. `shared`: of a memfd that cannot
-   * be resized, which another environment can map too; else private to this process.
+   * Maps `size` bytes (a multiple of 4096) of zeroes and returns a handle, which is never used again.
+   * `shared`: of a memfd that cannot be resized, which another environment can map too; else private to
+   * this process. `hugePages`: aligned to 2 MiB, and the kernel is asked for pages of that size.
    */
   memoryCreate(size: bigint, shared: boolean, hugePages: boolean): number;
-  /** Maps a file of this process, whoever owns the descriptor, read-write and shared. Returns a handle. */
+  /**
+   * Maps a file of this process, whoever owns the descriptor, read-write and shared. Returns a handle. `-EINVAL`
+   * where `offset` or `size` is not a multiple of 4096, or of the file's own huge pages; `-ENXIO` where a regular
+   * file ends before the last byte, `-ENODEV` where the descriptor is neither one nor a character device. Who truncates the
+   * file later makes accesses behind its end fatal (`SIGBUS`).
+   */
   memoryFromFd(fd: number, offset: bigint, size: bigint): number;
   /** A new descriptor of the file behind shared memory; `-ENODEV` where there is none. */
   memoryFd(memory: number): number;
-  /** The environment's one view of the memory, the same object each time. `-ENOTSUP` where the runtime allows none. */
+  /**
+   * The environment's one view of the memory, the same object each time until it is detached. `-ENOTSUP` where the runtime
+   * allows none, or none of this size (4 GiB in Node 20).
+   */
   memoryBuffer(memory: number): ArrayBuffer | number;
+  /** Copies from the memory at `offset` into `bytes`. `-EINVAL` where they are not all inside. */
+  memoryRead(memory: number, offset: bigint, bytes: Uint8Array): number;
+  /** Copies the other way round. */
+  memoryWrite(memory: number, offset: bigint, bytes: Uint8Array): number;
   /** Detaches the view: its length is 0 from now on. The memory stays mapped. */
   memoryDetach(memory: number): number;
   /** Detaches the view and unmaps the memory. The handle is free. */

@@ -11,6 +11,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
     mshv::ExportDescriptor(*environment, exports);
     mshv::ExportDevice(*environment, exports);
     mshv::ExportEventFd(*environment, exports);
+    mshv::ExportHypercall(*environment, exports);
+    mshv::ExportMemory(*environment, exports);
     mshv::ExportPoller(*environment, exports);
     mshv::ExportPartition(*environment, exports);
     mshv::ExportBackend(*environment, exports);

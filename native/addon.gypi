@@ -6,8 +6,11 @@
     'device.cc',
     'environment.cc',
     'eventfd.cc',
+    'hypercall.cc',
+    'memory.cc',
     'partition.cc',
     'poller.cc',
+    'view.cc',
   ],
   'defines': [
     'NAPI_VERSION=9',
@@ -15,6 +18,8 @@
     # Without it worker.terminate() during a call aborts the process.
     'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
   ],
+  # A signal handler, and threads on their way out, may outlive the Worker that loaded the addon.
+  'ldflags': ['-Wl,-z,nodelete'],
   'cflags': ['-Wall', '-Wextra', '-Wconversion', '-Werror', '-fvisibility=hidden'],
   'cflags_cc': [
     '-std=c++20',

@@ -32,6 +32,7 @@ int Environment::Own(int fd_or_error) {
 
 void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
   auto* environment = static_cast<Environment*>(data);
+  environment->memories_.DetachAll();
   environment->poller_.Close([environment, hook] {
     const std::unique_ptr<Environment> last(environment);
     for (size_t fd = 0; fd < last->owned_.size(); ++fd) {

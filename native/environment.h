@@ -5,13 +5,14 @@
 
 #include <vector>
 
+#include "memory.h"
 #include "poller.h"
 
 namespace mshv {
 
-// What one JavaScript environment (the main thread or a Worker) owns: the descriptors that the
-// addon handed out there and the poller that watches them. Everything is closed when the
-// environment ends, so a terminated Worker leaves nothing behind.
+// What one JavaScript environment (the main thread or a Worker) owns: the descriptors and the
+// memory that the addon handed out there and the poller that watches eventfds. Everything is closed
+// when the environment ends, so a terminated Worker leaves nothing behind.
 class Environment {
  public:
   // Attaches the state to `env`; nullptr where the environment is already ending.
@@ -22,6 +23,7 @@ class Environment {
 
   napi_env env() const { return env_; }
   Poller& poller() { return poller_; }
+  MemoryTable& memories() { return memories_; }
 
   // Records a descriptor that a system call returned; passes errors through.
   int Own(int fd_or_error);
@@ -31,12 +33,13 @@ class Environment {
   void Disown(int fd) { owned_[static_cast<size_t>(fd)] = false; }
 
  private:
-  Environment(napi_env env, uv_loop_t* loop) : env_(env), poller_(env, loop) {}
+  Environment(napi_env env, uv_loop_t* loop) : env_(env), poller_(env, loop), memories_(env) {}
 
   static void CleanUp(napi_async_cleanup_hook_handle hook, void* data);
 
   napi_env env_;
   Poller poller_;
+  MemoryTable memories_;
   std::vector<bool> owned_;
 };
 

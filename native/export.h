@@ -18,12 +18,21 @@
 #include <utility>
 
 #include "environment.h"
+#include "memory.h"
+#include "view.h"
 
 namespace mshv {
 
 // A descriptor that the calling environment owns.
 struct OwnedFd {
   int number = -1;
+};
+
+// Guest memory that the calling environment owns.
+struct OwnedMemory {
+  int handle = -1;
+  Memory* memory = nullptr;
+  Memory* operator->() const { return memory; }
 };
 
 // A JavaScript function.
@@ -62,6 +71,14 @@ inline int ReadArgument(Environment& environment, napi_value value, OwnedFd* out
   return environment.Owns(out->number) ? 0 : -EBADF;
 }
 
+inline int ReadArgument(Environment& environment, napi_value value, OwnedMemory* out) {
+  if (const int error = ReadArgument(environment, value, &out->handle); error < 0) {
+    return error;
+  }
+  out->memory = environment.memories().Find(out->handle);
+  return out->memory == nullptr ? -EBADF : 0;
+}
+
 inline int ReadArgument(Environment& environment, napi_value value, Callback* out) {
   napi_valuetype type = napi_undefined;
   if (napi_typeof(environment.env(), value, &type) != napi_ok || type != napi_function) {
@@ -85,9 +102,11 @@ inline int ReadArgument(Environment& environment, napi_value value, std::string*
 }
 
 template <typename Element>
-constexpr napi_typedarray_type kTypedArray = sizeof(Element) == sizeof(uint32_t)
-                                                 ? napi_uint32_array
-                                                 : napi_biguint64_array;
+constexpr napi_typedarray_type kTypedArray = napi_uint8_array;
+template <>
+inline constexpr napi_typedarray_type kTypedArray<uint32_t> = napi_uint32_array;
+template <>
+inline constexpr napi_typedarray_type kTypedArray<uint64_t> = napi_biguint64_array;
 
 // The caller's own memory, valid during the call only.
 template <typename Element>
@@ -129,6 +148,10 @@ inline napi_value ToResult(napi_env env, uint64_t value) {
 
 inline napi_value ToResult(napi_env env, const CountOrError& value) {
   return value.error < 0 ? ToResult(env, value.error) : ToResult(env, value.count);
+}
+
+inline napi_value ToResult(napi_env env, const BufferOrError& value) {
+  return value.error < 0 ? ToResult(env, value.error) : value.buffer;
 }
 
 inline napi_value ToResult(napi_env env, const std::string& value) {

@@ -11,6 +11,8 @@ namespace mshv {
 void ExportDescriptor(Environment& environment, napi_value exports);
 void ExportDevice(Environment& environment, napi_value exports);
 void ExportEventFd(Environment& environment, napi_value exports);
+void ExportHypercall(Environment& environment, napi_value exports);
+void ExportMemory(Environment& environment, napi_value exports);
 void ExportPoller(Environment& environment, napi_value exports);
 void ExportPartition(Environment& environment, napi_value exports);
 

@@ -10,8 +10,8 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <string>
-#include <string_view>
+
+#include "descriptor_link.h"
 
 namespace mshv::kernel {
 
@@ -25,15 +25,8 @@ inline int EventFdAdopt(int fd) {
   if (flags < 0) {
     return -errno;
   }
-  constexpr std::string_view kKind = "anon_inode:[eventfd]";
-  char kind[kKind.size() + 1];
-  const ssize_t length =
-      readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), kind, sizeof(kind));
-  if (length < 0) {
-    return -errno;
-  }
-  if (std::string_view(kind, static_cast<size_t>(length)) != kKind) {
-    return -EINVAL;
+  if (const int error = CompareLink(fd, "anon_inode:[eventfd]"); error < 0) {
+    return error;
   }
   const bool set =
       fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;

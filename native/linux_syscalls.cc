@@ -1,9 +1,12 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "abi/mshv.h"
+#include "descriptor_link.h"
 #include "export_list.h"
 #include "kernel_eventfd.h"
 #include "syscalls.h"
@@ -27,6 +30,26 @@ int Dup(int fd) {
 int Ioctl(int fd, unsigned long request, void* argument) {
   const int result = ioctl(fd, request, argument);
   return result < 0 ? -errno : result;
+}
+
+int MapVpPage(int vp, uint32_t offset, void** page) {
+  // Of any other file this could be memory that ends before the page does.
+  if (const int error = Identify(vp, Kind::kVp); error < 0) {
+    return error;
+  }
+  constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
+  void* const mapped = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp,
+                            static_cast<off_t>(offset * kPage));
+  if (mapped == MAP_FAILED) {
+    return -errno;
+  }
+  *page = mapped;
+  return 0;
+}
+
+int Identify(int fd, Kind kind) {
+  return kernel::CompareLink(
+      fd, kind == Kind::kPartition ? "anon_inode:mshv_partition" : "anon_inode:mshv_vp");
 }
 
 int EventFdCreate(uint32_t initial, bool semaphore) {

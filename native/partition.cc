@@ -36,6 +36,48 @@ int SetMsiRouting(Environment&, OwnedFd partition, std::span<uint32_t> table) {
   return sys::Ioctl(partition.number, abi::MSHV_SET_MSI_ROUTING, table.data());
 }
 
+int IoEventFd(Environment&, OwnedFd partition, OwnedFd event, uint64_t address, uint32_t size,
+              uint64_t match, uint32_t flags) {
+  abi::mshv_user_ioeventfd argument{};
+  argument.datamatch = match;
+  argument.addr = address;
+  argument.len = size;
+  argument.fd = event.number;
+  argument.flags = flags;
+  return sys::Ioctl(partition.number, abi::MSHV_IOEVENTFD, &argument);
+}
+
+int MapMemory(Environment&, OwnedFd partition, OwnedMemory memory, uint64_t offset, uint64_t size,
+              uint64_t gpa, uint32_t flags) {
+  constexpr uint64_t kPage = abi::MSHV_HV_PAGE_SIZE;
+  const void* const start = memory->At(offset, size);
+  // The driver is told a page number, and does not see where pages come after the last one.
+  if (start == nullptr || gpa % kPage != 0 || size > UINT64_MAX - gpa || flags > UINT8_MAX) {
+    return -EINVAL;
+  }
+  abi::mshv_user_mem_region argument{};
+  argument.size = size;
+  argument.guest_pfn = gpa / kPage;
+  argument.userspace_addr = reinterpret_cast<uintptr_t>(start);
+  argument.flags = static_cast<uint8_t>(flags);
+  return sys::Ioctl(partition.number, abi::MSHV_SET_GUEST_MEMORY, &argument);
+}
+
+int AccessBitmap(Environment&, OwnedFd partition, uint32_t type, uint32_t operation,
+                 uint64_t first_page, uint32_t pages, std::span<uint64_t> bitmap) {
+  constexpr uint64_t kBits = 64;
+  if (type > UINT8_MAX || operation > UINT8_MAX || bitmap.size() < (pages + kBits - 1) / kBits) {
+    return -EINVAL;
+  }
+  abi::mshv_gpap_access_bitmap argument{};
+  argument.access_type = static_cast<uint8_t>(type);
+  argument.access_op = static_cast<uint8_t>(operation);
+  argument.page_count = pages;
+  argument.gpap_base = first_page;
+  argument.bitmap_ptr = reinterpret_cast<uintptr_t>(bitmap.data());
+  return sys::Ioctl(partition.number, abi::MSHV_GET_GPAP_ACCESS_BITMAP, &argument);
+}
+
 }  // namespace
 
 void ExportPartition(Environment& environment, napi_value exports) {
@@ -43,6 +85,9 @@ void ExportPartition(Environment& environment, napi_value exports) {
   Export<CreateVp>(environment, exports, "createVp");
   Export<IrqFd>(environment, exports, "irqfd");
   Export<SetMsiRouting>(environment, exports, "setMsiRouting");
+  Export<IoEventFd>(environment, exports, "ioeventfd");
+  Export<MapMemory>(environment, exports, "mapMemory");
+  Export<AccessBitmap>(environment, exports, "accessBitmap");
 }
 
 }  // namespace mshv

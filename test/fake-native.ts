@@ -214,6 +214,14 @@ export class FakeNative implements Native {
     return this.#perform('memoryBuffer', [memory], () => this.#linux.memoryBuffer(memory));
   }
 
+  memoryRead(memory: number, offset: bigint, bytes: Uint8Array): number {
+    return this.#linux.memoryRead(memory, offset, bytes);
+  }
+
+  memoryWrite(memory: number, offset: bigint, bytes: Uint8Array): number {
+    return this.#linux.memoryWrite(memory, offset, bytes);
+  }
+
   memoryDetach(memory: number): number {
     return this.#linux.memoryDetach(memory);
   }

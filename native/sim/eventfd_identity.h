@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "unique_fd.h"
+#include "../unique_fd.h"
 
 namespace mshv::sim {
 

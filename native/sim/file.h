@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
+#include "../syscalls.h"
+#include "../unique_fd.h"
 #include "host.h"
 #include "partition.h"
-#include "unique_fd.h"
 
 namespace mshv::sim {
 
@@ -36,6 +38,9 @@ class File {
   // descriptor.
   virtual int Ioctl(uint32_t request, const void* argument, Opened* opened) = 0;
 
+  // Null where it is neither.
+  virtual std::optional<sys::Kind> kind() const { return std::nullopt; }
+
   // The partition whose own descriptor this is, or null.
   virtual std::shared_ptr<Partition> partition() const { return nullptr; }
 
@@ -56,6 +61,7 @@ class PartitionFile final : public File {
   PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
   ~PartitionFile() override;
   int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+  std::optional<sys::Kind> kind() const override { return sys::Kind::kPartition; }
   std::shared_ptr<Partition> partition() const override { return partition_; }
 
  private:
@@ -68,6 +74,7 @@ class VpFile final : public File {
  public:
   VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
   int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+  std::optional<sys::Kind> kind() const override { return sys::Kind::kVp; }
 
  private:
   const std::shared_ptr<Partition> partition_;

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../unique_fd.h"
 #include "eventfd_identity.h"
 #include "partition.h"
 #include "signal_watcher.h"
-#include "unique_fd.h"
 
 namespace mshv::sim {
 

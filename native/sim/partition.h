@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../unique_fd.h"
 #include "eventfd_identity.h"
 #include "routing_table.h"
-#include "unique_fd.h"
 
 namespace mshv::sim {
 

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -51,6 +53,10 @@ int PartitionFile::CreateVp(const void* argument, Opened* opened) {
   opened->fd = NewDescriptor("mshv_vp");
   if (!opened->fd) {
     return opened->fd.get();
+  }
+  // Its register page and its intercept message page.
+  if (ftruncate(opened->fd.get(), 2 * abi::MSHV_HV_PAGE_SIZE) < 0) {
+    return -errno;
   }
   opened->file = std::make_shared<VpFile>(shared_host(), partition_);
   partition_->vps.set(vp.vp_index);

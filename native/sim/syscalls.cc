@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../abi/mshv.h"
 #include "../kernel_eventfd.h"
 #include "eventfd_identity.h"
 #include "file.h"
@@ -104,8 +105,38 @@ int Ioctl(int fd, unsigned long request, void* argument) {
   return result == 0 && opened.file != nullptr ? sim::Place(std::move(opened)) : result;
 }
 
+// A VP's descriptor is a file of its own with the register page and the intercept message page.
+int MapVpPage(int vp, uint32_t offset, void** page) {
+  if (const int error = Identify(vp, Kind::kVp); error < 0) {
+    return error;
+  }
+  // An encrypted partition's only, and there are none.
+  if (offset == abi::MSHV_VP_MMAP_OFFSET_GHCB) {
+    return -ENODEV;
+  }
+  if (offset >= abi::MSHV_VP_MMAP_OFFSET_COUNT) {
+    return -EINVAL;
+  }
+  constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
+  void* const mapped = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp,
+                            static_cast<off_t>(offset * kPage));
+  if (mapped == MAP_FAILED) {
+    return -errno;
+  }
+  *page = mapped;
+  return 0;
+}
+
+int Identify(int fd, Kind kind) {
+  const auto file = sim::Registry::Get().FindFile(fd);
+  if (file == nullptr) {
+    return fcntl(fd, F_GETFD) < 0 ? -errno : -EINVAL;
+  }
+  return file->kind() == kind ? 0 : -EINVAL;
+}
+
 int EventFdCreate(uint32_t initial, bool semaphore) {
-  sim::UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
+  UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
   return fd ? sim::PlaceEventFd(std::move(fd), semaphore) : fd.get();
 }
 

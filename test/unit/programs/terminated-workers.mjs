@@ -1,7 +1,7 @@
 // Terminates Workers in the middle of a hot loop over each export of an addon, and says on stdout
 // what they left behind. JavaScript, because hundreds of them are to start in milliseconds each.
 import { once } from 'node:events';
-import { closeSync, existsSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import process from 'node:process';
@@ -26,8 +26,14 @@ function things(native) {
   native.setMsiRouting(partition, table);
   const [event, armed] = [native.eventfdCreate(0, false), native.eventfdCreate(0, false)];
   native.irqfd(partition, armed, -1, 1, 0);
-  return { sim, path, device, partition, table, event, armed, kept: [], count: 0 };
+  const memory = native.memoryCreate(memorySize, true, false);
+  const file = native.memoryFd(memory);
+  const bytes = new Uint8Array(4096);
+  const descriptors = { device, partition, event, armed, file };
+  return { sim, path, ...descriptors, table, memory, bytes, kept: [], count: 0 };
 }
+
+const memorySize = 0x10000n;
 
 const end = (native, fd) => (fd < 0 ? fd : native.close(fd));
 
@@ -69,6 +75,30 @@ const rounds = {
     n.irqfd(t.partition, t.armed, -1, 1, 0),
   ],
   setMsiRouting: (n, t) => n.setMsiRouting(t.partition, t.table),
+
+  ioeventfd: (n, t) => [
+    n.ioeventfd(t.partition, t.event, 0xfee00000n, 4, 1n, 1),
+    n.ioeventfd(t.partition, t.event, 0xfee00000n, 4, 1n, 5),
+  ],
+  mapMemory: (n, t) => [
+    n.mapMemory(t.partition, t.memory, 0n, memorySize, 0n, 3),
+    n.mapMemory(t.partition, t.memory, 0n, memorySize, 0n, 4),
+  ],
+  accessBitmap: (n, t) => n.accessBitmap(t.partition, 1, 1, 0n, 16, new BigUint64Array(1)),
+  hypercall: (n, t) =>
+    n.hypercall(t.partition, 0x44, 0, t.bytes.subarray(0, 16), t.bytes, new Uint32Array(2)),
+
+  memoryCreate: (n, t) => n.memoryUnmap(n.memoryCreate(memorySize, t.count % 2 === 0, true)),
+  memoryFromFd: (n, t) => n.memoryUnmap(n.memoryFromFd(t.file, 4096n, 4096n)),
+  memoryFd: (n, t) => keep(n, t, n.memoryFd(t.memory)),
+  memoryBuffer: (n, t) => n.memoryBuffer(t.memory).byteLength,
+  memoryRead: (n, t) => n.memoryRead(t.memory, 4096n, t.bytes),
+  memoryWrite: (n, t) => n.memoryWrite(t.memory, 4096n, t.bytes),
+  memoryDetach: (n, t) => [n.memoryBuffer(t.memory).byteLength, n.memoryDetach(t.memory)],
+  memoryUnmap: (n) => {
+    const memory = n.memoryCreate(memorySize, false, false);
+    return [n.memoryBuffer(memory).byteLength, n.memoryUnmap(memory)];
+  },
 
   simCreate: (n, t) => {
     t.kept.push(n.simCreate(4, true, false));
@@ -120,6 +150,7 @@ if (isMainThread) {
     results[name] = {
       descriptors: after.descriptors - before.descriptors,
       threads: after.threads - before.threads,
+      mappings: after.mappings - before.mappings,
     };
   }
   process.stdout.write(JSON.stringify(results));
@@ -131,6 +162,8 @@ function leftovers() {
   return {
     descriptors: readdirSync('/proc/self/fd').length,
     threads: readdirSync('/proc/self/task').length,
+    // Those with a file of ours behind them; the others are told from the runtime's by nothing.
+    mappings: readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv').length,
   };
 }
 

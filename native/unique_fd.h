@@ -1,11 +1,11 @@
-#ifndef MSHV_NATIVE_SIM_UNIQUE_FD_H_
-#define MSHV_NATIVE_SIM_UNIQUE_FD_H_
+#ifndef MSHV_NATIVE_UNIQUE_FD_H_
+#define MSHV_NATIVE_UNIQUE_FD_H_
 
 #include <unistd.h>
 
 #include <utility>
 
-namespace mshv::sim {
+namespace mshv {
 
 // Owns one descriptor, or none.
 class UniqueFd {
@@ -32,6 +32,6 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace mshv::sim
+}  // namespace mshv
 
-#endif  // MSHV_NATIVE_SIM_UNIQUE_FD_H_
+#endif  // MSHV_NATIVE_UNIQUE_FD_H_

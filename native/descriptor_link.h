@@ -1,0 +1,29 @@
+#ifndef MSHV_NATIVE_DESCRIPTOR_LINK_H_
+#define MSHV_NATIVE_DESCRIPTOR_LINK_H_
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+#include <string_view>
+
+namespace mshv::kernel {
+
+// Whether the kernel's name for what a descriptor refers to is `name`: 0, -EINVAL where it is
+// another, -EBADF where the descriptor is not open.
+inline int CompareLink(int fd, std::string_view name) {
+  // Room for one character more, so that a longer name is not taken for this one.
+  std::array<char, 64> link;
+  const ssize_t length = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), link.data(),
+                                  std::min(link.size(), name.size() + 1));
+  if (length < 0) {
+    return errno == ENOENT ? -EBADF : -errno;
+  }
+  return std::string_view(link.data(), static_cast<size_t>(length)) == name ? 0 : -EINVAL;
+}
+
+}  // namespace mshv::kernel
+
+#endif  // MSHV_NATIVE_DESCRIPTOR_LINK_H_

@@ -1,0 +1,247 @@
+#include "memory.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "abi/mshv.h"
+#include "export.h"
+#include "export_list.h"
+#include "syscalls.h"
+
+namespace mshv {
+namespace {
+
+constexpr uint64_t kPage = abi::MSHV_HV_PAGE_SIZE;
+// Of x86-64, and of arm64 with pages of 4 KiB.
+constexpr size_t kHugePage = size_t{2} << 20;
+
+bool IsMappable(uint64_t size) { return size != 0 && size % kPage == 0 && size <= PTRDIFF_MAX; }
+
+int Map(void* where, size_t size, int flags, int fd, uint64_t offset, Mapping* mapping) {
+  void* data = mmap(where, size, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) {
+    return -errno;
+  }
+  *mapping = Mapping(data, size);
+  return 0;
+}
+
+// Reserves more than is needed and maps over the part that is aligned.
+int MapForHugePages(size_t size, int flags, int fd, Mapping* mapping) {
+  const size_t reserved = size + kHugePage;
+  void* start =
+      mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) {
+    return -errno;
+  }
+  Mapping head(start, reserved);
+  uint8_t* const aligned =
+      head.data() + (kHugePage - reinterpret_cast<uintptr_t>(start) % kHugePage) % kHugePage;
+  if (const int error = Map(aligned, size, flags | MAP_FIXED, fd, 0, mapping); error < 0) {
+    return error;
+  }
+  const size_t before = static_cast<size_t>(aligned - head.data());
+  const Mapping tail(aligned + size, reserved - before - size);
+  head.Abandon();
+  const Mapping unaligned(before == 0 ? nullptr : start, before);
+  // Only a hint: whoever runs without huge pages still has memory.
+  madvise(mapping->data(), size, MADV_HUGEPAGE);
+  return 0;
+}
+
+// Nobody who shares it can make a page go away under a guest, or under a view.
+int CreateFile(uint64_t size, UniqueFd* file) {
+  *file = UniqueFd(memfd_create("mshv_memory", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!*file || ftruncate(file->get(), static_cast<off_t>(size)) < 0 ||
+      fcntl(file->get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+    return -errno;
+  }
+  return 0;
+}
+
+// Behind the end of a file a mapping has nothing but SIGBUS.
+int CheckFile(int fd, uint64_t offset, uint64_t size) {
+  struct stat file {};
+  if (fstat(fd, &file) < 0) {
+    return -errno;
+  }
+  // A device knows what it can map. The size of a block device is not in its status.
+  if (S_ISCHR(file.st_mode)) {
+    return 0;
+  }
+  if (!S_ISREG(file.st_mode)) {
+    return -ENODEV;
+  }
+  if (offset + size > static_cast<uint64_t>(file.st_size)) {
+    return -ENXIO;
+  }
+  struct statfs system {};
+  if (fstatfs(fd, &system) < 0) {
+    return -errno;
+  }
+  // mmap(2) would round the size up, and munmap(2) refuse it.
+  const bool huge = system.f_type == HUGETLBFS_MAGIC;
+  return huge && size % static_cast<uint64_t>(system.f_bsize) != 0 ? -EINVAL : 0;
+}
+
+}  // namespace
+
+int Memory::Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<Memory>* memory) {
+  if (!IsMappable(size)) {
+    return -EINVAL;
+  }
+  UniqueFd file;
+  if (shared) {
+    if (const int error = CreateFile(size, &file); error < 0) {
+      return error;
+    }
+  }
+  // Most guests never touch all of their memory.
+  const int flags = MAP_NORESERVE | (shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+  Mapping mapping;
+  const int error = huge_pages ? MapForHugePages(size, flags, file.get(), &mapping)
+                               : Map(nullptr, size, flags, file.get(), 0, &mapping);
+  if (error < 0) {
+    return error;
+  }
+  // A child process has no use for it, and a fork would make the driver map every page again.
+  madvise(mapping.data(), size, MADV_DONTFORK);
+  *memory = std::make_unique<Memory>(std::move(mapping), std::move(file));
+  return 0;
+}
+
+int Memory::FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory) {
+  if (!IsMappable(size) || offset % kPage != 0 || offset > INT64_MAX - size) {
+    return -EINVAL;
+  }
+  // First, because the number is not ours: it could come to mean another file meanwhile.
+  UniqueFd file(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!file) {
+    return -errno;
+  }
+  if (const int error = CheckFile(file.get(), offset, size); error < 0) {
+    return error;
+  }
+  Mapping mapping;
+  if (const int error =
+          Map(nullptr, size, MAP_SHARED | MAP_NORESERVE, file.get(), offset, &mapping);
+      error < 0) {
+    return error;
+  }
+  madvise(mapping.data(), size, MADV_DONTFORK);
+  *memory = std::make_unique<Memory>(std::move(mapping), std::move(file));
+  return 0;
+}
+
+void* Memory::At(uint64_t offset, uint64_t size) const {
+  const bool inside = offset <= mapping_.size() && size <= mapping_.size() - offset;
+  return inside ? mapping_.data() + offset : nullptr;
+}
+
+int Memory::DupFile() const {
+  if (!file_) {
+    return -ENODEV;
+  }
+  const int copy = fcntl(file_.get(), F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? -errno : copy;
+}
+
+Memory::~Memory() {
+  // Losing the addresses is better than a buffer over what comes to be there.
+  if (moved_) {
+    mapping_.Abandon();
+  }
+}
+
+int MemoryTable::Add(std::unique_ptr<Memory> memory) {
+  memories_.emplace(++last_, std::move(memory));
+  return last_;
+}
+
+Memory* MemoryTable::Find(int handle) const {
+  const auto found = memories_.find(handle);
+  return found == memories_.end() ? nullptr : found->second.get();
+}
+
+void MemoryTable::Unmap(int handle) {
+  const auto memory = memories_.extract(handle);
+  memory.mapped()->Detach(env_);
+}
+
+void MemoryTable::DetachAll() {
+  for (const auto& [handle, memory] : memories_) {
+    memory->DropView(env_);
+  }
+}
+
+namespace {
+
+int Create(Environment& environment, uint64_t size, bool shared, bool huge_pages) {
+  std::unique_ptr<Memory> memory;
+  const int error = Memory::Create(size, shared, huge_pages, &memory);
+  return error < 0 ? error : environment.memories().Add(std::move(memory));
+}
+
+int FromFd(Environment& environment, int32_t fd, uint64_t offset, uint64_t size) {
+  std::unique_ptr<Memory> memory;
+  const int error = Memory::FromFile(fd, offset, size, &memory);
+  return error < 0 ? error : environment.memories().Add(std::move(memory));
+}
+
+int Fd(Environment& environment, OwnedMemory memory) { return environment.Own(memory->DupFile()); }
+
+BufferOrError Buffer(Environment& environment, OwnedMemory memory) {
+  return memory->Buffer(environment.env());
+}
+
+int Read(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
+  const void* const from = memory->At(offset, bytes.size());
+  if (from == nullptr) {
+    return -EINVAL;
+  }
+  // The bytes may be a part of this very memory.
+  std::memmove(bytes.data(), from, bytes.size());
+  return 0;
+}
+
+int Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
+  void* const to = memory->At(offset, bytes.size());
+  if (to == nullptr) {
+    return -EINVAL;
+  }
+  std::memmove(to, bytes.data(), bytes.size());
+  return 0;
+}
+
+int Detach(Environment& environment, OwnedMemory memory) {
+  memory->Detach(environment.env());
+  return 0;
+}
+
+int Unmap(Environment& environment, OwnedMemory memory) {
+  environment.memories().Unmap(memory.handle);
+  return 0;
+}
+
+}  // namespace
+
+void ExportMemory(Environment& environment, napi_value exports) {
+  Export<Create>(environment, exports, "memoryCreate");
+  Export<FromFd>(environment, exports, "memoryFromFd");
+  Export<Fd>(environment, exports, "memoryFd");
+  Export<Buffer>(environment, exports, "memoryBuffer");
+  Export<Read>(environment, exports, "memoryRead");
+  Export<Write>(environment, exports, "memoryWrite");
+  Export<Detach>(environment, exports, "memoryDetach");
+  Export<Unmap>(environment, exports, "memoryUnmap");
+}
+
+}  // namespace mshv

@@ -1,0 +1,71 @@
+#ifndef MSHV_NATIVE_MEMORY_H_
+#define MSHV_NATIVE_MEMORY_H_
+
+#include <node_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+
+#include "mapping.h"
+#include "unique_fd.h"
+#include "view.h"
+
+namespace mshv {
+
+// Memory of this process that can be a guest's: one mapping and the file behind it, if any.
+// Functions return 0 or -errno.
+class Memory {
+ public:
+  Memory(Mapping mapping, UniqueFd file) : mapping_(std::move(mapping)), file_(std::move(file)) {}
+
+  ~Memory();
+
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  // The same as memoryCreate and memoryFromFd in lib/native.ts.
+  static int Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<Memory>* memory);
+  static int FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory);
+
+  // Null where the range is not all inside.
+  void* At(uint64_t offset, uint64_t size) const;
+  // A new descriptor; -ENODEV where there is no file.
+  int DupFile() const;
+
+  BufferOrError Buffer(napi_env env) { return view_.Get(env, mapping_); }
+  void Detach(napi_env env) { moved_ |= !view_.Detach(env); }
+  // The same where the whole environment ends, and every buffer with it.
+  void DropView(napi_env env) { view_.Detach(env); }
+
+ private:
+  Mapping mapping_;
+  UniqueFd file_;
+  View view_;
+  // Its view's bytes belong to a buffer that is not known here.
+  bool moved_ = false;
+};
+
+// The memory of one environment, by handles that are never used again.
+class MemoryTable {
+ public:
+  explicit MemoryTable(napi_env env) : env_(env) {}
+
+  // Returns the handle.
+  int Add(std::unique_ptr<Memory> memory);
+  // Null where there is none.
+  Memory* Find(int handle) const;
+  void Unmap(int handle);
+  // The environment ends: nobody can look at a view any more.
+  void DetachAll();
+
+ private:
+  napi_env env_;
+  std::unordered_map<int, std::unique_ptr<Memory>> memories_;
+  int last_ = -1;
+};
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_MEMORY_H_

@@ -1,0 +1,62 @@
+#include "view.h"
+
+#include <cerrno>
+#include <utility>
+
+namespace mshv {
+namespace {
+
+// V8 counts a buffer's bytes as memory that a collection could free, and would collect all the time
+// with a guest's memory. They are not its to free.
+void DiscountFromHeap(napi_env env, int64_t bytes) {
+  int64_t total = 0;
+  napi_adjust_external_memory(env, -bytes, &total);
+}
+
+}  // namespace
+
+BufferOrError View::Get(napi_env env, const Mapping& mapping) {
+  BufferOrError result;
+  if (buffer_ != nullptr) {
+    if (napi_get_reference_value(env, buffer_, &result.buffer) != napi_ok ||
+        result.buffer == nullptr) {
+      result.error = -ENOTSUP;
+    }
+    return result;
+  }
+  if (napi_create_external_arraybuffer(env, mapping.data(), mapping.size(), nullptr, nullptr,
+                                       &result.buffer) != napi_ok ||
+      napi_create_reference(env, result.buffer, 1, &buffer_) != napi_ok) {
+    // Without a reference the buffer could not be detached later.
+    if (result.buffer != nullptr) {
+      napi_detach_arraybuffer(env, result.buffer);
+    }
+    napi_value error = nullptr;
+    napi_get_and_clear_last_exception(env, &error);
+    return {.error = -ENOTSUP};
+  }
+  size_ = static_cast<int64_t>(mapping.size());
+  DiscountFromHeap(env, size_);
+  return result;
+}
+
+bool View::Detach(napi_env env) {
+  if (buffer_ == nullptr) {
+    return true;
+  }
+  bool free = false;
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env, &scope) == napi_ok) {
+    napi_value buffer = nullptr;
+    bool moved = true;
+    free = napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr &&
+           napi_is_detached_arraybuffer(env, buffer, &moved) == napi_ok && !moved &&
+           napi_detach_arraybuffer(env, buffer) == napi_ok;
+    napi_close_handle_scope(env, scope);
+  }
+  napi_delete_reference(env, std::exchange(buffer_, nullptr));
+  DiscountFromHeap(env, -std::exchange(size_, 0));
+  return free;
+}
+
+}  // namespace mshv
