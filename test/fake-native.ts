@@ -1,6 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
+import { hvStatusErrno } from '../lib/abi/hv-status.js';
+import {
+  hypercallName,
+  hypercallPageSize,
+  hypercalls,
+  type HypercallLayout,
+} from '../lib/abi/hypercalls.js';
 import { irqfdFlags } from '../lib/abi/irqfd.js';
 import { limits } from '../lib/abi/limits.js';
 import { decodeMsi } from '../lib/abi/msi.js';
@@ -36,6 +43,26 @@ export type FallibleCall =
   | 'eventfdSignal'
   | 'eventfdRead'
   | 'eventfdPoll';
+
+/** A hypercall as the fake hypervisor gets it. */
+export interface FakeHypercall {
+  readonly fd: number;
+  readonly code: number;
+  readonly reps: number;
+  readonly input: Uint8Array;
+  /** To be filled; the caller gets it where the call succeeds. */
+  readonly output: Uint8Array;
+}
+
+/** What becomes of a hypercall. Default: success, with all reps done. */
+export interface FakeAnswer {
+  /** Default 0. */
+  status?: number;
+  /** How many reps were done. Default: all with status 0, else none. */
+  reps?: number;
+  /** What the driver returns. Default: what the status means. */
+  errno?: number;
+}
 
 export interface RecordedCall {
   readonly name: FallibleCall;
@@ -84,6 +111,8 @@ export class FakeNative implements Native {
   /** GSIs whose eventfd was closed under an armed irqfd. */
   readonly closedArmed: number[] = [];
   readonly partitions = new Map<number, FakePartition>();
+  /** Answers hypercalls. Default: does nothing, fills nothing, and says that all went well. */
+  hypervisor: (call: FakeHypercall) => FakeAnswer | undefined = () => undefined;
   readonly #linux = linuxNative();
   #fault: Fault = () => undefined;
   #faultsFrom = 0;
@@ -193,8 +222,25 @@ export class FakeNative implements Native {
     result: Uint32Array,
   ): number {
     return this.#perform('hypercall', [fd, code, reps, input.slice(), output.length], () => {
-      result.set([0, reps]);
-      return 0;
+      const name = hypercallName(code);
+      const layout: HypercallLayout | undefined = name && hypercalls[name];
+      if (layout === undefined || output.length > hypercallPageSize) {
+        return -constants.errno.EINVAL;
+      }
+      if (
+        input.length < layout.input + reps * layout.repInput ||
+        input.length > hypercallPageSize
+      ) {
+        this.violations.push(`${input.length} bytes of input for ${reps} reps of ${String(name)}`);
+      }
+      const filled = new Uint8Array(output.length);
+      const answer = this.hypervisor({ fd, code, reps, input: input.slice(), output: filled });
+      const { status = 0, reps: done = status === 0 ? reps : 0 } = answer ?? {};
+      const errno = answer?.errno ?? constants.errno[hvStatusErrno(status) || 'EAGAIN'];
+      const failed = answer?.errno !== undefined || status !== 0;
+      result.set([status, done]);
+      if (!failed) output.set(filled);
+      return failed ? -errno : 0;
     });
   }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
+import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
 import {
   booleanArgument,
   nativeArgument,
@@ -10,10 +11,20 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { closeEach } from '../closing.js';
-import { closedError, systemError } from '../errors.js';
+import { closedError, MshvError, systemError } from '../errors.js';
 import { linuxNative, type Native } from '../native.js';
 import { explainOpenFailure } from './availability.js';
+import {
+  assignableFeatures,
+  readHostProperties,
+  type HostProperties,
+  type HostPropertySource,
+} from './host-properties.js';
+import { performHypercall, type HypercallOptions } from './hypercall.js';
+import { msrActionArgument, type MsrAction } from './intercept-result.js';
 import { createPartition, type DriverGeneration, type Partition } from './partition.js';
+import { getProperty, getPropertyEx, type PropertyExOptions } from './partition-property.js';
+import { defaultSyntheticFeatures, syntheticFeaturesArgument } from './synthetic-features.js';
 
 /** Where the driver's node is unless somebody moved it. */
 export const devicePath = '/dev/mshv';
@@ -43,6 +54,18 @@ export interface PartitionOptions {
   disabledCpuFeatures?: readonly [number | bigint, number | bigint];
   /** XSAVE features to take away, one bit each; as above. Always 0 on arm64. Default 0. */
   disabledXsaveFeatures?: number | bigint;
+  /**
+   * What the hypervisor offers the guest beside a bare processor. Default: what Linux and Windows guests
+   * look for, as far as the host says that it can be given (`hostProperties().assignableSyntheticFeatures`);
+   * a hypervisor that refuses that too creates the partition without. An empty list: nothing, and the guest
+   * sees no hypervisor.
+   */
+  syntheticFeatures?: readonly SyntheticProcessorFeature[];
+  /**
+   * What an MSR does that the hypervisor does not know, set at the end of `initialize()`. Default on x64
+   * `'ignore-write-read-zero'`, where the hypervisor takes it. Not on arm64.
+   */
+  unimplementedMsrAction?: MsrAction;
 }
 
 /** How often a creation that a signal interrupted is tried before it is an error. */
@@ -97,11 +120,51 @@ export class Mshv implements Disposable {
   }
 
   /**
+   * Any hypercall that the driver passes through on the device, for the host's own partition: one that
+   * reads properties, with its input packed by the caller.
+   *
+   * @returns the output
+   */
+  hypercall(options: HypercallOptions): Uint8Array {
+    return performHypercall(this.#native, this.#descriptor, 'device', options);
+  }
+
+  /**
+   * The value of a property of the host's own partition.
+   *
+   * @param property - by name or code
+   * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY` where the hypervisor has none, with
+   *   `HV_STATUS_ACCESS_DENIED` where it is not for this host; `ENOTTY` where the driver cannot ask
+   */
+  property(property: PartitionPropertyName | number): bigint {
+    return getProperty(this.#native, this.#descriptor, property);
+  }
+
+  /**
+   * A property of the host's own partition that is no single word. What the hypervisor did not write of
+   * the bytes is undefined.
+   *
+   * @throws MshvError as `property` does
+   */
+  propertyEx(
+    property: PartitionPropertyName | number,
+    options: PropertyExOptions = {},
+  ): Uint8Array {
+    return getPropertyEx(this.#native, this.#descriptor, property, options);
+  }
+
+  /** What the host can do. Asks anew with each call, and never throws because something is not known. */
+  hostProperties(): HostProperties {
+    return readHostProperties(this.#host);
+  }
+
+  /**
    * Creates a partition. Where the driver is too old for feature banks (v2), it is created without
-   * (v1); `generation` of the result says which it was.
+   * (v1); `generation` of the result says which it was. Where a step fails there is no partition.
    *
    * @throws MshvError `EINVAL` where the driver refused the options; `ENOMEM`; `EINTR` where signals
-   *   interrupted it five times; `ENOTTY` where `path` is another kind of device
+   *   interrupted it five times; `ENOTTY` where `path` is another kind of device; with `hvStatus` where the
+   *   hypervisor refused `syntheticFeatures`
    */
   createPartition(options: PartitionOptions = {}): Partition {
     optionsArgument('options', options, [
@@ -112,6 +175,8 @@ export class Mshv implements Disposable {
       'smt',
       'disabledCpuFeatures',
       'disabledXsaveFeatures',
+      'syntheticFeatures',
+      'unimplementedMsrAction',
     ]);
     const {
       lapic = true,
@@ -131,9 +196,15 @@ export class Mshv implements Disposable {
       flag('smt', smt, partitionFlags.SMT_ENABLED_GUEST);
     const [bank0, bank1] = banksArgument(options.disabledCpuFeatures);
     const disabledXsave = uint64Argument('options.disabledXsaveFeatures', disabledXsaveFeatures);
-    if (this.#fd < 0) {
-      throw closedError('Mshv');
+    const { syntheticFeatures, unimplementedMsrAction } = options;
+    const wantedFeatures =
+      syntheticFeatures === undefined
+        ? undefined
+        : syntheticFeaturesArgument('options.syntheticFeatures', syntheticFeatures);
+    if (unimplementedMsrAction !== undefined) {
+      msrActionArgument('options.unimplementedMsrAction', unimplementedMsrAction);
     }
+    this.#descriptor();
 
     let generation: DriverGeneration = 'v2';
     let fd = untilUninterrupted(() =>
@@ -164,12 +235,58 @@ export class Mshv implements Disposable {
           : creationHints.get(fd),
       );
     }
-    const partition = createPartition(this.#native, fd, generation, () => {
+    const partition = createPartition(this.#native, fd, generation, unimplementedMsrAction, () => {
       this.#partitions.delete(partition);
     });
     this.#partitions.add(partition);
+    if (wantedFeatures === undefined) {
+      this.#giveDefaultFeatures(partition);
+    } else if (wantedFeatures !== 0n) {
+      try {
+        partition.setProperty('SYNTHETIC_PROC_FEATURES', wantedFeatures);
+      } catch (error) {
+        partition.close();
+        throw error;
+      }
+    }
     return partition;
   }
+
+  /** Gives the partition the fullest of the default sets that the hypervisor takes, if it takes any. */
+  #giveDefaultFeatures(partition: Partition): void {
+    const assignable = assignableFeatures(this.#host);
+    let refused = 0n;
+    for (const features of defaultSyntheticFeatures) {
+      const given = assignable === undefined ? features : features & assignable;
+      if (given === refused) {
+        continue;
+      }
+      try {
+        partition.setProperty('SYNTHETIC_PROC_FEATURES', given);
+        return;
+      } catch (error) {
+        if (!(error instanceof MshvError)) {
+          throw error;
+        }
+        refused = given;
+      }
+    }
+  }
+
+  /** @throws MshvError `ERR_MSHV_CLOSED` */
+  readonly #descriptor = (): number => {
+    if (this.#fd < 0) {
+      throw closedError('Mshv');
+    }
+    return this.#fd;
+  };
+
+  // Not this object: hooks into its public methods must not see the library's own questions.
+  readonly #host: HostPropertySource = {
+    property: (property) => getProperty(this.#native, this.#descriptor, property),
+    propertyEx: (property, options) =>
+      getPropertyEx(this.#native, this.#descriptor, property, options),
+  };
 
   /**
    * Closes the partitions, last created first, then the device. Harmless where closed already. All of

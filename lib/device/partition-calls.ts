@@ -2,25 +2,68 @@ import {
   writeAssertVirtualInterrupt,
   writeAssertVirtualInterruptArm64,
   writeClearVirtualInterrupt,
+  writeGetGpaPagesAccessStates,
+  writeGetVpCpuidValues,
   writeGetVpRegisters,
+  writeInstallIntercept,
+  writePostMessageDirect,
+  writeRegisterCpuidResult,
+  writeRegisterMsrResult,
+  writeSetPartitionProperty,
   writeSetVpRegisters,
+  writeSignalEventDirect,
+  writeTranslateVirtualAddress,
 } from '../abi/hypercall-inputs.js';
-import { readVpRegisters } from '../abi/hypercall-outputs.js';
+import {
+  accessStateFlags,
+  cpuidValuesFlags,
+  readCpuidValues,
+  readNewlySignaled,
+  readTranslation,
+  readVpRegisters,
+  translateGvaFlags,
+  type CpuidValues,
+  type GvaTranslation,
+} from '../abi/hypercall-outputs.js';
+import { interceptTypes } from '../abi/intercept-types.js';
 import { hypercalls, repsPerPage } from '../abi/hypercalls.js';
 import { interruptTypes, type InterruptType } from '../abi/interrupt-types.js';
 import { limits } from '../abi/limits.js';
 import { decodeMsi } from '../abi/msi.js';
+import type { PartitionPropertyName } from '../abi/properties.js';
 import {
   booleanArgument,
+  bytesArgument,
   choiceArgument,
   integerArgument,
   optionsArgument,
   rangeError,
+  typeError,
   typedArrayArgument,
+  uint64Argument,
 } from '../arguments.js';
 import { checkedMsi, lowestFixedVector } from '../irq/msi.js';
 import type { Native } from '../native.js';
-import { hypercallPages, performHypercall, type HypercallOptions } from './hypercall.js';
+import {
+  hypercallPages,
+  largestList,
+  performHypercall,
+  type HypercallOptions,
+} from './hypercall.js';
+import { checkedIntercept, type InterceptRequest } from './intercept-request.js';
+import {
+  checkedCpuidResult,
+  checkedMsrResult,
+  type CpuidResultOptions,
+  type MsrResultOptions,
+} from './intercept-result.js';
+import {
+  getProperty,
+  getPropertyEx,
+  propertyArgument,
+  propertyText,
+  type PropertyExOptions,
+} from './partition-property.js';
 
 /** An interrupt to assert. */
 export interface InterruptRequest {
@@ -40,6 +83,87 @@ export interface InterruptRequest {
   vtl?: number;
 }
 
+/** What a translation is to check, and do to the guest's page tables. */
+export type TranslateGvaFlag = keyof typeof translateGvaFlags;
+const translateGvaFlagNames = Object.keys(translateGvaFlags) as TranslateGvaFlag[];
+
+export interface TranslateGvaOptions {
+  /** 0 to 255. */
+  vp: number;
+  /** The guest's virtual address. */
+  gva: number | bigint;
+  /** Default `['VALIDATE_READ']`. */
+  flags?: readonly TranslateGvaFlag[];
+}
+
+/** Where a guest's virtual address leads. */
+export interface TranslatedGva {
+  readonly result: GvaTranslation['result'];
+  /** The physical address; undefined unless `result` is `'success'`. */
+  readonly gpa: bigint | undefined;
+  readonly cacheType: GvaTranslation['cacheType'];
+  /** Whether the page is one of the hypervisor's own, laid over the guest's memory. */
+  readonly overlay: boolean;
+}
+
+export interface AccessStatesOptions {
+  /** Guest physical address of the first page, a multiple of 4096. */
+  gpa: number | bigint;
+  /** 1 to 2²⁸. */
+  pages: number;
+  /** What to do with the bits after they were read. Default false, all of them. */
+  clearAccessed?: boolean;
+  setAccessed?: boolean;
+  clearDirty?: boolean;
+  setDirty?: boolean;
+}
+
+export interface EventSignal {
+  /** 0 to 255. */
+  vp: number;
+  /** 0 to 15. Default 0. */
+  vtl?: number;
+  /** 0 to 15. */
+  sint: number;
+  /** 0 to 2047: the flag to set in the VP's event flags of the SINT. */
+  flag: number;
+}
+
+export interface SintMessage {
+  /** 0 to 255. */
+  vp: number;
+  /** 0 to 15. Default 0. */
+  vtl?: number;
+  /** 0 to 15. */
+  sint: number;
+  /** 1 to 0xffffffff: 0 would be an empty slot. */
+  type: number;
+  /** Up to 240 bytes. Default none. */
+  payload?: Uint8Array;
+}
+
+/** A CPUID to ask for. */
+export interface CpuidLeafInput {
+  eax: number;
+  /** Default 0. */
+  ecx?: number;
+  /** XFEM and XSS where they are not the VP's own. Default 0. */
+  xfem?: number | bigint;
+  xss?: number | bigint;
+}
+
+export interface CpuidValuesOptions {
+  /** 0 to 255. */
+  vp: number;
+  leaves: readonly CpuidLeafInput[];
+  /** Take XFEM and XSS of the VP, not of the leaf. Default true. */
+  useVpXfemXss?: boolean;
+  /** With what `registerCpuidResult` registered. Default true. */
+  applyRegisteredValues?: boolean;
+}
+
+const pageSize = 4096n;
+const pageNumberLimit = 2n ** 52n;
 const arm64 = process.arch === 'arm64';
 const interruptKeys = [
   'type',
@@ -57,6 +181,15 @@ const destinations = Array.from({ length: limits.MSHV_MAX_VPS }, (_, id) => BigI
 
 const registersPerGet = repsPerPage(hypercalls.HVCALL_GET_VP_REGISTERS);
 const registersPerSet = repsPerPage(hypercalls.HVCALL_SET_VP_REGISTERS);
+const statesPerCall = repsPerPage(hypercalls.HVCALL_GET_GPA_PAGES_ACCESS_STATES);
+const leavesPerCall = repsPerPage(hypercalls.HVCALL_GET_VP_CPUID_VALUES);
+
+const largestPayload = 240;
+const noPayload = new Uint8Array(0);
+
+function vpArgument(name: string, vp: number): number {
+  return integerArgument(name, vp, 0, limits.MSHV_MAX_VPS - 1);
+}
 
 /**
  * The hypercalls on a partition's descriptor, whoever opened it.
@@ -90,6 +223,325 @@ export abstract class PartitionCalls {
    */
   hypercall(options: HypercallOptions): Uint8Array {
     return performHypercall(this.#native, () => this.fd, 'partition', options);
+  }
+
+  /**
+   * The value of a property.
+   *
+   * @param property - by name or code
+   * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY` where the hypervisor has none
+   */
+  property(property: PartitionPropertyName | number): bigint {
+    return getProperty(this.#native, () => this.fd, property);
+  }
+
+  /**
+   * Sets a property. Some can be set only before `initialize()`. Where the hypervisor completes the
+   * change later, the driver waits for it, and everything else on the partition's descriptor waits too.
+   *
+   * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY`, `HV_STATUS_INVALID_PARTITION_STATE`
+   *   (too late, or too early), `HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE`, …
+   */
+  setProperty(property: PartitionPropertyName | number, value: number | bigint): void {
+    const code = propertyArgument(property);
+    const checked = uint64Argument('value', value);
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_SET_PARTITION_PROPERTY',
+      writeSetPartitionProperty(hypercallPages.input, code, checked),
+      0,
+      `set the property ${propertyText(code)}`,
+    );
+  }
+
+  /**
+   * A property that is no single word. What the hypervisor did not write of the bytes is undefined.
+   *
+   * @throws MshvError as `property` does
+   */
+  propertyEx(
+    property: PartitionPropertyName | number,
+    options: PropertyExOptions = {},
+  ): Uint8Array {
+    return getPropertyEx(this.#native, () => this.fd, property, options);
+  }
+
+  /**
+   * Makes the guest's doing a message of `MSHV_RUN_VP`, on every VP; with `access` `'none'` no longer.
+   *
+   * @throws MshvError as the hypervisor refuses it
+   */
+  installIntercept(intercept: InterceptRequest): void {
+    const { type, access, parameter } = checkedIntercept(intercept);
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_INSTALL_INTERCEPT',
+      writeInstallIntercept(hypercallPages.input, access, type, parameter),
+      0,
+      `install an intercept of type '${intercept.type}'`,
+    );
+  }
+
+  /**
+   * Registers what CPUID returns to the guest, in place of what the hypervisor would return, without a
+   * message to user space.
+   *
+   * @throws MshvError as the hypervisor refuses it
+   */
+  registerCpuidResult(result: CpuidResultOptions): void {
+    const checked = checkedCpuidResult(result);
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_REGISTER_INTERCEPT_RESULT',
+      writeRegisterCpuidResult(
+        hypercallPages.input,
+        checked.vp,
+        interceptTypes.X64_CPUID,
+        checked.leaf,
+        checked.subleaf,
+        checked.subleafSpecific,
+        checked.alwaysOverride,
+        checked.result,
+      ),
+      0,
+      `register a result of CPUID 0x${checked.leaf.toString(16)}`,
+    );
+  }
+
+  /**
+   * Registers what an access to an MSR does, without a message to user space.
+   *
+   * @throws MshvError as the hypervisor refuses it
+   */
+  registerMsrResult(result: MsrResultOptions): void {
+    const { vp, msr, access, action } = checkedMsrResult(result);
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_REGISTER_INTERCEPT_RESULT',
+      writeRegisterMsrResult(hypercallPages.input, vp, interceptTypes.X64_MSR, msr, access, action),
+      0,
+      `register a result of MSR 0x${msr.toString(16)}`,
+    );
+  }
+
+  /**
+   * Translates a guest's virtual address as the VP would.
+   *
+   * @throws MshvError `EINVAL` where there is no such VP; a translation that fails is a result
+   */
+  translateGva(options: TranslateGvaOptions): TranslatedGva {
+    optionsArgument('options', options, ['vp', 'gva', 'flags']);
+    const { vp, flags = ['VALIDATE_READ'] } = options;
+    vpArgument('options.vp', vp);
+    const gva = uint64Argument('options.gva', options.gva);
+    if (!Array.isArray(flags)) {
+      throw typeError('options.flags', 'an array', flags);
+    }
+    const mask = (flags as readonly TranslateGvaFlag[]).reduce(
+      (bits, flag, at) =>
+        bits |
+        translateGvaFlags[choiceArgument(`options.flags[${at}]`, flag, translateGvaFlagNames)],
+      0n,
+    );
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_TRANSLATE_VIRTUAL_ADDRESS',
+      writeTranslateVirtualAddress(hypercallPages.input, vp, mask, gva / pageSize),
+      hypercalls.HVCALL_TRANSLATE_VIRTUAL_ADDRESS.output,
+      'translate an address of VP',
+      vp,
+    );
+    const { result, gpaPage, cacheType, overlay } = readTranslation(hypercallPages.output);
+    return {
+      result,
+      gpa: result === 'success' ? gpaPage * pageSize + (gva % pageSize) : undefined,
+      cacheType,
+      overlay,
+    };
+  }
+
+  /**
+   * Which pages the guest has accessed and written: a byte a page, `accessStateBits` of it. Unlike
+   * the driver's bitmap ioctl it can look and change nothing.
+   *
+   * @throws MshvError `EINVAL` with `HV_STATUS_INVALID_PARAMETER` where a page is not mapped. The first
+   *   `repsCompleted` pages had their bits changed then, and what they were is lost
+   */
+  accessStates(options: AccessStatesOptions): Uint8Array {
+    optionsArgument('options', options, [
+      'gpa',
+      'pages',
+      'clearAccessed',
+      'setAccessed',
+      'clearDirty',
+      'setDirty',
+    ]);
+    const { pages, clearAccessed = false, setAccessed = false } = options;
+    const { clearDirty = false, setDirty = false } = options;
+    const gpa = uint64Argument('options.gpa', options.gpa);
+    if (gpa % pageSize !== 0n) {
+      throw rangeError('options.gpa', 'a multiple of 4096', options.gpa);
+    }
+    integerArgument('options.pages', pages, 1, largestList);
+    if (gpa / pageSize + BigInt(pages) > pageNumberLimit) {
+      throw rangeError('options.pages', 'a number of pages that ends below 2^64', pages);
+    }
+    const bit = (name: string, value: boolean, flag: bigint): bigint =>
+      booleanArgument(`options.${name}`, value) ? flag : 0n;
+    const flags =
+      bit('clearAccessed', clearAccessed, accessStateFlags.CLEAR_ACCESSED) |
+      bit('setAccessed', setAccessed, accessStateFlags.SET_ACCESSED) |
+      bit('clearDirty', clearDirty, accessStateFlags.CLEAR_DIRTY) |
+      bit('setDirty', setDirty, accessStateFlags.SET_DIRTY);
+    const { fd } = this;
+    const states = new Uint8Array(pages);
+    for (let first = 0; first < pages;) {
+      const count = Math.min(statesPerCall, pages - first);
+      const done = hypercallPages.repCall(
+        this.#native,
+        fd,
+        'HVCALL_GET_GPA_PAGES_ACCESS_STATES',
+        count,
+        writeGetGpaPagesAccessStates(hypercallPages.input, flags, gpa / pageSize + BigInt(first)),
+        count,
+        flags === 0n,
+        'get access states of pages',
+        undefined,
+        first,
+        pages,
+      );
+      states.set(hypercallPages.outputBytes(done), first);
+      first += done;
+    }
+    return states;
+  }
+
+  /**
+   * Sets a flag in the event flags of a VP's SINT, and interrupts the VP where it was clear.
+   *
+   * @returns whether it was clear
+   * @throws MshvError `EINVAL` where there is no such VP; with the hypervisor's status where its SynIC
+   *   takes no events
+   */
+  signalEventDirect(event: EventSignal): boolean {
+    optionsArgument('event', event, ['vp', 'vtl', 'sint', 'flag']);
+    const { vp, vtl = 0, sint, flag } = event;
+    vpArgument('event.vp', vp);
+    integerArgument('event.vtl', vtl, 0, 15);
+    integerArgument('event.sint', sint, 0, 15);
+    integerArgument('event.flag', flag, 0, 2047);
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_SIGNAL_EVENT_DIRECT',
+      writeSignalEventDirect(hypercallPages.input, vp, vtl, sint, flag),
+      hypercalls.HVCALL_SIGNAL_EVENT_DIRECT.output,
+      'signal an event to VP',
+      vp,
+    );
+    return readNewlySignaled(hypercallPages.output);
+  }
+
+  /**
+   * Puts a message into the slot of a VP's SINT.
+   *
+   * @throws MshvError `EINVAL` where there is no such VP; with the hypervisor's status where the slot
+   *   is occupied or its SynIC takes no messages
+   */
+  postMessageDirect(message: SintMessage): void {
+    optionsArgument('message', message, ['vp', 'vtl', 'sint', 'type', 'payload']);
+    const { vp, vtl = 0, sint, type, payload = noPayload } = message;
+    vpArgument('message.vp', vp);
+    integerArgument('message.vtl', vtl, 0, 15);
+    integerArgument('message.sint', sint, 0, 15);
+    integerArgument('message.type', type, 1, 0xffff_ffff);
+    if (bytesArgument('message.payload', payload).length > largestPayload) {
+      throw rangeError(
+        'message.payload',
+        `up to ${largestPayload} bytes`,
+        `${payload.length} bytes`,
+      );
+    }
+    const { fd } = this;
+    hypercallPages.call(
+      this.#native,
+      fd,
+      'HVCALL_POST_MESSAGE_DIRECT',
+      writePostMessageDirect(hypercallPages.input, vp, vtl, sint, type, payload),
+      0,
+      'post a message to VP',
+      vp,
+    );
+  }
+
+  /**
+   * What CPUID returns on a VP, a result for each leaf.
+   *
+   * @throws MshvError `EINVAL` where there is no such VP
+   */
+  cpuidValues(options: CpuidValuesOptions): CpuidValues[] {
+    optionsArgument('options', options, ['vp', 'leaves', 'useVpXfemXss', 'applyRegisteredValues']);
+    const { vp, leaves, useVpXfemXss = true, applyRegisteredValues = true } = options;
+    vpArgument('options.vp', vp);
+    if (!Array.isArray(leaves)) {
+      throw typeError('options.leaves', 'an array', leaves);
+    }
+    const checked = (leaves as readonly CpuidLeafInput[]).map((leaf, at) => {
+      const name = `options.leaves[${at}]`;
+      const {
+        eax,
+        ecx = 0,
+        xfem = 0n,
+        xss = 0n,
+      } = optionsArgument(name, leaf, ['eax', 'ecx', 'xfem', 'xss']);
+      return {
+        eax: integerArgument(`${name}.eax`, eax, 0, 0xffff_ffff),
+        ecx: integerArgument(`${name}.ecx`, ecx, 0, 0xffff_ffff),
+        xfem: uint64Argument(`${name}.xfem`, xfem),
+        xss: uint64Argument(`${name}.xss`, xss),
+      };
+    });
+    const flags =
+      (booleanArgument('options.useVpXfemXss', useVpXfemXss)
+        ? cpuidValuesFlags.USE_VP_XFEM_XSS
+        : 0) |
+      (booleanArgument('options.applyRegisteredValues', applyRegisteredValues)
+        ? cpuidValuesFlags.APPLY_REGISTERED_VALUES
+        : 0);
+    const { fd } = this;
+    const values: CpuidValues[] = [];
+    while (values.length < checked.length) {
+      const first = values.length;
+      const count = Math.min(leavesPerCall, checked.length - first);
+      const done = hypercallPages.repCall(
+        this.#native,
+        fd,
+        'HVCALL_GET_VP_CPUID_VALUES',
+        count,
+        writeGetVpCpuidValues(hypercallPages.input, vp, flags, checked, first, count),
+        count * hypercalls.HVCALL_GET_VP_CPUID_VALUES.repOutput,
+        true,
+        'get CPUID values of VP',
+        vp,
+        first,
+        checked.length,
+      );
+      for (let at = 0; at < done; at++) {
+        values.push(readCpuidValues(hypercallPages.output, at));
+      }
+    }
+    return values;
   }
 
   /**
@@ -257,7 +709,7 @@ export abstract class PartitionCalls {
 }
 
 function checkRegisters(vp: number, names: Uint32Array, values?: BigUint64Array): void {
-  integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+  vpArgument('vp', vp);
   typedArrayArgument('names', names, 'Uint32Array');
   if (values === undefined) {
     return;

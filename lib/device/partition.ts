@@ -4,9 +4,10 @@ import { inspect } from 'node:util';
 import { limits } from '../abi/limits.js';
 import { integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
-import { closedError, systemError } from '../errors.js';
+import { closedError, MshvError, systemError } from '../errors.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
+import { msrActionArgument, type MsrAction } from './intercept-result.js';
 import { PartitionCalls } from './partition-calls.js';
 import { createVp, type Vp } from './vp.js';
 
@@ -17,6 +18,7 @@ let create: (
   native: Native,
   fd: number,
   generation: DriverGeneration,
+  unimplementedMsrAction: MsrAction | undefined,
   ended: () => void,
 ) => Partition;
 
@@ -30,16 +32,26 @@ export class Partition extends PartitionCalls implements Disposable {
   #fd: number;
   readonly #ended: () => void;
   readonly #vps = new Map<number, Vp>();
+  /** What to tell the hypervisor at the end of `initialize()`; undefined where it may refuse. */
+  readonly #msrAction: MsrAction | undefined;
+  #initialized = false;
   /** The interrupt routes. */
   readonly irqfd: IrqFd;
   readonly generation: DriverGeneration;
 
-  private constructor(native: Native, fd: number, generation: DriverGeneration, ended: () => void) {
+  private constructor(
+    native: Native,
+    fd: number,
+    generation: DriverGeneration,
+    unimplementedMsrAction: MsrAction | undefined,
+    ended: () => void,
+  ) {
     super(native, (index) => this.#vps.has(index));
     this.#native = native;
     this.#fd = fd;
     this.#ended = ended;
     this.generation = generation;
+    this.#msrAction = unimplementedMsrAction;
     this.irqfd = createIrqFd({
       native,
       fd: () => this.fd,
@@ -48,7 +60,7 @@ export class Partition extends PartitionCalls implements Disposable {
   }
 
   static {
-    create = (native, fd, generation, ended) => new Partition(native, fd, generation, ended);
+    create = (...args) => new Partition(...args);
   }
 
   /**
@@ -73,15 +85,37 @@ export class Partition extends PartitionCalls implements Disposable {
   }
 
   /**
-   * Lets the hypervisor set the partition up with the properties it has now. VPs can be created
-   * afterwards. A second call does nothing.
+   * Lets the hypervisor set the partition up with the properties it has now, then tells it what an MSR
+   * does that it does not know. VPs can be created afterwards. A second call does nothing.
    *
-   * @throws MshvError `ENOMEM` where the host cannot spare the memory that the hypervisor asks for
+   * @throws MshvError `ENOMEM` where the host cannot spare the memory that the hypervisor asks for; with
+   *   `hvStatus` where the hypervisor refuses the `unimplementedMsrAction` that `createPartition` was
+   *   given: the partition is initialized all the same, and another call tries that again
    */
   initialize(): void {
     const result = this.#native.initializePartition(this.fd);
     if (result < 0) {
       throw systemError('initialize the partition', result, { ioctl: 'MSHV_INITIALIZE_PARTITION' });
+    }
+    if (!this.#initialized) {
+      this.#setMsrAction();
+      this.#initialized = true;
+    }
+  }
+
+  // After initialization, as every other VMM for this driver does it.
+  #setMsrAction(): void {
+    const byDefault = process.arch === 'x64' ? 'ignore-write-read-zero' : undefined;
+    const action = this.#msrAction ?? byDefault;
+    if (action === undefined) {
+      return;
+    }
+    try {
+      this.setProperty('UNIMPLEMENTED_MSR_ACTION', msrActionArgument('action', action));
+    } catch (error) {
+      if (this.#msrAction !== undefined || !(error instanceof MshvError)) {
+        throw error;
+      }
     }
   }
 

@@ -2,6 +2,9 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { translateGvaFlags } from '../../lib/abi/hypercall-outputs.js';
+import { hypercalls } from '../../lib/abi/hypercalls.js';
+import { partitionProperties, syntheticProcessorFeatures } from '../../lib/abi/properties.js';
 import * as library from '../../lib/index.js';
 import {
   EventFd,
@@ -123,6 +126,13 @@ function choice(name: string, ...choices: string[]): Argument {
     ),
   ];
   return { name, accepts, wrong };
+}
+
+function array(name: string): Argument {
+  const wrong = type(null, 1, 1n, 'text', true, {}, symbol, () => [], new Set(['hv1']), {
+    length: 0,
+  });
+  return { name, accepts: 'an array', wrong };
 }
 
 function typedArray(name: string, kind: 'Uint8Array' | 'Uint32Array' | 'BigUint64Array'): Argument {
@@ -256,7 +266,34 @@ const shortValues: Argument = {
   })),
 };
 
-function hypercallRows(subject: 'calls', descriptor: string): Row[] {
+const propertyArguments: readonly Argument[] = [
+  {
+    ...integer('property', 0, 0xffffffff),
+    wrong: range(-1, 0.5, NaN, Infinity, 2 ** 32, Number.MAX_VALUE),
+  },
+  ...[required(choice('property', ...Object.keys(partitionProperties)))].map((argument) => ({
+    ...argument,
+    wrong: argument.wrong.filter(({ value }) => typeof value !== 'number'),
+  })),
+];
+
+function propertyRows(subject: 'calls' | 'mshv'): Row[] {
+  return [
+    ...rows(subject, 'property', [only, ...propertyArguments]),
+    ...rows(
+      subject,
+      'propertyEx',
+      [only, ...propertyArguments],
+      [(wrong) => [1, wrong], ...keyed('options', 'argument', 'size')],
+      [(wrong) => [1, { argument: wrong }], quantity('options.argument', 0n, 2n ** 64n - 1n)],
+      [(wrong) => [1, { size: wrong }], integer('options.size', 1, 4072)],
+    ),
+  ];
+}
+
+const hostCalls = ['HVCALL_GET_PARTITION_PROPERTY', 'HVCALL_GET_PARTITION_PROPERTY_EX'];
+
+function hypercallRows(subject: 'calls' | 'mshv', descriptor: string): Row[] {
   const named = (name: string, ...accepted: [string, ...[unknown, string][]][]): Argument[] =>
     accepted.map(([accepts, ...wrong]) => ({
       name,
@@ -269,18 +306,45 @@ function hypercallRows(subject: 'calls', descriptor: string): Row[] {
     new Uint8Array(length),
     `${length} bytes`,
   ];
-  return rows(
+  const repRows = rows(
+    subject,
+    'hypercall',
+    [
+      option('input', registers),
+      named('options.input', [
+        '24 bytes for HVCALL_GET_VP_REGISTERS',
+        ...[0, 16, 23, 25, 4096].map(bytes),
+      ]),
+    ],
+    [option('reps', registers), required(integer('options.reps', 1, 2 ** 28))],
+    [
+      option('outputSize', registers),
+      named('options.outputSize', [
+        'absent: the output of HVCALL_GET_VP_REGISTERS has 16 bytes for each rep',
+        [0, '0'],
+        [32, '32'],
+      ]),
+    ],
+  );
+  const simpleRows = rows(
     subject,
     'hypercall',
     [only, keyed('options', 'code', 'input', 'reps', 'outputSize')],
     [
       option('code', { input: new Uint8Array(16) }),
+      {
+        name: 'options.code',
+        accepts: `one of ${(subject === 'mshv' ? hostCalls : Object.keys(hypercalls)).map((name) => `'${name}'`).join(', ')}`,
+        wrong: [
+          ...type(undefined, null, 1n, {}, [0x44], true, symbol, () => 1),
+          ...range('', 'HVCALL_POST_MESSAGE', 'toString'),
+        ],
+      },
       named('options.code', [
         `a code that the driver passes through on a ${descriptor} descriptor`,
-        ...[0, 0x43, 0x5c, 0x10050, -1, 0.5].map((code): [number, string] => [
-          code,
-          `0x${code.toString(16)}`,
-        ]),
+        ...[0, 0x43, 0x5c, 0x10050, -1, 0.5, ...(subject === 'mshv' ? [0x45, 0x50] : [])].map(
+          (code): [number, string] => [code, `0x${code.toString(16)}`],
+        ),
       ]),
     ],
     [
@@ -292,13 +356,6 @@ function hypercallRows(subject: 'calls', descriptor: string): Row[] {
       ]),
     ],
     [
-      option('input', registers),
-      named('options.input', [
-        '24 bytes for HVCALL_GET_VP_REGISTERS',
-        ...[0, 16, 23, 25, 4096].map(bytes),
-      ]),
-    ],
-    [
       option('reps', property),
       named('options.reps', [
         'absent: HVCALL_GET_PARTITION_PROPERTY is no rep call',
@@ -306,17 +363,9 @@ function hypercallRows(subject: 'calls', descriptor: string): Row[] {
         [1, '1'],
       ]),
     ],
-    [option('reps', registers), required(integer('options.reps', 1, 2 ** 28))],
     [option('outputSize', property), integer('options.outputSize', 1, 8)],
-    [
-      option('outputSize', registers),
-      named('options.outputSize', [
-        'absent: the output of HVCALL_GET_VP_REGISTERS has 16 bytes for each rep',
-        [0, '0'],
-        [32, '32'],
-      ]),
-    ],
   );
+  return [...simpleRows, ...(subject === 'mshv' ? [] : repRows)];
 }
 
 const notResampled: Argument = {
@@ -351,7 +400,18 @@ const table: readonly Row[] = [
         'smt',
         'disabledCpuFeatures',
         'disabledXsaveFeatures',
+        'syntheticFeatures',
+        'unimplementedMsrAction',
       ),
+    ],
+    [option('syntheticFeatures'), array('options.syntheticFeatures')],
+    [
+      (wrong) => [{ syntheticFeatures: ['hv1', wrong] }],
+      required(choice('options.syntheticFeatures[1]', ...Object.keys(syntheticProcessorFeatures))),
+    ],
+    [
+      option('unimplementedMsrAction'),
+      choice('options.unimplementedMsrAction', 'fault', 'ignore-write-read-zero'),
     ],
     ...['lapic', 'x2apic', 'gpaSuperPages', 'nestedVirtualization', 'smt'].map(
       (key): [Row['args'], Argument] => [option(key), boolean(`options.${key}`)],
@@ -378,7 +438,212 @@ const table: readonly Row[] = [
     ],
   ),
   ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
+  ...hypercallRows('mshv', 'device'),
   ...hypercallRows('calls', 'partition'),
+  ...propertyRows('mshv'),
+  ...propertyRows('calls'),
+  ...rows(
+    'calls',
+    'setProperty',
+    [(wrong) => [wrong, 1], ...propertyArguments],
+    [(wrong) => ['SUSPEND', wrong], required(quantity('value', 0n, 2n ** 64n - 1n))],
+  ),
+  ...rows(
+    'calls',
+    'installIntercept',
+    [
+      only,
+      ...keyed(
+        'intercept',
+        ...['type', 'access', 'port', 'first', 'last', 'msr', 'leaf', 'vector', 'registers'],
+      ),
+    ],
+    [
+      option('type'),
+      required(
+        choice(
+          'intercept.type',
+          ...['io-port', 'io-port-range', 'msr', 'msr-index', 'cpuid', 'global-cpuid', 'exception'],
+          ...['mmio', 'hypercall', 'apic-smi', 'apic-init-sipi', 'apic-write', 'apic-eoi'],
+          ...['microcode-revision', 'unknown-synic-connection', 'unknown-device-retarget'],
+        ),
+      ),
+    ],
+    [
+      option('access', { type: 'msr' }),
+      choice('intercept.access', 'none', 'read', 'write', 'read-write', 'execute'),
+    ],
+    [option('port', { type: 'io-port' }), required(integer('intercept.port', 0, 0xffff))],
+    [
+      option('first', { type: 'io-port-range', last: 0xffff }),
+      required(integer('intercept.first', 0, 0xffff)),
+    ],
+    [
+      option('last', { type: 'io-port-range', first: 0 }),
+      required(integer('intercept.last', 0, 0xffff)),
+    ],
+    [
+      option('last', { type: 'io-port-range', first: 0x80 }),
+      { ...integer('intercept.last', 0x80, 0xffff), wrong: range(0, 0x7f) },
+    ],
+    [option('msr', { type: 'msr-index' }), required(integer('intercept.msr', 0, 0xffffffff))],
+    [option('leaf', { type: 'cpuid' }), required(integer('intercept.leaf', 0, 0xffffffff))],
+    [option('vector', { type: 'exception' }), required(integer('intercept.vector', 0, 31))],
+    [
+      option('registers', { type: 'apic-write' }),
+      required(integer('intercept.registers', 0, 0xffffffff)),
+    ],
+    [
+      option('port', { type: 'msr' }),
+      { name: 'intercept.port', accepts: "absent with type 'msr'", wrong: range(0, 1, null) },
+    ],
+  ),
+  ...rows(
+    'calls',
+    'registerCpuidResult',
+    [
+      only,
+      ...keyed(
+        'result',
+        ...['vp', 'leaf', 'subleaf', 'alwaysOverride', 'eax', 'ebx', 'ecx', 'edx'],
+      ),
+    ],
+    [option('vp', { leaf: 1 }), integer('result.vp', 0, 255)],
+    [option('leaf'), required(integer('result.leaf', 0, 0xffffffff))],
+    [option('subleaf', { leaf: 1 }), integer('result.subleaf', 0, 0xffffffff)],
+    [option('alwaysOverride', { leaf: 1 }), boolean('result.alwaysOverride')],
+    ...['eax', 'ebx', 'ecx', 'edx'].flatMap((register): [Row['args'], ...Argument[]][] => [
+      [
+        option(register, { leaf: 1 }),
+        { ...integer(`result.${register}`, 0, 0xffffffff), wrong: range(-1, 1.5, 2 ** 32, NaN) },
+        ...keyed(`result.${register}`, 'value', 'mask').map((argument) => ({
+          ...argument,
+          wrong: argument.wrong.filter(({ value }) => typeof value !== 'number'),
+        })),
+      ],
+      [
+        (wrong) => [{ leaf: 1, [register]: { value: wrong, mask: 1 } }],
+        required(integer(`result.${register}.value`, 0, 0xffffffff)),
+      ],
+      [
+        (wrong) => [{ leaf: 1, [register]: { value: 1, mask: wrong } }],
+        required(integer(`result.${register}.mask`, 0, 0xffffffff)),
+      ],
+    ]),
+  ),
+  ...rows(
+    'calls',
+    'registerMsrResult',
+    [only, ...keyed('result', 'vp', 'msr', 'access', 'action')],
+    [option('vp', { msr: 1, action: 'fault' }), integer('result.vp', 0, 255)],
+    [option('msr', { action: 'fault' }), required(integer('result.msr', 0, 0xffffffff))],
+    [
+      option('access', { msr: 1, action: 'fault' }),
+      choice('result.access', 'read', 'write', 'read-write'),
+    ],
+    [
+      option('action', { msr: 1 }),
+      required(choice('result.action', 'fault', 'ignore-write-read-zero')),
+    ],
+  ),
+  ...rows(
+    'calls',
+    'translateGva',
+    [only, ...keyed('options', 'vp', 'gva', 'flags')],
+    [option('vp', { gva: 0 }), required(integer('options.vp', 0, 255))],
+    [option('gva', { vp: 0 }), required(quantity('options.gva', 0n, 2n ** 64n - 1n))],
+    [option('flags', { vp: 0, gva: 0 }), array('options.flags')],
+    [
+      (wrong) => [{ vp: 0, gva: 0, flags: [wrong] }],
+      required(choice('options.flags[0]', ...Object.keys(translateGvaFlags))),
+    ],
+  ),
+  ...rows(
+    'calls',
+    'accessStates',
+    [
+      only,
+      ...keyed(
+        'options',
+        ...['gpa', 'pages', 'clearAccessed', 'setAccessed', 'clearDirty', 'setDirty'],
+      ),
+    ],
+    [
+      option('gpa', { pages: 1 }),
+      required(quantity('options.gpa', 0n, 2n ** 64n - 1n)),
+      {
+        name: 'options.gpa',
+        accepts: 'a multiple of 4096',
+        wrong: range(1, 4095n, 2n ** 64n - 1n),
+      },
+    ],
+    [option('pages', { gpa: 0 }), required(integer('options.pages', 1, 2 ** 28))],
+    [
+      option('pages', { gpa: 2n ** 64n - 4096n }),
+      {
+        name: 'options.pages',
+        accepts: 'a number of pages that ends below 2^64',
+        wrong: range(2, 2 ** 28),
+      },
+    ],
+    ...['clearAccessed', 'setAccessed', 'clearDirty', 'setDirty'].map(
+      (key): [Row['args'], Argument] => [
+        option(key, { gpa: 0, pages: 1 }),
+        boolean(`options.${key}`),
+      ],
+    ),
+  ),
+  ...rows(
+    'calls',
+    'signalEventDirect',
+    [only, ...keyed('event', 'vp', 'vtl', 'sint', 'flag')],
+    [option('vp', { sint: 2, flag: 0 }), required(integer('event.vp', 0, 255))],
+    [option('vtl', { vp: 0, sint: 2, flag: 0 }), integer('event.vtl', 0, 15)],
+    [option('sint', { vp: 0, flag: 0 }), required(integer('event.sint', 0, 15))],
+    [option('flag', { vp: 0, sint: 2 }), required(integer('event.flag', 0, 2047))],
+  ),
+  ...rows(
+    'calls',
+    'postMessageDirect',
+    [only, ...keyed('message', 'vp', 'vtl', 'sint', 'type', 'payload')],
+    [option('vp', { sint: 2, type: 1 }), required(integer('message.vp', 0, 255))],
+    [option('vtl', { vp: 0, sint: 2, type: 1 }), integer('message.vtl', 0, 15)],
+    [option('sint', { vp: 0, type: 1 }), required(integer('message.sint', 0, 15))],
+    [option('type', { vp: 0, sint: 2 }), required(integer('message.type', 1, 0xffffffff))],
+    [
+      option('payload', { vp: 0, sint: 2, type: 1 }),
+      typedArray('message.payload', 'Uint8Array'),
+      {
+        name: 'message.payload',
+        accepts: 'up to 240 bytes',
+        wrong: [{ value: new Uint8Array(241), error: 'range', shown: '241 bytes' }],
+      },
+    ],
+  ),
+  ...rows(
+    'calls',
+    'cpuidValues',
+    [only, ...keyed('options', 'vp', 'leaves', 'useVpXfemXss', 'applyRegisteredValues')],
+    [option('vp', { leaves: [] }), required(integer('options.vp', 0, 255))],
+    [option('leaves', { vp: 0 }), required(array('options.leaves'))],
+    [option('useVpXfemXss', { vp: 0, leaves: [] }), boolean('options.useVpXfemXss')],
+    [
+      option('applyRegisteredValues', { vp: 0, leaves: [] }),
+      boolean('options.applyRegisteredValues'),
+    ],
+    [
+      (wrong) => [{ vp: 0, leaves: [{ eax: 1 }, wrong] }],
+      ...keyed('options.leaves[1]', 'eax', 'ecx', 'xfem', 'xss'),
+    ],
+    ...(['eax', 'ecx'] as const).map((key): [Row['args'], Argument] => [
+      (wrong) => [{ vp: 0, leaves: [{ eax: 1 }, { eax: 1, [key]: wrong }] }],
+      integer(`options.leaves[1].${key}`, 0, 0xffffffff),
+    ]),
+    ...(['xfem', 'xss'] as const).map((key): [Row['args'], Argument] => [
+      (wrong) => [{ vp: 0, leaves: [{ eax: 1 }, { eax: 1, [key]: wrong }] }],
+      quantity(`options.leaves[1].${key}`, 0n, 2n ** 64n - 1n),
+    ]),
+  ),
   ...rows(
     'calls',
     'requestInterrupt',
@@ -752,6 +1017,17 @@ describe('a closed object', () => {
     ['setMsi', [0xfee00000n, 0x51]],
     ['watch', [() => undefined]],
     ['hypercall', [{ code: 'HVCALL_GET_PARTITION_PROPERTY', input: new Uint8Array(16) }]],
+    ['property', ['SUSPEND']],
+    ['setProperty', ['SUSPEND', 0]],
+    ['propertyEx', ['VMM_CAPABILITIES']],
+    ['installIntercept', [{ type: 'hypercall' }]],
+    ['registerCpuidResult', [{ leaf: 1 }]],
+    ['registerMsrResult', [{ msr: 1, action: 'fault' }]],
+    ['translateGva', [{ vp: 0, gva: 0 }]],
+    ['accessStates', [{ gpa: 0, pages: 1 }]],
+    ['signalEventDirect', [{ vp: 0, sint: 2, flag: 1 }]],
+    ['postMessageDirect', [{ vp: 0, sint: 2, type: 1 }]],
+    ['cpuidValues', [{ vp: 0, leaves: [{ eax: 1 }] }]],
     ['requestInterrupt', [{ vector: 0x41 }]],
     ['requestMsi', [0xfee00000, 0x41]],
     ['getRegisters', [0, new Uint32Array(1)]],
@@ -844,6 +1120,7 @@ describe('the table', () => {
     'IrqFdRoute#unmask',
     'IrqFdRoute#takePending',
     'Partition#initialize',
+    'Mshv#hostProperties',
     'PartitionCalls#clearVirtualInterrupt',
     'EventFd#tryRead',
     'EventFd#clone',

@@ -1,0 +1,53 @@
+import { bitsOf } from '../abi/feature-bits.js';
+import { syntheticProcessorFeatures, type SyntheticProcessorFeature } from '../abi/properties.js';
+import { choiceArgument, typeError } from '../arguments.js';
+
+/** What every hypervisor that has this driver can give. Source: the mask of QEMU's accel/mshv. */
+const essential: readonly SyntheticProcessorFeature[] = [
+  'hypervisor_present',
+  'hv1',
+  'access_partition_reference_counter',
+  'access_synic_regs',
+  'access_synthetic_timer_regs',
+  'access_intr_ctrl_regs',
+  'access_hypercall_regs',
+  'access_vp_index',
+  'access_partition_reference_tsc',
+  'access_frequency_regs',
+  'direct_synthetic_timers',
+  'synthetic_cluster_ipi',
+  ...(process.arch === 'x64' ? (['access_guest_idle_reg', 'tb_flush_hypercalls'] as const) : []),
+];
+
+/** And what newer ones can. Sources: the masks of rust-vmm's mshv-ioctls and of OpenVMM's virt_mshv. */
+const usual: readonly SyntheticProcessorFeature[] = [
+  ...essential,
+  'access_vp_run_time_reg',
+  'extended_processor_masks',
+  'access_vp_regs',
+  ...(process.arch === 'x64' ? (['flush_guest_physical_address_space'] as const) : []),
+];
+
+/**
+ * What a guest is given where the caller does not say, the fullest first: what Linux and Windows look for
+ * when they boot. Nothing is in it that somebody has to serve in user space.
+ */
+export const defaultSyntheticFeatures: readonly bigint[] = [usual, essential].map((features) =>
+  bitsOf(features, syntheticProcessorFeatures),
+);
+
+const featureNames = Object.keys(syntheticProcessorFeatures) as SyntheticProcessorFeature[];
+
+/** The mask of a list of names. */
+export function syntheticFeaturesArgument(
+  name: string,
+  features: readonly SyntheticProcessorFeature[],
+): bigint {
+  if (!Array.isArray(features)) {
+    throw typeError(name, 'an array', features);
+  }
+  const checked = (features as readonly SyntheticProcessorFeature[]).map((feature, at) =>
+    choiceArgument(`${name}[${at}]`, feature, featureNames),
+  );
+  return bitsOf(checked, syntheticProcessorFeatures);
+}
