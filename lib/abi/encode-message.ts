@@ -9,15 +9,15 @@ import {
 } from '../arguments.js';
 import { messageLayout } from './message-types.js';
 import type { Field, FieldInputs, Layout } from './messages/layout.js';
-import { x64Messages } from './messages/table.js';
+import { allMessages } from './messages/table.js';
 import { writeSegmentRegister } from './segment-register.js';
 
 /** What `encodeMessage` can encode. */
-export type EncodableType = keyof typeof x64Messages;
+export type EncodableType = keyof typeof allMessages;
 
 /** The fields of a message by `type`, as `encodeMessage` takes them. */
 export type MessageFields<Type extends EncodableType> = FieldInputs<
-  (typeof x64Messages)[Type]['layout']
+  (typeof allMessages)[Type]['layout']
 >;
 
 /** Writes the low `width` bits of `value` from bit `shift` of byte `at` on. */
@@ -154,8 +154,8 @@ export function encodeMessage<Type extends EncodableType>(
   type: Type,
   fields: MessageFields<Type> = {},
 ): Uint8Array {
-  const names = Object.keys(x64Messages) as EncodableType[];
-  const { code, layout, size } = x64Messages[choiceArgument('type', type, names)];
+  const names = Object.keys(allMessages) as EncodableType[];
+  const { code, layout, size } = allMessages[choiceArgument('type', type, names)];
   const known: Layout = layout;
   optionsArgument<Readonly<Record<string, unknown>>>('fields', fields, Object.keys(known));
   const message = new Uint8Array(messageLayout.size);

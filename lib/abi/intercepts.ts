@@ -1,13 +1,14 @@
 import { instanceArgument, rangeError } from '../arguments.js';
+import { ownArchitecture, type Architecture } from './architecture.js';
 import { messageLayout } from './message-types.js';
 import { UnknownMessage } from './messages/message.js';
-import { x64Messages } from './messages/table.js';
+import { allMessages, arm64Messages, commonMessages, x64Messages } from './messages/table.js';
+
+type Messages = typeof allMessages;
 
 /** Any message that this library knows, told apart by `type`, and `'unknown'` for all others. */
 export type Intercept =
-  | {
-      [Type in keyof typeof x64Messages]: InstanceType<(typeof x64Messages)[Type]['view']>;
-    }[keyof typeof x64Messages]
+  | { [Type in keyof Messages]: InstanceType<Messages[Type]['view']> }[keyof Messages]
   | UnknownMessage;
 
 /** What an `Intercept` can have as its `type`. */
@@ -26,19 +27,22 @@ export class InterceptMessages {
 
   /**
    * @param message - 256 bytes, borrowed
+   * @param architecture - of the hypervisor
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`
    */
-  constructor(message: Uint8Array) {
+  constructor(message: Uint8Array, architecture: Architecture = ownArchitecture) {
     instanceArgument('message', message, Uint8Array);
     if (message.length !== messageLayout.size) {
       throw rangeError('message.length', `${messageLayout.size}`, message.length);
     }
     this.#view = new DataView(message.buffer, message.byteOffset, message.length);
     this.#unknown = new UnknownMessage(message);
+    const definitions = [
+      ...Object.values(commonMessages),
+      ...(architecture === 'x64' ? Object.values(x64Messages) : Object.values(arm64Messages)),
+    ];
     // By the code as a signed number: an unsigned one above 2³¹ would be a heap object each time.
-    this.#views = new Map(
-      Object.values(x64Messages).map(({ code, view }) => [code | 0, new view(message)]),
-    );
+    this.#views = new Map(definitions.map(({ code, view }) => [code | 0, new view(message)]));
   }
 
   /** The message that the bytes hold now, as a view. */

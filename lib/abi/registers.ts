@@ -5,6 +5,7 @@ import {
   typeError,
   uint64Argument,
 } from '../arguments.js';
+import { ownArchitecture, type Architecture } from './architecture.js';
 import { arm64Registers, type Arm64RegisterName } from './arm64-registers.js';
 import type { SegmentRegister } from './segment-register.js';
 import { x64Registers, type X64RegisterName } from './x64-registers.js';
@@ -68,12 +69,6 @@ const names = {
   x64: new Map(Object.entries(x64Registers).map(([name, code]) => [code as number, name])),
   arm64: new Map(Object.entries(arm64Registers).map(([name, code]) => [code as number, name])),
 };
-
-/** An architecture that the hypervisor runs on. */
-export type Architecture = 'x64' | 'arm64';
-
-/** The architecture of this process, which is that of its guests. */
-export const ownArchitecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'x64';
 
 /**
  * The code of a register.

@@ -5,7 +5,7 @@ import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
 /** `hv_x64_memory_intercept_message`. */
 export const memoryLayout = {
   ...x64HeaderLayout,
-  cacheType: choice(40, 32, ['uc', 'wc', undefined, undefined, 'wt', 'wp', 'wb']),
+  cacheType: choice(40, 32, cacheTypes),
   gvaValid: flag(45, 0),
   gvaGpaValid: flag(45, 1),
   hypercallOutputPending: flag(45, 2),

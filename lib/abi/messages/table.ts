@@ -1,7 +1,57 @@
 import { messageTypes } from '../message-types.js';
-import { cpuidLayout, cpuidSize, CpuidIntercept } from './cpuid-intercept.js';
-import { hypercallLayout, hypercallSize, HypercallIntercept } from './hypercall-intercept.js';
-import { ioPortLayout, ioPortSize, IoPortIntercept } from './io-port-intercept.js';
+import {
+  Arm64GpaIntercept,
+  arm64MemoryLayout,
+  arm64MemorySize,
+  Arm64ResetIntercept,
+  arm64ResetLayout,
+  arm64ResetSize,
+  Arm64UnacceptedGpaIntercept,
+  Arm64UnmappedGpaIntercept,
+} from './arm64-intercepts.js';
+import { CpuidIntercept, cpuidLayout, cpuidSize } from './cpuid-intercept.js';
+import { ExceptionIntercept, exceptionLayout, exceptionSize } from './exception-intercept.js';
+import {
+  GpaAttributeIntercept,
+  gpaAttributeLayout,
+  gpaAttributeSize,
+} from './gpa-attribute-intercept.js';
+import {
+  AsyncCallCompletion,
+  asyncCallCompletionLayout,
+  asyncCallCompletionSize,
+  InvalidVpRegisterValue,
+  invalidVpRegisterValueLayout,
+  invalidVpRegisterValueSize,
+  OpaqueIntercept,
+  opaqueLayout,
+  opaqueSize,
+  TimerExpired,
+  timerExpiredLayout,
+  timerExpiredSize,
+  UnsupportedFeature,
+  unsupportedFeatureLayout,
+  unsupportedFeatureSize,
+} from './headerless-messages.js';
+import { HypercallIntercept, hypercallLayout, hypercallSize } from './hypercall-intercept.js';
+import {
+  ApicEoi,
+  apicEoiLayout,
+  apicEoiSize,
+  InterruptionDeliverable,
+  interruptionDeliverableLayout,
+  interruptionDeliverableSize,
+  SintDeliverable,
+  sintDeliverableLayout,
+  sintDeliverableSize,
+  SintIntercept,
+  sintInterceptLayout,
+  sintInterceptSize,
+  SipiIntercept,
+  sipiLayout,
+  sipiSize,
+} from './interrupt-messages.js';
+import { IoPortIntercept, ioPortLayout, ioPortSize } from './io-port-intercept.js';
 import type { Layout } from './layout.js';
 import {
   GpaIntercept,
@@ -11,7 +61,16 @@ import {
   UnmappedGpaIntercept,
 } from './memory-intercept.js';
 import type { Message } from './message.js';
-import { msrLayout, msrSize, MsrIntercept } from './msr-intercept.js';
+import { MsrIntercept, msrLayout, msrSize } from './msr-intercept.js';
+import {
+  SchedulerVpSignalBitset,
+  SchedulerVpSignalPair,
+  vpSignalBitsetLayout,
+  vpSignalBitsetSize,
+  vpSignalPairLayout,
+  vpSignalPairSize,
+} from './scheduler-messages.js';
+import { SevVmgexitIntercept, sevVmgexitLayout, sevVmgexitSize } from './sev-vmgexit-intercept.js';
 import {
   HaltIntercept,
   UnrecoverableException,
@@ -28,7 +87,47 @@ interface MessageDefinition {
   readonly view: new (message: Uint8Array) => Message;
 }
 
-/** The messages of x64 by `type`. */
+/** The messages of every architecture by `type`. */
+export const commonMessages = {
+  'timer-expired': {
+    code: messageTypes.TIMER_EXPIRED,
+    layout: timerExpiredLayout,
+    size: timerExpiredSize,
+    view: TimerExpired,
+  },
+  opaque: {
+    code: messageTypes.OPAQUE_INTERCEPT,
+    layout: opaqueLayout,
+    size: opaqueSize,
+    view: OpaqueIntercept,
+  },
+  'sint-intercept': {
+    code: messageTypes.SYNIC_SINT_INTERCEPT,
+    layout: sintInterceptLayout,
+    size: sintInterceptSize,
+    view: SintIntercept,
+  },
+  'async-call-completion': {
+    code: messageTypes.ASYNC_CALL_COMPLETION,
+    layout: asyncCallCompletionLayout,
+    size: asyncCallCompletionSize,
+    view: AsyncCallCompletion,
+  },
+  'scheduler-vp-signal-bitset': {
+    code: messageTypes.SCHEDULER_VP_SIGNAL_BITSET,
+    layout: vpSignalBitsetLayout,
+    size: vpSignalBitsetSize,
+    view: SchedulerVpSignalBitset,
+  },
+  'scheduler-vp-signal-pair': {
+    code: messageTypes.SCHEDULER_VP_SIGNAL_PAIR,
+    layout: vpSignalPairLayout,
+    size: vpSignalPairSize,
+    view: SchedulerVpSignalPair,
+  },
+} as const satisfies Record<string, MessageDefinition>;
+
+/** The messages of x64 alone, likewise. */
 export const x64Messages = {
   'unmapped-gpa': {
     code: messageTypes.UNMAPPED_GPA,
@@ -48,17 +147,41 @@ export const x64Messages = {
     size: memorySize,
     view: UnacceptedGpaIntercept,
   },
+  'gpa-attribute': {
+    code: messageTypes.GPA_ATTRIBUTE_INTERCEPT,
+    layout: gpaAttributeLayout,
+    size: gpaAttributeSize,
+    view: GpaAttributeIntercept,
+  },
+  'invalid-vp-register-value': {
+    code: messageTypes.INVALID_VP_REGISTER_VALUE,
+    layout: invalidVpRegisterValueLayout,
+    size: invalidVpRegisterValueSize,
+    view: InvalidVpRegisterValue,
+  },
   'unrecoverable-exception': {
     code: messageTypes.UNRECOVERABLE_EXCEPTION,
     layout: x64HeaderLayout,
     size: x64HeaderSize,
     view: UnrecoverableException,
   },
+  'unsupported-feature': {
+    code: messageTypes.UNSUPPORTED_FEATURE,
+    layout: unsupportedFeatureLayout,
+    size: unsupportedFeatureSize,
+    view: UnsupportedFeature,
+  },
   hypercall: {
     code: messageTypes.HYPERCALL_INTERCEPT,
     layout: hypercallLayout,
     size: hypercallSize,
     view: HypercallIntercept,
+  },
+  'sint-deliverable': {
+    code: messageTypes.SYNIC_SINT_DELIVERABLE,
+    layout: sintDeliverableLayout,
+    size: sintDeliverableSize,
+    view: SintDeliverable,
   },
   'io-port': {
     code: messageTypes.X64_IO_PORT_INTERCEPT,
@@ -78,10 +201,71 @@ export const x64Messages = {
     size: cpuidSize,
     view: CpuidIntercept,
   },
+  exception: {
+    code: messageTypes.X64_EXCEPTION_INTERCEPT,
+    layout: exceptionLayout,
+    size: exceptionSize,
+    view: ExceptionIntercept,
+  },
+  'apic-eoi': {
+    code: messageTypes.X64_APIC_EOI,
+    layout: apicEoiLayout,
+    size: apicEoiSize,
+    view: ApicEoi,
+  },
   halt: {
     code: messageTypes.X64_HALT,
     layout: x64HeaderLayout,
     size: x64HeaderSize,
     view: HaltIntercept,
   },
+  'interruption-deliverable': {
+    code: messageTypes.X64_INTERRUPTION_DELIVERABLE,
+    layout: interruptionDeliverableLayout,
+    size: interruptionDeliverableSize,
+    view: InterruptionDeliverable,
+  },
+  sipi: {
+    code: messageTypes.X64_SIPI_INTERCEPT,
+    layout: sipiLayout,
+    size: sipiSize,
+    view: SipiIntercept,
+  },
+  'sev-vmgexit': {
+    code: messageTypes.X64_SEV_VMGEXIT_INTERCEPT,
+    layout: sevVmgexitLayout,
+    size: sevVmgexitSize,
+    view: SevVmgexitIntercept,
+  },
 } as const satisfies Record<string, MessageDefinition>;
+
+/** The messages of arm64 alone, likewise. Codes that mean the same there have other payloads. */
+export const arm64Messages = {
+  'arm64-unmapped-gpa': {
+    code: messageTypes.UNMAPPED_GPA,
+    layout: arm64MemoryLayout,
+    size: arm64MemorySize,
+    view: Arm64UnmappedGpaIntercept,
+  },
+  'arm64-gpa-intercept': {
+    code: messageTypes.GPA_INTERCEPT,
+    layout: arm64MemoryLayout,
+    size: arm64MemorySize,
+    view: Arm64GpaIntercept,
+  },
+  'arm64-unaccepted-gpa': {
+    code: messageTypes.UNACCEPTED_GPA,
+    layout: arm64MemoryLayout,
+    size: arm64MemorySize,
+    view: Arm64UnacceptedGpaIntercept,
+  },
+  'arm64-reset': {
+    code: messageTypes.ARM64_RESET_INTERCEPT,
+    layout: arm64ResetLayout,
+    size: arm64ResetSize,
+    view: Arm64ResetIntercept,
+  },
+} as const satisfies Record<string, MessageDefinition>;
+
+/** All of them. */
+export const allMessages = { ...commonMessages, ...x64Messages, ...arm64Messages } as const;

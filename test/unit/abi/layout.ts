@@ -89,3 +89,25 @@ export function bytesOf(
   }
   return bytes;
 }
+
+/**
+ * The fields of a struct down to numbers, but for reserved bits, for arrays as a whole and for the second
+ * names of the same bytes.
+ */
+export function leaves(struct: string, arch: Arch = 'x64'): (BitRange & { name: string })[] {
+  const spare = /^(?:r?s?e?rsvd|reserved|rserved|padding)|^as_?u(?:int)?\d+$/i;
+  return Object.entries(structFacts(struct, arch).fields).flatMap(([name, field]) => {
+    if (spare.test(name)) return [];
+    if ('bit' in field) return [{ name, bit: field.bit, width: field.width }];
+    const { offset, size, type, array } = field;
+    const inner = nested(type);
+    if (inner !== undefined && array === undefined) {
+      return leaves(inner, arch).map((leaf) => ({
+        name: `${name}.${leaf.name}`,
+        bit: offset * 8 + leaf.bit,
+        width: leaf.width,
+      }));
+    }
+    return [{ name, bit: offset * 8, width: size * 8 }];
+  });
+}

@@ -1,0 +1,186 @@
+import { choice, u32, u64, type Fields, type Layout } from './layout.js';
+import { Message } from './message.js';
+
+/** `hv_timer_message_payload`. */
+export const timerExpiredLayout = {
+  timerIndex: u32(0),
+  expirationTime: u64(8),
+  deliveryTime: u64(16),
+} as const satisfies Layout;
+
+export const timerExpiredSize = 24;
+
+/** A synthetic timer expired. Source: `hv_timer_message_payload` of Linux 7.2. */
+export class TimerExpired extends Message implements Fields<typeof timerExpiredLayout> {
+  readonly type = 'timer-expired';
+
+  constructor(message: Uint8Array) {
+    super(message, Object.keys(timerExpiredLayout), timerExpiredSize);
+  }
+
+  /** 0 to 3. */
+  get timerIndex(): number {
+    return this.view.getUint32(0, true);
+  }
+
+  /** When the timer expired, in reference time: units of 100 ns. */
+  get expirationTime(): bigint {
+    return this.view.getBigUint64(8, true);
+  }
+
+  /** When the message was delivered, likewise. */
+  get deliveryTime(): bigint {
+    return this.view.getBigUint64(16, true);
+  }
+
+  snapshot(): TimerExpired {
+    return new TimerExpired(this.copy());
+  }
+}
+
+/** `hv_x64_invalid_vp_register_message`. */
+export const invalidVpRegisterValueLayout = {
+  vpIndex: u32(0),
+} as const satisfies Layout;
+
+export const invalidVpRegisterValueSize = 8;
+
+/**
+ * The VP cannot run: a register was set to what the processor does not take. Source:
+ * `hv_x64_invalid_vp_register_message` of rust-vmm/mshv.
+ */
+export class InvalidVpRegisterValue
+  extends Message
+  implements Fields<typeof invalidVpRegisterValueLayout>
+{
+  readonly type = 'invalid-vp-register-value';
+
+  constructor(message: Uint8Array) {
+    super(message, Object.keys(invalidVpRegisterValueLayout), invalidVpRegisterValueSize);
+  }
+
+  get vpIndex(): number {
+    return this.view.getUint32(0, true);
+  }
+
+  snapshot(): InvalidVpRegisterValue {
+    return new InvalidVpRegisterValue(this.copy());
+  }
+}
+
+/** Features by code. Source: `HV_UNSUPPORTED_FEATURE_*` of rust-vmm/mshv. */
+export const unsupportedFeatures = [undefined, 'intercept', 'task-switch-tss'] as const;
+
+export type UnsupportedFeatureName = Exclude<(typeof unsupportedFeatures)[number], undefined>;
+
+/** `hv_x64_unsupported_feature_message`. */
+export const unsupportedFeatureLayout = {
+  vpIndex: u32(0),
+  feature: choice(4, 32, unsupportedFeatures),
+  parameter: u64(8),
+} as const satisfies Layout;
+
+export const unsupportedFeatureSize = 16;
+
+/**
+ * The guest uses what the hypervisor does not support. Source: `hv_x64_unsupported_feature_message` of
+ * rust-vmm/mshv.
+ */
+export class UnsupportedFeature extends Message implements Fields<typeof unsupportedFeatureLayout> {
+  readonly type = 'unsupported-feature';
+
+  constructor(message: Uint8Array) {
+    super(message, Object.keys(unsupportedFeatureLayout), unsupportedFeatureSize);
+  }
+
+  get vpIndex(): number {
+    return this.view.getUint32(0, true);
+  }
+
+  /** A number where the hypervisor's code has no name. */
+  get feature(): UnsupportedFeatureName | number {
+    const code = this.view.getUint32(4, true);
+    return unsupportedFeatures[code] ?? code;
+  }
+
+  get parameter(): bigint {
+    return this.view.getBigUint64(8, true);
+  }
+
+  snapshot(): UnsupportedFeature {
+    return new UnsupportedFeature(this.copy());
+  }
+}
+
+/** `hv_opaque_intercept_message`. */
+export const opaqueLayout = {
+  vpIndex: u32(0),
+} as const satisfies Layout;
+
+export const opaqueSize = 4;
+
+/**
+ * A VP stopped; what with is in its intercept message page. The driver handles this itself
+ * (`mshv_run_vp_with_hyp_scheduler`). Source: `hv_opaque_intercept_message` of Linux 7.2.
+ */
+export class OpaqueIntercept extends Message implements Fields<typeof opaqueLayout> {
+  readonly type = 'opaque';
+
+  constructor(message: Uint8Array) {
+    super(message, Object.keys(opaqueLayout), opaqueSize);
+  }
+
+  get vpIndex(): number {
+    return this.view.getUint32(0, true);
+  }
+
+  snapshot(): OpaqueIntercept {
+    return new OpaqueIntercept(this.copy());
+  }
+}
+
+/** `hv_async_completion_message_payload`. */
+export const asyncCallCompletionLayout = {
+  partitionId: u64(0),
+  status: u32(8),
+  completionCount: u32(12),
+  subStatus: u64(16),
+} as const satisfies Layout;
+
+export const asyncCallCompletionSize = 24;
+
+/**
+ * A hypercall that was answered with `HV_STATUS_CALL_PENDING` completed. Source:
+ * `hv_async_completion_message_payload` of Linux 7.2.
+ */
+export class AsyncCallCompletion
+  extends Message
+  implements Fields<typeof asyncCallCompletionLayout>
+{
+  readonly type = 'async-call-completion';
+
+  constructor(message: Uint8Array) {
+    super(message, Object.keys(asyncCallCompletionLayout), asyncCallCompletionSize);
+  }
+
+  get partitionId(): bigint {
+    return this.view.getBigUint64(0, true);
+  }
+
+  /** An HV status. */
+  get status(): number {
+    return this.view.getUint32(8, true);
+  }
+
+  get completionCount(): number {
+    return this.view.getUint32(12, true);
+  }
+
+  get subStatus(): bigint {
+    return this.view.getBigUint64(16, true);
+  }
+
+  snapshot(): AsyncCallCompletion {
+    return new AsyncCallCompletion(this.copy());
+  }
+}
