@@ -3,7 +3,7 @@
     {
       'target_name': 'mshv',
       'includes': ['native/addon.gypi'],
-      'sources': ['native/linux_syscalls.cc'],
+      'sources': ['native/linux_backend.cc', 'native/linux_syscalls.cc'],
     },
     {
       'target_name': 'mshv_sim',

@@ -7,12 +7,10 @@
 
 #include "abi/mshv.h"
 #include "descriptor_link.h"
-#include "export_list.h"
 #include "kernel_eventfd.h"
 #include "syscalls.h"
 
 namespace mshv {
-
 namespace sys {
 
 int Open(const char* path) {
@@ -61,7 +59,4 @@ int EventFdRead(int fd, uint64_t* value) { return kernel::EventFdRead(fd, value)
 int EventFdPoll(int fd) { return kernel::EventFdPoll(fd); }
 
 }  // namespace sys
-
-void ExportBackend(Environment&, napi_value) {}
-
 }  // namespace mshv

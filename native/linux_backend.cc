@@ -1,0 +1,7 @@
+#include "export_list.h"
+
+namespace mshv {
+
+void ExportBackend(Environment&, napi_value) {}
+
+}  // namespace mshv
