@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 import {
   booleanArgument,
   choiceArgument,
@@ -35,7 +37,7 @@ function listArgument(name: string, value: unknown, most: number): readonly unkn
     throw typeError(name, 'an array', value);
   }
   if (value.length > most) {
-    throw rangeError(`${name}.length`, `at most ${most}`, value.length);
+    throw rangeError(name, `an array of at most ${most}`, value);
   }
   return value;
 }
@@ -91,11 +93,11 @@ function writeField(view: DataView, name: string, field: Field, value: unknown):
     }
     case 'bytes': {
       const { at, count, most } = field;
-      if (!(value instanceof Uint8Array)) {
+      if (!types.isUint8Array(value)) {
         throw typeError(name, 'a Uint8Array', value);
       }
       if (value.length > most) {
-        throw rangeError(`${name}.length`, `at most ${most}`, value.length);
+        throw rangeError(name, `at most ${most} bytes`, `${value.length} bytes`);
       }
       view.setUint8(count, value.length);
       value.forEach((byte, i) => {

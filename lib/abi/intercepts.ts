@@ -1,4 +1,4 @@
-import { instanceArgument, rangeError } from '../arguments.js';
+import { bytesArgument, rangeError } from '../arguments.js';
 import { ownArchitecture, type Architecture } from './architecture.js';
 import { messageLayout } from './message-types.js';
 import { UnknownMessage } from './messages/message.js';
@@ -31,9 +31,9 @@ export class InterceptMessages {
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`
    */
   constructor(message: Uint8Array, architecture: Architecture = ownArchitecture) {
-    instanceArgument('message', message, Uint8Array);
+    bytesArgument('message', message);
     if (message.length !== messageLayout.size) {
-      throw rangeError('message.length', `${messageLayout.size}`, message.length);
+      throw rangeError('message', `${messageLayout.size} bytes`, `${message.length} bytes`);
     }
     this.#view = new DataView(message.buffer, message.byteOffset, message.length);
     this.#unknown = new UnknownMessage(message);

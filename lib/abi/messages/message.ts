@@ -100,11 +100,14 @@ export abstract class Message {
   /** The same message over a copy of the bytes: stays what it is. */
   abstract snapshot(): Message;
 
-  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
-    const fields = this.#names.map((name) => [name, printed(Reflect.get(this, name))]);
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { name } = this.constructor;
+    if (depth !== null && depth < 0) {
+      return options.stylize(`[${name}]`, 'special');
+    }
+    const fields = this.#names.map((field) => [field, printed(Reflect.get(this, field))]);
     const shown = { type: this.type, ...(Object.fromEntries(fields) as object) };
-    const deeper = { ...options, depth: options.depth === null ? null : depth };
-    return `${options.stylize(this.constructor.name, 'special')} ${inspect(shown, deeper)}`;
+    return `${options.stylize(name, 'special')} ${inspect(shown, { ...options, depth })}`;
   }
 }
 

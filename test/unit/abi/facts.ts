@@ -77,6 +77,7 @@ export interface HypervisorFacts {
     readonly vp_state: Named<number>;
     readonly mshv: Named<number>;
     readonly scheduler: Named<number>;
+    readonly hypercall_control: Named<number>;
     readonly misc: Named<number>;
     readonly misc_arm64: Named<number>;
   };
