@@ -2,13 +2,82 @@ export { type HvStatus, MshvError } from './errors.js';
 export { EventFd, type EventFdOptions } from './eventfd.js';
 export type { OpenFailure, OpenFailureCause } from './device/availability.js';
 export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
+export { arm64Registers, type Arm64RegisterName } from './abi/arm64-registers.js';
+export { x64Registers, type X64RegisterName } from './abi/x64-registers.js';
+export type {
+  RegisterInput,
+  RegisterName,
+  RegisterValue,
+  SegmentRegisterName,
+  TableRegister,
+  TableRegisterName,
+} from './abi/registers.js';
+export type { SegmentRegister } from './abi/segment-register.js';
+export type { CacheType } from './abi/cache-type.js';
+export type { InterceptAccess } from './abi/intercept-types.js';
+export type { Intercept, InterceptType } from './abi/intercepts.js';
+export { messageTypes, type MessageTypeName } from './abi/message-types.js';
+export type {
+  Arm64GpaIntercept,
+  Arm64Intercept,
+  Arm64ResetIntercept,
+  Arm64ResetType,
+  Arm64UnacceptedGpaIntercept,
+  Arm64UnmappedGpaIntercept,
+} from './abi/messages/arm64-intercepts.js';
+export type { CpuidIntercept } from './abi/messages/cpuid-intercept.js';
+export type { ExceptionIntercept } from './abi/messages/exception-intercept.js';
+export type { GpaAttributeIntercept } from './abi/messages/gpa-attribute-intercept.js';
+export type {
+  AsyncCallCompletion,
+  InvalidVpRegisterValue,
+  OpaqueIntercept,
+  TimerExpired,
+  UnsupportedFeature,
+  UnsupportedFeatureName,
+} from './abi/messages/headerless-messages.js';
+export type { HypercallIntercept } from './abi/messages/hypercall-intercept.js';
+export type {
+  ApicEoi,
+  InterruptionDeliverable,
+  InterruptionType,
+  SintDeliverable,
+  SintIntercept,
+  SipiIntercept,
+} from './abi/messages/interrupt-messages.js';
+export type { IoPortIntercept } from './abi/messages/io-port-intercept.js';
+export type { GpaPageRange, VpSignal } from './abi/messages/layout.js';
+export type {
+  GpaIntercept,
+  UnacceptedGpaIntercept,
+  UnmappedGpaIntercept,
+} from './abi/messages/memory-intercept.js';
+export type { Message, UnknownMessage } from './abi/messages/message.js';
+export type { MsrIntercept } from './abi/messages/msr-intercept.js';
+export type {
+  SchedulerVpSignalBitset,
+  SchedulerVpSignalPair,
+} from './abi/messages/scheduler-messages.js';
+export type { SevVmgexitIntercept } from './abi/messages/sev-vmgexit-intercept.js';
+export type {
+  HaltIntercept,
+  UnrecoverableException,
+  X64Intercept,
+} from './abi/messages/x64-intercept.js';
 export type { HypercallName } from './abi/hypercalls.js';
 export type { CpuidValues, GvaTranslation } from './abi/hypercall-outputs.js';
 export type { InterruptType } from './abi/interrupt-types.js';
-export type {
-  PartitionPropertyName,
-  SyntheticProcessorFeature,
-  VmmCapability,
+export {
+  partitionProperties,
+  type PartitionPropertyName,
+  type ProcessorFeature,
+  processorFeatures,
+  type SyntheticProcessorFeature,
+  syntheticProcessorFeatures,
+  vmmCapabilities,
+  type VmmCapability,
+  type XsaveFeature,
+  xsaveFeatures,
 } from './abi/properties.js';
 export type { HostProperties, ProcessorVendor } from './device/host-properties.js';
 export type { HypercallOptions } from './device/hypercall.js';

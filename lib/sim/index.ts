@@ -1,3 +1,4 @@
+export { type EncodableType, encodeMessage, type MessageFields } from '../abi/encode-message.js';
 export type { GuestInterrupt } from './guest-interrupt.js';
 export {
   type DriverIrqFd,
