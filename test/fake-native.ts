@@ -58,7 +58,7 @@ export interface FakeHypercall {
 export interface FakeAnswer {
   /** Default 0. */
   status?: number;
-  /** How many reps were done. Default: all with status 0, else none. */
+  /** How many reps were done. Default: all of a call that succeeds, none of one that fails. */
   reps?: number;
   /** What the driver returns. Default: what the status means. */
   errno?: number;
@@ -235,9 +235,10 @@ export class FakeNative implements Native {
       }
       const filled = new Uint8Array(output.length);
       const answer = this.hypervisor({ fd, code, reps, input: input.slice(), output: filled });
-      const { status = 0, reps: done = status === 0 ? reps : 0 } = answer ?? {};
+      const { status = 0 } = answer ?? {};
       const errno = answer?.errno ?? constants.errno[hvStatusErrno(status) || 'EAGAIN'];
       const failed = answer?.errno !== undefined || status !== 0;
+      const done = answer?.reps ?? (failed ? 0 : reps);
       result.set([status, done]);
       if (!failed) output.set(filled);
       return failed ? -errno : 0;
