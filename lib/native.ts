@@ -88,7 +88,8 @@ export interface Native {
   /**
    * `MSHV_ROOT_HVCALL` on a device, partition or VP descriptor. `reps` is 0 for a simple call. `input`
    * and `output` have at most 4096 bytes; `output` may have none. `result` gets the hypervisor's status and
-   * the number of completed reps, both 0 where the driver refused before the call.
+   * the number of completed reps, both 0 where the driver refused before the call. `-EBUSY` on an attached VP
+   * that is running, where the driver would wait for the end of its run.
    */
   hypercall(
     fd: number,
@@ -137,43 +138,53 @@ export interface Native {
   /**
    * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `control` is -1, or the
    * run-control descriptor of an environment that attached the same VP: all of them can cancel each other's
-   * runs. Returns the run-control descriptor, which this environment owns. Closing the VP's descriptor
-   * ends its thread and detaches its pages.
+   * runs. Returns the run-control descriptor, which this environment owns and may close at any time.
+   * `-EEXIST` where the descriptor is attached. Closing or releasing the VP's descriptor ends its thread and detaches
+   * its pages.
    */
   vpAttach(vp: number, control: number): number;
   /**
    * `MSHV_RUN_VP` on this thread, into `message` (256 bytes). `-ECANCELED`: a cancel was acknowledged and
-   * the VP did not exit. `-EINTR`: nothing happened, call again; this comes at least ten times a second, so that
-   * a Worker can be terminated. `-EBUSY`: the VP is running already.
+   * the VP did not exit. `-EINTR`: nothing happened, call again; a run is interrupted ten times a second, so that
+   * a Worker can be terminated. `-EBUSY`: the VP is running already, or has a thread here.
    */
   vpRun(vp: number, message: Uint8Array): number;
   /**
    * Makes the run under way, or the next one, return `-ECANCELED` once: at once where an exit is not
    * already on its way, else the exit is returned first and the run after it is cancelled. The kick is
-   * repeated until then.
+   * repeated until then. Cancels before that are one. A cancel of a run that vpStop ends stays for the next run.
    */
   vpCancel(vp: number): number;
   /**
    * Runs the VP on a thread of its own. After each run `message` is filled and `onExit` called with what
-   * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then. Holds the loop.
+   * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then. `-EFAULT`: there was an exit, but `message`
+   * had been detached. Holds the loop. `-EBUSY` where the VP has a thread here.
    */
   vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number;
+  /** `-EBUSY` where no exit was handed over since the last one, `-ENOENT` where there is no thread. */
   vpResume(vp: number): number;
-  /** Ends the thread, wherever it is, and joins it. `onExit` is not called any more. */
+  /**
+   * Ends the thread, wherever it is, and joins it. `onExit` is not called any more, not even for an exit that is
+   * on its way. `-ENOENT` where there is no thread.
+   */
   vpStop(vp: number): number;
-  /** Whether the thread keeps the event loop alive (it does at first). */
+  /** Whether the thread keeps the event loop alive (it does at first). `-ENOENT` where there is no thread. */
   vpHoldLoop(vp: number, hold: boolean): number;
   /**
    * The VP's register page (0) or intercept message page (1), 4096 bytes, the same object each time; length 0
-   * once the VP's descriptor is closed. `-ENODEV` where the driver has none.
+   * once the VP's descriptor is closed. `-ENODEV` where the driver has none, `-ENOTSUP` as for memoryBuffer.
    */
   vpPage(vp: number, page: number): ArrayBuffer | number;
   /**
    * `MSHV_GET_VP_STATE` into `state`, through a page-aligned buffer of `state.length` rounded up. Returns
-   * the number of bytes the state has, which may be more than fit: then nothing was read. `-EBUSY` where the VP is running.
+   * the number of bytes the state has, which may be more than fit: then nothing was read. `-EBUSY` where the VP is running,
+   * which it cannot come to be meanwhile.
    */
   vpGetState(vp: number, type: number, state: Uint8Array): number;
-  /** `MSHV_SET_VP_STATE`, likewise. */
+  /**
+   * `MSHV_SET_VP_STATE`, likewise. Where `state` does not fill whole pages the driver is asked for the state's
+   * size before.
+   */
   vpSetState(vp: number, type: number, state: Uint8Array): number;
 
   eventfdCreate(initial: number, semaphore: boolean): number;

@@ -10,7 +10,11 @@
     'memory.cc',
     'partition.cc',
     'poller.cc',
+    'run_control.cc',
+    'runner.cc',
     'view.cc',
+    'vp.cc',
+    'vp_thread.cc',
   ],
   'defines': [
     'NAPI_VERSION=9',

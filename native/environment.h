@@ -5,8 +5,10 @@
 
 #include <vector>
 
+#include "closing_handles.h"
 #include "memory.h"
 #include "poller.h"
+#include "vp.h"
 
 namespace mshv {
 
@@ -24,6 +26,7 @@ class Environment {
   napi_env env() const { return env_; }
   Poller& poller() { return poller_; }
   MemoryTable& memories() { return memories_; }
+  VpTable& vps() { return vps_; }
 
   // Records a descriptor that a system call returned; passes errors through.
   int Own(int fd_or_error);
@@ -33,13 +36,16 @@ class Environment {
   void Disown(int fd) { owned_[static_cast<size_t>(fd)] = false; }
 
  private:
-  Environment(napi_env env, uv_loop_t* loop) : env_(env), poller_(env, loop), memories_(env) {}
+  Environment(napi_env env, uv_loop_t* loop)
+      : env_(env), poller_(env, loop, closing_), memories_(env), vps_(env, loop, closing_) {}
 
   static void CleanUp(napi_async_cleanup_hook_handle hook, void* data);
 
   napi_env env_;
+  ClosingHandles closing_;
   Poller poller_;
   MemoryTable memories_;
+  VpTable vps_;
   std::vector<bool> owned_;
 };
 

@@ -20,6 +20,7 @@
 #include "environment.h"
 #include "memory.h"
 #include "view.h"
+#include "vp.h"
 
 namespace mshv {
 
@@ -33,6 +34,18 @@ struct OwnedMemory {
   int handle = -1;
   Memory* memory = nullptr;
   Memory* operator->() const { return memory; }
+};
+
+// A VP descriptor that the calling environment owns and has attached.
+struct AttachedVp {
+  Vp* vp = nullptr;
+  Vp* operator->() const { return vp; }
+};
+
+// A Uint8Array that is looked into after the call too: it may have shrunk to nothing by then.
+struct KeptBytes {
+  napi_value array = nullptr;
+  size_t size = 0;
 };
 
 // A JavaScript function.
@@ -79,6 +92,15 @@ inline int ReadArgument(Environment& environment, napi_value value, OwnedMemory*
   return out->memory == nullptr ? -EBADF : 0;
 }
 
+inline int ReadArgument(Environment& environment, napi_value value, AttachedVp* out) {
+  OwnedFd fd;
+  if (const int error = ReadArgument(environment, value, &fd); error < 0) {
+    return error;
+  }
+  out->vp = environment.vps().Find(fd.number);
+  return out->vp == nullptr ? -EBADF : 0;
+}
+
 inline int ReadArgument(Environment& environment, napi_value value, Callback* out) {
   napi_valuetype type = napi_undefined;
   if (napi_typeof(environment.env(), value, &type) != napi_ok || type != napi_function) {
@@ -121,6 +143,13 @@ int ReadArgument(Environment& environment, napi_value value, std::span<Element>*
   }
   *out = std::span(static_cast<Element*>(data), length);
   return 0;
+}
+
+inline int ReadArgument(Environment& environment, napi_value value, KeptBytes* out) {
+  std::span<uint8_t> bytes;
+  const int error = ReadArgument(environment, value, &bytes);
+  *out = {value, bytes.size()};
+  return error;
 }
 
 // An argument that the caller left out (null) stays empty, and so does undefined.

@@ -32,8 +32,8 @@ int Ioctl(int fd, unsigned long request, void* argument) {
 
 int MapVpPage(int vp, uint32_t offset, void** page) {
   // Of any other file this could be memory that ends before the page does.
-  if (const int error = Identify(vp, Kind::kVp); error < 0) {
-    return error;
+  if (Identify(vp, Kind::kVp) < 0) {
+    return -ENODEV;
   }
   constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
   void* const mapped = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp,

@@ -5,6 +5,7 @@
 
 #include "export.h"
 #include "export_list.h"
+#include "loop_callback.h"
 #include "syscalls.h"
 
 namespace mshv {
@@ -57,17 +58,11 @@ int Poller::HoldLoop(int fd, bool hold) {
   return 0;
 }
 
-void Poller::Close(std::function<void()> closed) {
-  closed_ = std::move(closed);
+void Poller::UnwatchAll() {
   for (auto& [fd, watched] : watched_) {
     Release(std::move(watched));
   }
   watched_.clear();
-  if (closing_.empty()) {
-    // A copy, because it destroys this poller.
-    const auto last = closed_;
-    last();
-  }
 }
 
 void Poller::Release(std::unique_ptr<Watched> watched) {
@@ -75,18 +70,8 @@ void Poller::Release(std::unique_ptr<Watched> watched) {
   if (watched->on_count != nullptr) {
     napi_delete_reference(env_, std::exchange(watched->on_count, nullptr));
   }
-  closing_.emplace(handle, std::move(watched));
   // Leaves the epoll set at once: the descriptor may be closed right after.
-  uv_close(handle, OnClosed);
-}
-
-void Poller::OnClosed(uv_handle_t* handle) {
-  Poller* poller = static_cast<Watched*>(handle->data)->poller;
-  poller->closing_.erase(handle);
-  if (poller->closing_.empty() && poller->closed_) {
-    const auto last = poller->closed_;
-    last();
-  }
+  closing_.Close(handle, std::move(watched));
 }
 
 void Poller::OnReadable(uv_poll_t* handle, int, int) {
@@ -94,30 +79,9 @@ void Poller::OnReadable(uv_poll_t* handle, int, int) {
   uint64_t count = 0;
   // An empty counter is no error: an irqfd or another reader was faster.
   if (sys::EventFdRead(watched.fd, &count) == 0) {
-    watched.poller->Call(watched.on_count, count);
+    const napi_env env = watched.poller->env_;
+    CallFromLoop(env, watched.on_count, [env, count] { return ToResult(env, count); });
   }
-}
-
-void Poller::Call(napi_ref on_count, uint64_t count) {
-  napi_handle_scope scope = nullptr;
-  if (napi_open_handle_scope(env_, &scope) != napi_ok) {
-    return;
-  }
-  napi_value function = nullptr;
-  napi_value receiver = nullptr;
-  napi_value argument = nullptr;
-  // The receiver must be an object: with undefined the call fails without an exception.
-  if (napi_get_reference_value(env_, on_count, &function) == napi_ok && function != nullptr &&
-      napi_get_global(env_, &receiver) == napi_ok &&
-      napi_create_bigint_uint64(env_, count, &argument) == napi_ok &&
-      napi_make_callback(env_, nullptr, receiver, function, 1, &argument, nullptr) ==
-          napi_pending_exception) {
-    napi_value error = nullptr;
-    if (napi_get_and_clear_last_exception(env_, &error) == napi_ok && error != nullptr) {
-      napi_fatal_exception(env_, error);
-    }
-  }
-  napi_close_handle_scope(env_, scope);
 }
 
 namespace {

@@ -4,9 +4,10 @@
 #include <node_api.h>
 #include <uv.h>
 
-#include <functional>
 #include <memory>
 #include <unordered_map>
+
+#include "closing_handles.h"
 
 namespace mshv {
 
@@ -14,7 +15,8 @@ namespace mshv {
 // the function that came with each. Functions return 0 or -errno.
 class Poller {
  public:
-  Poller(napi_env env, uv_loop_t* loop) : env_(env), loop_(loop) {}
+  Poller(napi_env env, uv_loop_t* loop, ClosingHandles& closing)
+      : env_(env), loop_(loop), closing_(closing) {}
 
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
@@ -23,8 +25,7 @@ class Poller {
   int Unwatch(int fd);
   int HoldLoop(int fd, bool hold);
 
-  // Stops everything; `closed` runs once libuv has let go of the last handle.
-  void Close(std::function<void()> closed);
+  void UnwatchAll();
 
  private:
   struct Watched {
@@ -35,15 +36,12 @@ class Poller {
   };
 
   static void OnReadable(uv_poll_t* handle, int status, int events);
-  static void OnClosed(uv_handle_t* handle);
-  void Call(napi_ref on_count, uint64_t count);
   void Release(std::unique_ptr<Watched> watched);
 
   napi_env env_;
   uv_loop_t* loop_;
+  ClosingHandles& closing_;
   std::unordered_map<int, std::unique_ptr<Watched>> watched_;
-  std::unordered_map<uv_handle_t*, std::unique_ptr<Watched>> closing_;
-  std::function<void()> closed_;
 };
 
 }  // namespace mshv

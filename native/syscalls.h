@@ -22,7 +22,7 @@ int Dup(int fd);
 int Ioctl(int fd, unsigned long request, void* argument);
 
 // Maps one page of a VP descriptor (MSHV_VP_MMAP_OFFSET_*) read-write and shared, MSHV_HV_PAGE_SIZE
-// bytes at *page; munmap(2) undoes it.
+// bytes at *page; munmap(2) undoes it. -ENODEV where it has no such page, or is no VP.
 int MapVpPage(int vp, uint32_t offset, void** page);
 
 // What a descriptor is, as far as the driver tells: -EINVAL where it is none of these, -EBADF where

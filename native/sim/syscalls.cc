@@ -107,8 +107,8 @@ int Ioctl(int fd, unsigned long request, void* argument) {
 
 // A VP's descriptor is a file of its own with the register page and the intercept message page.
 int MapVpPage(int vp, uint32_t offset, void** page) {
-  if (const int error = Identify(vp, Kind::kVp); error < 0) {
-    return error;
+  if (Identify(vp, Kind::kVp) < 0) {
+    return -ENODEV;
   }
   // An encrypted partition's only, and there are none.
   if (offset == abi::MSHV_VP_MMAP_OFFSET_GHCB) {

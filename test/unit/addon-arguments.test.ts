@@ -7,7 +7,7 @@ import { linuxNative, type Native, simNative } from '../../lib/native.js';
 // What the addons promise to their only callers, the classes of lib: whatever they are given, they
 // answer, and touch no memory and no descriptor that is not theirs to touch.
 
-const { EBADF, EINVAL } = constants.errno;
+const { EBADF, EBUSY, EEXIST, EINVAL, ENODEV, ENOTTY } = constants.errno;
 
 const detached = Uint32Array.of(0, 0);
 structuredClone(detached.buffer, { transfer: [detached.buffer] });
@@ -32,6 +32,20 @@ const rubbish: readonly unknown[] = [
   new BigUint64Array(1),
   detached,
   new Proxy({}, {}),
+];
+
+const bytes = new Uint8Array(4096);
+
+const onVps: readonly ((native: Native, vp: number) => number | ArrayBuffer)[] = [
+  (native, vp) => native.vpRun(vp, bytes),
+  (native, vp) => native.vpCancel(vp),
+  (native, vp) => native.vpStart(vp, bytes, () => undefined),
+  (native, vp) => native.vpResume(vp),
+  (native, vp) => native.vpStop(vp),
+  (native, vp) => native.vpHoldLoop(vp, true),
+  (native, vp) => native.vpPage(vp, 0),
+  (native, vp) => native.vpGetState(vp, 0, bytes),
+  (native, vp) => native.vpSetState(vp, 0, bytes),
 ];
 
 const linkOf = (fd: string): string | undefined => {
@@ -79,7 +93,8 @@ describe.each<[string, Native]>([
   it('touches no descriptor that it did not hand out', () => {
     const fd = openSync('/proc/self/status', 'r');
     const event = native.eventfdCreate(0, false);
-    const attempts: ((foreign: number) => number | bigint)[] = [
+    const memory = native.memoryCreate(4096n, false, false);
+    const attempts: ((foreign: number) => number | bigint | ArrayBuffer)[] = [
       (foreign) => native.close(foreign),
       (foreign) => native.dup(foreign),
       (foreign) => native.release(foreign),
@@ -96,6 +111,14 @@ describe.each<[string, Native]>([
       (foreign) => native.irqfd(foreign, event, -1, 1, 0),
       (foreign) => native.irqfd(event, foreign, -1, 1, 0),
       (foreign) => native.setMsiRouting(foreign, new Uint32Array(2)),
+      (foreign) => native.ioeventfd(foreign, event, 0n, 0, 0n, 0),
+      (foreign) => native.ioeventfd(event, foreign, 0n, 0, 0n, 0),
+      (foreign) => native.mapMemory(foreign, memory, 0n, 4096n, 0n, 0),
+      (foreign) => native.accessBitmap(foreign, 0, 0, 0n, 1, new BigUint64Array(1)),
+      (foreign) => native.hypercall(foreign, 0, 0, bytes, bytes, new Uint32Array(2)),
+      (foreign) => native.vpAttach(foreign, -1),
+      (foreign) => (foreign === -1 ? -EBADF : native.vpAttach(event, foreign)),
+      ...onVps.map((call) => (foreign: number) => call(native, foreign)),
     ];
     for (const attempt of attempts) {
       for (const foreign of [0, 1, 2, fd, -1, 2 ** 31 - 1]) expect(attempt(foreign)).toBe(-EBADF);
@@ -103,6 +126,126 @@ describe.each<[string, Native]>([
     expect(readSync(fd, Buffer.alloc(4))).toBe(4);
     closeSync(fd);
     native.close(event);
+    native.memoryUnmap(memory);
+  });
+
+  it('takes no descriptor for a VP that was not attached', () => {
+    const event = native.eventfdCreate(0, false);
+    for (const call of onVps) expect(call(native, event)).toBe(-EBADF);
+    native.close(event);
+  });
+
+  it('takes no number for memory that it did not hand out', () => {
+    const memory = native.memoryCreate(4096n, false, false);
+    const event = native.eventfdCreate(0, false);
+    native.memoryUnmap(memory);
+    for (const foreign of [memory, memory + 1, event, -1, 2 ** 31 - 1]) {
+      expect(native.memoryFd(foreign)).toBe(-EBADF);
+      expect(native.memoryBuffer(foreign)).toBe(-EBADF);
+      expect(native.memoryRead(foreign, 0n, bytes)).toBe(-EBADF);
+      expect(native.memoryWrite(foreign, 0n, bytes)).toBe(-EBADF);
+      expect(native.memoryDetach(foreign)).toBe(-EBADF);
+      expect(native.memoryUnmap(foreign)).toBe(-EBADF);
+      expect(native.mapMemory(event, foreign, 0n, 4096n, 0n, 0)).toBe(-EBADF);
+    }
+    native.close(event);
+  });
+
+  it.each([
+    ['an empty range', 0n, 0n, 0n, true],
+    ['all of it', 0n, 8192n, 0n, true],
+    ['more than there is', 0n, 12288n, 0n, false],
+    ['from behind its end', 12288n, 4096n, 0n, false],
+    ['over its end', 4096n, 8192n, 0n, false],
+    ['a range that comes round', 4096n, 2n ** 64n - 4096n, 0n, false],
+    ['from an offset that comes round', 2n ** 64n - 4096n, 8192n, 0n, false],
+    ['at an address inside a page', 0n, 4096n, 1n, false],
+    ['at the end of all addresses', 0n, 8192n, 2n ** 64n - 4096n, false],
+  ])('lets the driver map %s only where it is memory', (_, offset, size, gpa, isMemory) => {
+    const memory = native.memoryCreate(8192n, false, false);
+    const event = native.eventfdCreate(0, false);
+    const result = native.mapMemory(event, memory, offset, size, gpa, 3);
+    // What is memory gets as far as the driver, which an eventfd has not got.
+    expect(result).toBe(isMemory ? -ENOTTY : -EINVAL);
+    expect(native.mapMemory(event, memory, 0n, 4096n, 0n, 256)).toBe(-EINVAL);
+    native.close(event);
+    native.memoryUnmap(memory);
+  });
+
+  it('has the driver write no bitmap, message or result that is too short', () => {
+    const event = native.eventfdCreate(0, false);
+    const bitmap = (words: number, pages: number): number =>
+      native.accessBitmap(event, 0, 1, 0n, pages, new BigUint64Array(words));
+    expect([bitmap(0, 1), bitmap(1, 65), bitmap(2, 129)]).toEqual([-EINVAL, -EINVAL, -EINVAL]);
+    expect(bitmap(2, 2 ** 32 - 1)).toBe(-EINVAL);
+    expect([bitmap(1, 64), bitmap(2, 65)]).toEqual([-ENOTTY, -ENOTTY]);
+    expect(native.accessBitmap(event, 256, 1, 0n, 1, new BigUint64Array(1))).toBe(-EINVAL);
+    expect(native.accessBitmap(event, 0, 256, 0n, 1, new BigUint64Array(1))).toBe(-EINVAL);
+
+    const call = (code: number, reps: number, input: number, output: number, words = 2): number =>
+      native.hypercall(
+        event,
+        code,
+        reps,
+        new Uint8Array(input),
+        new Uint8Array(output),
+        new Uint32Array(words),
+      );
+    expect(call(0x44, 0, 16, 8)).toBe(-ENOTTY);
+    expect(call(0x44, 0, 4096, 4096)).toBe(-ENOTTY);
+    expect(call(0x10044, 0, 16, 8)).toBe(-EINVAL);
+    expect(call(0x44, 0x10000, 16, 8)).toBe(-EINVAL);
+    expect(call(0x44, 0, 4097, 8)).toBe(-EINVAL);
+    expect(call(0x44, 0, 16, 4097)).toBe(-EINVAL);
+    expect(call(0x44, 0, 16, 8, 1)).toBe(-EINVAL);
+
+    const control = native.vpAttach(event, -1);
+    for (const short of [0, 255]) {
+      expect(native.vpRun(event, new Uint8Array(short))).toBe(-EINVAL);
+      expect(native.vpStart(event, new Uint8Array(short), () => undefined)).toBe(-EINVAL);
+    }
+    expect(native.vpRun(event, new Uint8Array(256))).toBe(-ENOTTY);
+    for (const name of ['vpGetState', 'vpSetState'] as const) {
+      const transfer = (type: number, size: number): number =>
+        native[name](event, type, new Uint8Array(size));
+      expect([transfer(0, 0), transfer(256, 4096)]).toEqual([-EINVAL, -EINVAL]);
+      expect([transfer(0, 507 * 4096 + 1), transfer(0, 507 * 4096)]).toEqual([-EINVAL, -ENOTTY]);
+      expect(transfer(0, 1)).toBe(-ENOTTY);
+    }
+    expect(native.vpPage(event, 2)).toBe(-EINVAL);
+    expect(native.vpPage(event, 0)).toBe(-ENODEV);
+    native.close(control);
+    native.close(event);
+  });
+
+  it('adopts nothing but what it is told to expect', () => {
+    const event = native.eventfdCreate(0, false);
+    const control = native.vpAttach(event, -1);
+    const memory = native.memoryCreate(4096n, true, false);
+    const file = openSync('/proc/self/status', 'r');
+    const [partition, vp, runControl] = [0, 1, 2];
+    const foreign = native.release(native.memoryFd(memory));
+    for (const kind of [partition, vp, runControl, 3, 2 ** 32 - 1]) {
+      expect(native.adopt(event, kind)).toBe(-EBUSY);
+      expect(native.adopt(file, kind)).toBe(-EINVAL);
+      expect(native.adopt(foreign, kind)).toBe(-EINVAL);
+    }
+    for (const kind of [partition, vp, runControl]) {
+      expect(native.adopt(2 ** 31 - 1, kind)).toBe(-EBADF);
+      expect(native.adopt(-1, kind)).toBe(-EBADF);
+    }
+    expect(native.release(control)).toBe(control);
+    expect(native.adopt(control, vp)).toBe(-EINVAL);
+    expect(native.adopt(control, runControl)).toBe(control);
+    // The eventfd is attached, its copy is not, and only a run control can be given for it.
+    const copy = native.dup(event);
+    expect(native.vpAttach(event, control)).toBe(-EEXIST);
+    expect(native.vpAttach(copy, event)).toBe(-EINVAL);
+    expect(native.vpAttach(copy, control)).toBe(control);
+    for (const fd of [copy, control, event]) native.close(fd);
+    closeSync(file);
+    closeSync(foreign);
+    native.memoryUnmap(memory);
   });
 
   it.each([

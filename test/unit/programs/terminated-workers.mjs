@@ -21,7 +21,8 @@ function things(native) {
   const device = native.open(path);
   const partition = sim === undefined ? native.open(path) : native.createPartition(device, 1n, 0n);
   native.initializePartition(partition);
-  native.createVp(partition, 0);
+  const vp = sim === undefined ? native.open(path) : native.createVp(partition, 0);
+  const control = native.vpAttach(vp, -1);
   const table = Uint32Array.of(1, 0, 1, 0xfee00000, 0, 0x41);
   native.setMsiRouting(partition, table);
   const [event, armed] = [native.eventfdCreate(0, false), native.eventfdCreate(0, false)];
@@ -29,7 +30,7 @@ function things(native) {
   const memory = native.memoryCreate(memorySize, true, false);
   const file = native.memoryFd(memory);
   const bytes = new Uint8Array(4096);
-  const descriptors = { device, partition, event, armed, file };
+  const descriptors = { device, partition, vp, control, event, armed, file };
   return { sim, path, ...descriptors, table, memory, bytes, kept: [], count: 0 };
 }
 
@@ -100,6 +101,33 @@ const rounds = {
     return [n.memoryBuffer(memory).byteLength, n.memoryUnmap(memory)];
   },
 
+  adopt: (n, t) => n.adopt(n.release(t.control), 2),
+  vpAttach: (n, t) => {
+    const vp = n.dup(t.vp);
+    const control = n.vpAttach(vp, t.count % 2 === 0 ? t.control : -1);
+    return [control, n.close(vp), control === t.control ? 0 : n.close(control)];
+  },
+  vpRun: (n, t) => [n.vpCancel(t.vp), n.vpRun(t.vp, t.bytes)],
+  vpCancel: (n, t) => n.vpCancel(t.vp),
+  vpStart: (n, t) => [n.vpStart(t.vp, t.bytes, () => undefined), n.vpStop(t.vp)],
+  vpResume: (n, t) => {
+    if (t.count === 0) n.vpStart(t.vp, t.bytes, () => undefined);
+    return n.vpResume(t.vp);
+  },
+  vpStop: (n, t) => [
+    n.vpStart(t.vp, t.bytes, () => undefined),
+    n.vpCancel(t.vp),
+    n.vpStop(t.vp),
+    n.vpStop(t.vp),
+  ],
+  vpHoldLoop: (n, t) => {
+    if (t.count === 0) n.vpStart(t.vp, t.bytes, () => undefined);
+    return n.vpHoldLoop(t.vp, t.count % 2 === 0);
+  },
+  vpPage: (n, t) => n.vpPage(t.vp, t.count % 2).byteLength,
+  vpGetState: (n, t) => n.vpGetState(t.vp, 0, t.bytes),
+  vpSetState: (n, t) => n.vpSetState(t.vp, 4, t.bytes.subarray(0, 200)),
+
   simCreate: (n, t) => {
     t.kept.push(n.simCreate(4, true, false));
     if (t.kept.length === 8) for (const sim of t.kept.splice(0)) n.simDestroy(sim);
@@ -132,10 +160,28 @@ const starts = {
     });
     n.eventfdSignal(t.event);
   },
+  'vpStart, called for cancelled runs': (n, t, round) => {
+    n.vpStart(t.vp, t.bytes, () => {
+      n.vpCancel(t.vp);
+      n.vpResume(t.vp);
+      round();
+    });
+    n.vpCancel(t.vp);
+  },
+  'vpStart, while the VP runs': (n, t, round) => {
+    n.vpPage(t.vp, 0);
+    n.vpStart(t.vp, t.bytes, () => undefined);
+    for (let i = 0; i < roundsBefore; i++) round();
+  },
+  'vpRun, while the VP runs': (n, t, round) => {
+    n.vpPage(t.vp, 0);
+    for (let i = 0; i < roundsBefore; i++) round();
+    for (;;) n.vpRun(t.vp, t.bytes);
+  },
 };
 
-/** Loops whose Worker may end when nobody owns the eventfd: then it stays, as release() promises. */
-const releasing = new Set(['release', 'eventfdAdopt']);
+/** What nobody owns where a Worker ends inside a loop: it stays then, as release() promises. */
+const released = { release: 'event', eventfdAdopt: 'event', adopt: 'control' };
 
 if (isMainThread) {
   const addon = process.argv[2];
@@ -174,16 +220,16 @@ async function terminateWorkers(addon, name) {
 async function terminateWorker(addon, name) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { addon, name } });
   // Rejects where the loop throws.
-  const [event] = await once(worker, 'message');
+  const [fd] = await once(worker, 'message');
   await worker.terminate();
-  if (releasing.has(name) && existsSync(`/proc/self/fd/${event}`)) closeSync(event);
+  if (fd !== undefined && existsSync(`/proc/self/fd/${fd}`)) closeSync(fd);
 }
 
 function loop(addon, name) {
   const native = load(addon);
   const all = things(native);
   const round = () => {
-    if (++all.count === roundsBefore) parentPort.postMessage(all.event);
+    if (++all.count === roundsBefore) parentPort.postMessage(all[released[name]]);
   };
   if (name in starts) {
     starts[name](native, all, round);

@@ -1,0 +1,36 @@
+#ifndef MSHV_NATIVE_LOOP_CALLBACK_H_
+#define MSHV_NATIVE_LOOP_CALLBACK_H_
+
+#include <node_api.h>
+
+namespace mshv {
+
+// Calls a JavaScript function from a libuv callback, with the one argument that `make_argument`
+// makes; not at all where it makes none (null). What the function throws is an uncaught exception.
+// The call may destroy whatever the caller has, so it is the last thing to do.
+template <typename MakeArgument>
+void CallFromLoop(napi_env env, napi_ref on_event, MakeArgument make_argument) {
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) {
+    return;
+  }
+  napi_value function = nullptr;
+  napi_value receiver = nullptr;
+  // The receiver must be an object: with undefined the call fails without an exception.
+  if (napi_get_reference_value(env, on_event, &function) == napi_ok && function != nullptr &&
+      napi_get_global(env, &receiver) == napi_ok) {
+    const napi_value argument = make_argument();
+    if (argument != nullptr && napi_make_callback(env, nullptr, receiver, function, 1, &argument,
+                                                  nullptr) == napi_pending_exception) {
+      napi_value error = nullptr;
+      if (napi_get_and_clear_last_exception(env, &error) == napi_ok && error != nullptr) {
+        napi_fatal_exception(env, error);
+      }
+    }
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_LOOP_CALLBACK_H_

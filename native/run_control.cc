@@ -1,0 +1,152 @@
+#include "run_control.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "abi/mshv.h"
+#include "syscalls.h"
+#include "unique_fd.h"
+
+namespace mshv {
+
+// The same in both addons, which may share one.
+struct RunControl::Block {
+  static constexpr uint64_t kMagic = 0x6d736876'72756e31;
+
+  uint64_t magic = 0;
+  // A timer means something in its own process only, and so does whoever holds the lock.
+  pid_t process = 0;
+  // Shared between mappings, which the lock takes for processes.
+  pthread_mutex_t lock{};
+  bool canceled = false;
+  // A thread is between Enter and Leave.
+  bool running = false;
+  bool kicked = false;
+  // The running one's.
+  timer_t runner{};
+};
+
+namespace {
+
+constexpr size_t kSize = abi::MSHV_HV_PAGE_SIZE;
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+int Map(int fd, Mapping* mapping) {
+  void* const data = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) {
+    return -errno;
+  }
+  *mapping = Mapping(data, kSize);
+  return 0;
+}
+
+}  // namespace
+int RunControl::Create() {
+  static_assert(sizeof(Block) <= kSize);
+  UniqueFd fd(memfd_create("mshv_run_control", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd || ftruncate(fd.get(), kSize) < 0 || fcntl(fd.get(), F_ADD_SEALS, kSeals) < 0) {
+    return -errno;
+  }
+  Mapping mapping;
+  if (const int error = Map(fd.get(), &mapping); error < 0) {
+    return error;
+  }
+  auto* const block = new (mapping.data()) Block;
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutex_init(&block->lock, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+  block->process = getpid();
+  block->magic = Block::kMagic;
+  return fd.release();
+}
+
+int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
+  struct stat file {};
+  if (fstat(fd, &file) < 0) {
+    return -errno;
+  }
+  // Sealed, it cannot be cut off under a mapping.
+  if (!S_ISREG(file.st_mode) || file.st_size != kSize || fcntl(fd, F_GET_SEALS) != kSeals) {
+    return -EINVAL;
+  }
+  Mapping mapping;
+  if (const int error = Map(fd, &mapping); error < 0) {
+    return error;
+  }
+  std::unique_ptr<RunControl> opened(new RunControl(std::move(mapping)));
+  if (opened->block().magic != Block::kMagic || opened->block().process != getpid()) {
+    return -EINVAL;
+  }
+  *control = std::move(opened);
+  return 0;
+}
+
+int RunControl::Run(Runner& runner, int vp, void* message) {
+  const int error = Enter(runner);
+  return error < 0 ? error : Leave(runner, sys::Ioctl(vp, abi::MSHV_RUN_VP, message));
+}
+
+void RunControl::Cancel() {
+  const Lock lock(*this);
+  block().canceled = true;
+  Kick();
+}
+
+void RunControl::End(Runner& runner) {
+  const Lock lock(*this);
+  runner.ended = true;
+  if (block().runner == runner.timer()) {
+    Kick();
+  }
+}
+
+void RunControl::Acquire() { pthread_mutex_lock(&block().lock); }
+
+void RunControl::Release() { pthread_mutex_unlock(&block().lock); }
+
+bool RunControl::Running() const { return block().running; }
+
+void RunControl::Kick() {
+  if (block().running && !std::exchange(block().kicked, true)) {
+    Runner::Kick(block().runner);
+  }
+}
+
+int RunControl::Enter(Runner& runner) {
+  const Lock lock(*this);
+  if (runner.ended) {
+    return -ESHUTDOWN;
+  }
+  if (block().running) {
+    return -EBUSY;
+  }
+  if (std::exchange(block().canceled, false)) {
+    return -ECANCELED;
+  }
+  block().running = true;
+  block().runner = runner.timer();
+  return 0;
+}
+
+int RunControl::Leave(const Runner& runner, int result) {
+  const Lock lock(*this);
+  block().running = false;
+  if (std::exchange(block().kicked, false)) {
+    runner.Rest();
+  }
+  // Where the runner ends as well, nobody would be told of the cancel.
+  const bool acknowledged =
+      result == -EINTR && !runner.ended && std::exchange(block().canceled, false);
+  return acknowledged ? -ECANCELED : result;
+}
+
+}  // namespace mshv

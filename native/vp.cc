@@ -1,0 +1,261 @@
+#include "vp.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "abi/mshv.h"
+#include "export.h"
+#include "export_list.h"
+#include "syscalls.h"
+
+namespace mshv {
+
+Vp::~Vp() {
+  for (VpPage& page : pages_) {
+    // Losing the addresses is better than a buffer over what comes to be there.
+    if (page.moved) {
+      page.mapping.Abandon();
+    }
+  }
+}
+
+BufferOrError Vp::Page(napi_env env, uint32_t number) {
+  if (number >= pages_.size()) {
+    return {.error = -EINVAL};
+  }
+  VpPage& page = pages_[number];
+  if (!page.mapping) {
+    void* data = nullptr;
+    if (const int error = sys::MapVpPage(fd_, number, &data); error < 0) {
+      return {.error = error};
+    }
+    page.mapping = Mapping(data, abi::MSHV_HV_PAGE_SIZE);
+  }
+  return page.view.Get(env, page.mapping);
+}
+
+void Vp::DetachPages(napi_env env) {
+  for (VpPage& page : pages_) {
+    page.moved |= !page.view.Detach(env);
+  }
+}
+
+int VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
+  const bool added = vps_.emplace(fd, std::make_unique<Vp>(fd, std::move(control))).second;
+  return added ? 0 : -EEXIST;
+}
+
+Vp* VpTable::Find(int fd) const {
+  const auto found = vps_.find(fd);
+  return found == vps_.end() ? nullptr : found->second.get();
+}
+
+void VpTable::Detach(int fd) {
+  auto vp = vps_.extract(fd);
+  if (!vp) {
+    return;
+  }
+  if (vp.mapped()->thread != nullptr) {
+    VpThread::End(std::move(vp.mapped()->thread));
+  }
+  vp.mapped()->DetachPages(env_);
+  // Nothing else is to be interrupted by its timer.
+  if (vps_.empty()) {
+    runner_.reset();
+  }
+}
+
+void VpTable::DetachAll() {
+  while (!vps_.empty()) {
+    Detach(vps_.begin()->first);
+  }
+}
+
+int VpTable::Run(Vp& vp, void* message) {
+  // So long does worker.terminate() wait for a VP that does not exit.
+  constexpr auto kRest = std::chrono::milliseconds(100);
+  if (runner_ == nullptr) {
+    if (const int error = Runner::Create(kRest, &runner_); error < 0) {
+      return error;
+    }
+  }
+  return vp.control().Run(*runner_, vp.fd(), message);
+}
+
+int VpTable::Start(Vp& vp, napi_value message, napi_value on_exit) {
+  if (vp.thread != nullptr) {
+    return -EBUSY;
+  }
+  return VpThread::Start(env_, loop_, closing_, vp.fd(), vp.control(), message, on_exit,
+                         &vp.thread);
+}
+
+namespace {
+
+// A page-aligned copy of a VP state in whole pages, which is what the driver takes.
+class StateBuffer {
+ public:
+  explicit StateBuffer(std::span<const uint8_t> state)
+      : size_((state.size() + kPage - 1) / kPage * kPage),
+        data_(static_cast<uint8_t*>(std::aligned_alloc(kPage, size_))) {
+    if (data_ != nullptr) {
+      std::memset(data_.get(), 0, size_);
+      std::memcpy(data_.get(), state.data(), state.size());
+    }
+  }
+
+  explicit operator bool() const { return data_ != nullptr; }
+  uint8_t* data() const { return data_.get(); }
+  bool IsWhole(std::span<const uint8_t> state) const { return state.size() == size_; }
+
+  // MSHV_GET_VP_STATE or MSHV_SET_VP_STATE. Returns the number of bytes the state has, which may be
+  // more than there are here: then the driver has done nothing.
+  int Transfer(int vp, uint32_t request, uint8_t type) const {
+    abi::mshv_get_set_vp_state argument{};
+    argument.type = type;
+    argument.buf_sz = static_cast<uint32_t>(size_);
+    argument.buf_ptr = reinterpret_cast<uintptr_t>(data_.get());
+    const int error = sys::Ioctl(vp, request, &argument);
+    const bool too_short = error == -EINVAL && argument.buf_sz > size_;
+    return error < 0 && !too_short ? error : static_cast<int>(argument.buf_sz);
+  }
+
+ private:
+  struct Free {
+    void operator()(uint8_t* data) const { std::free(data); }
+  };
+
+  static constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
+  const size_t size_;
+  const std::unique_ptr<uint8_t, Free> data_;
+};
+
+// The driver takes no more pages than fit into one hypercall's input.
+constexpr size_t kLongestState = size_t{abi::MSHV_HV_PAGE_SIZE} * 507;
+
+bool IsState(uint32_t type, std::span<const uint8_t> state) {
+  return type <= UINT8_MAX && !state.empty() && state.size() <= kLongestState;
+}
+
+int Attach(Environment& environment, OwnedFd vp, int32_t control) {
+  if (environment.vps().Find(vp.number) != nullptr) {
+    return -EEXIST;
+  }
+  if (control != -1 && !environment.Owns(control)) {
+    return -EBADF;
+  }
+  const int fd = control == -1 ? environment.Own(RunControl::Create()) : control;
+  if (fd < 0) {
+    return fd;
+  }
+  std::unique_ptr<RunControl> opened;
+  int error = RunControl::Open(fd, &opened);
+  if (error == 0) {
+    error = environment.vps().Attach(vp.number, std::move(opened));
+  }
+  if (error < 0 && control == -1) {
+    environment.Disown(fd);
+    sys::Close(fd);
+  }
+  return error < 0 ? error : fd;
+}
+
+int Run(Environment& environment, AttachedVp vp, std::span<uint8_t> message) {
+  if (message.size() < sizeof(abi::mshv_run_vp)) {
+    return -EINVAL;
+  }
+  return vp->thread != nullptr ? -EBUSY : environment.vps().Run(*vp.vp, message.data());
+}
+
+int Cancel(Environment&, AttachedVp vp) {
+  vp->control().Cancel();
+  return 0;
+}
+
+int Start(Environment& environment, AttachedVp vp, KeptBytes message, Callback on_exit) {
+  if (message.size < sizeof(abi::mshv_run_vp)) {
+    return -EINVAL;
+  }
+  return environment.vps().Start(*vp.vp, message.array, on_exit.function);
+}
+
+int Resume(Environment&, AttachedVp vp) {
+  return vp->thread == nullptr ? -ENOENT : vp->thread->Resume();
+}
+
+int Stop(Environment&, AttachedVp vp) {
+  if (vp->thread == nullptr) {
+    return -ENOENT;
+  }
+  VpThread::End(std::move(vp->thread));
+  return 0;
+}
+
+int HoldLoop(Environment&, AttachedVp vp, bool hold) {
+  if (vp->thread == nullptr) {
+    return -ENOENT;
+  }
+  vp->thread->HoldLoop(hold);
+  return 0;
+}
+
+BufferOrError Page(Environment& environment, AttachedVp vp, uint32_t number) {
+  return vp->Page(environment.env(), number);
+}
+
+int GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
+  if (!IsState(type, state)) {
+    return -EINVAL;
+  }
+  const StateBuffer buffer(state);
+  if (!buffer) {
+    return -ENOMEM;
+  }
+  const int size = vp->control().WhileIdle([&] {
+    return buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, static_cast<uint8_t>(type));
+  });
+  if (size >= 0 && static_cast<size_t>(size) <= state.size()) {
+    std::memcpy(state.data(), buffer.data(), static_cast<size_t>(size));
+  }
+  return size;
+}
+
+int SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
+  if (!IsState(type, state)) {
+    return -EINVAL;
+  }
+  const StateBuffer buffer(state);
+  // Of a state that ends inside a page the driver would take the rest of the page too.
+  const StateBuffer present(state);
+  if (!buffer || !present) {
+    return -ENOMEM;
+  }
+  const uint8_t type_byte = static_cast<uint8_t>(type);
+  return vp->control().WhileIdle([&] {
+    if (!buffer.IsWhole(state)) {
+      const int size = present.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type_byte);
+      if (size < 0 || static_cast<size_t>(size) > state.size()) {
+        return size;
+      }
+    }
+    return buffer.Transfer(vp->fd(), abi::MSHV_SET_VP_STATE, type_byte);
+  });
+}
+
+}  // namespace
+
+void ExportVp(Environment& environment, napi_value exports) {
+  Export<Attach>(environment, exports, "vpAttach");
+  Export<Run>(environment, exports, "vpRun");
+  Export<Cancel>(environment, exports, "vpCancel");
+  Export<Start>(environment, exports, "vpStart");
+  Export<Resume>(environment, exports, "vpResume");
+  Export<Stop>(environment, exports, "vpStop");
+  Export<HoldLoop>(environment, exports, "vpHoldLoop");
+  Export<Page>(environment, exports, "vpPage");
+  Export<GetState>(environment, exports, "vpGetState");
+  Export<SetState>(environment, exports, "vpSetState");
+}
+
+}  // namespace mshv

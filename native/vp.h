@@ -1,0 +1,81 @@
+#ifndef MSHV_NATIVE_VP_H_
+#define MSHV_NATIVE_VP_H_
+
+#include <node_api.h>
+#include <uv.h>
+
+#include <array>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+
+#include "closing_handles.h"
+#include "mapping.h"
+#include "run_control.h"
+#include "runner.h"
+#include "view.h"
+#include "vp_thread.h"
+
+namespace mshv {
+
+// What an environment has of a VP that it works with: its pages, its run control, its thread.
+class Vp {
+ public:
+  Vp(int fd, std::unique_ptr<RunControl> control) : fd_(fd), control_(std::move(control)) {}
+  ~Vp();
+
+  Vp(const Vp&) = delete;
+  Vp& operator=(const Vp&) = delete;
+
+  int fd() const { return fd_; }
+  RunControl& control() const { return *control_; }
+
+  // Where it runs on a thread of its own.
+  std::unique_ptr<VpThread> thread;
+
+  BufferOrError Page(napi_env env, uint32_t number);
+  void DetachPages(napi_env env);
+
+ private:
+  struct VpPage {
+    Mapping mapping;
+    View view;
+    // Its view's bytes belong to a buffer that is not known here.
+    bool moved = false;
+  };
+
+  const int fd_;
+  const std::unique_ptr<RunControl> control_;
+  // The register page and the intercept message page.
+  std::array<VpPage, 2> pages_;
+};
+
+// The VPs that one environment works with, by descriptor. Functions return 0 or -errno.
+class VpTable {
+ public:
+  VpTable(napi_env env, uv_loop_t* loop, ClosingHandles& closing)
+      : env_(env), loop_(loop), closing_(closing) {}
+
+  int Attach(int fd, std::unique_ptr<RunControl> control);
+  // Null where it is not attached.
+  Vp* Find(int fd) const;
+  // Ends its thread and detaches its pages. Harmless where it is not attached.
+  void Detach(int fd);
+  void DetachAll();
+
+  // MSHV_RUN_VP on the environment's own thread.
+  int Run(Vp& vp, void* message);
+  int Start(Vp& vp, napi_value message, napi_value on_exit);
+
+ private:
+  const napi_env env_;
+  uv_loop_t* const loop_;
+  ClosingHandles& closing_;
+  std::unordered_map<int, std::unique_ptr<Vp>> vps_;
+  // Of the environment's own thread, from the first Run until no VP is left.
+  std::unique_ptr<Runner> runner_;
+};
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_VP_H_

@@ -1,0 +1,74 @@
+#ifndef MSHV_NATIVE_VP_THREAD_H_
+#define MSHV_NATIVE_VP_THREAD_H_
+
+#include <node_api.h>
+#include <pthread.h>
+#include <uv.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+
+#include "abi/mshv.h"
+#include "closing_handles.h"
+#include "run_control.h"
+#include "runner.h"
+
+namespace mshv {
+
+// Runs a VP on a thread of its own and hands each exit to a JavaScript function on the
+// environment's loop; the thread waits for Resume meanwhile. Functions are the loop's and return 0
+// or -errno.
+class VpThread {
+ public:
+  // `message` is the Uint8Array for the exits. `vp` and `control` outlive the thread.
+  static int Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
+                   RunControl& control, napi_value message, napi_value on_exit,
+                   std::unique_ptr<VpThread>* thread);
+
+  // Interrupts and joins it. The function is not called any more.
+  static void End(std::unique_ptr<VpThread> thread);
+
+  VpThread(const VpThread&) = delete;
+  VpThread& operator=(const VpThread&) = delete;
+
+  // -EBUSY where no exit was handed over since it was resumed last.
+  int Resume();
+  void HoldLoop(bool hold);
+
+ private:
+  enum class State { kStarting, kRunning, kExited, kHandedOver, kEnding };
+
+  VpThread(napi_env env, ClosingHandles& closing, int vp, RunControl& control)
+      : env_(env), closing_(closing), vp_(vp), control_(control) {}
+
+  static void Discard(std::unique_ptr<VpThread> thread);
+  static void* Main(void* self);
+  static void OnAsync(uv_async_t* handle);
+  int StartThread();
+  void Loop();
+  int RunUntilExit();
+  int CopyMessage() const;
+  uv_handle_t* handle() { return reinterpret_cast<uv_handle_t*>(&async_); }
+
+  const napi_env env_;
+  ClosingHandles& closing_;
+  const int vp_;
+  RunControl& control_;
+  uv_async_t async_{};
+  napi_ref message_ = nullptr;
+  napi_ref on_exit_ = nullptr;
+  pthread_t thread_{};
+  std::unique_ptr<Runner> runner_;
+
+  std::mutex lock_;
+  std::condition_variable changed_;
+  State state_ = State::kStarting;
+  // Of the last run; the thread's while it runs, the loop's after that.
+  int result_ = 0;
+  abi::mshv_run_vp exit_{};
+};
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_VP_THREAD_H_
