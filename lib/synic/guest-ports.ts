@@ -1,0 +1,39 @@
+import type { Interrupt } from './interrupt.js';
+
+/** Posts messages to one SINT of a VP. */
+export interface GuestMessagePort extends Disposable {
+  /**
+   * Posts a message. Messages to one SINT of a VP arrive in the order in which they were posted.
+   *
+   * @param type - 1 to 0xffffffff; 1 is VMBus's, from 0x80000000 on they are the hypervisor's own
+   * @param payload - 0 to 240 bytes; copied
+   * @returns `true` where the message is taken: it has been delivered, or waits in the bounded queue. A
+   *   promise where the queue is full: it resolves when the message is taken, and rejects where that will
+   *   not happen any more. `false` where an earlier promise of this port has not settled: the message
+   *   is not taken
+   * @throws MshvError `ERR_MSHV_CLOSED` after disposal
+   */
+  post(type: number, payload: Uint8Array): boolean | Promise<void>;
+  /**
+   * Sends to the same SINT of another VP from now on, with what this port has posted and the guest has not
+   * got yet.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is none with that index; nothing changes then
+   */
+  setTargetVp(vp: number): void;
+}
+
+/** Signals one event flag of a SINT of a VP. */
+export interface GuestEventPort extends Disposable {
+  /** What signals the flag. Always the same object; it follows `set`, `clear` and `setTargetVp`. */
+  interrupt(): Interrupt;
+  /** Chooses the flag. Until then, and after `clear`, the interrupt does nothing. */
+  set(vtl: number, vp: number, sint: number, flag: number): void;
+  clear(): void;
+  /**
+   * Signals the same flag of another VP from now on.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is none with that index; nothing changes then
+   */
+  setTargetVp(vp: number): void;
+}

@@ -1,0 +1,118 @@
+import { inspect } from 'node:util';
+
+import {
+  functionArgument,
+  instanceArgument,
+  nativeArgument,
+  optionsArgument,
+} from '../arguments.js';
+import { EventFd } from '../eventfd.js';
+import type { Native } from '../native.js';
+
+/**
+ * A way to notify the guest, or whoever is at the other end, of something that a device did: an edge.
+ *
+ * It is made of a function or of an event, and can be used as either.
+ */
+export class Interrupt implements Disposable {
+  /** Does nothing, and has an event that nobody listens to. */
+  static readonly null = new Interrupt(undefined, undefined, undefined);
+
+  readonly #function: (() => void) | undefined;
+  readonly #given: EventFd | undefined;
+  readonly #native: Native | undefined;
+  #own: EventFd | undefined;
+
+  private constructor(
+    deliver: (() => void) | undefined,
+    event: EventFd | undefined,
+    native: Native | undefined,
+  ) {
+    this.#function = deliver;
+    this.#given = event;
+    this.#native = native;
+  }
+
+  /**
+   * An interrupt that calls a function.
+   *
+   * @param options.native - the addon that makes the event
+   */
+  static fromFunction(deliver: () => void, options: { native?: Native } = {}): Interrupt {
+    functionArgument('deliver', deliver);
+    optionsArgument('options', options, ['native']);
+    if (options.native !== undefined) {
+      nativeArgument('options.native', options.native);
+    }
+    return new Interrupt(deliver, undefined, options.native);
+  }
+
+  /** An interrupt that signals an event. The event is borrowed. */
+  static fromEvent(event: EventFd): Interrupt {
+    instanceArgument('event', event, EventFd);
+    return new Interrupt(undefined, event, undefined);
+  }
+
+  /**
+   * Delivers the interrupt. Throws what the function throws.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED` where its event has been closed
+   */
+  deliver(): void {
+    if (this.#function !== undefined) {
+      this.#function();
+    } else {
+      this.#given?.signal();
+    }
+  }
+
+  /**
+   * An event whose signal delivers the interrupt. Borrowed.
+   *
+   * For an interrupt that is a function it is made at the first use, and watched by this environment's event
+   * loop without holding it: each time the loop finds it signalled the function is called once, however
+   * often it was signalled. What the function throws then is an uncaught exception.
+   *
+   * @throws MshvError `EMFILE` and the like where it cannot be made
+   */
+  get event(): EventFd {
+    if (this.#given !== undefined) {
+      return this.#given;
+    }
+    // Whoever borrowed the event may have closed it.
+    if (this.#own === undefined || this.#own.closed) {
+      this.#own = this.#newEvent();
+    }
+    return this.#own;
+  }
+
+  /** Closes the event, where it was made here; the next use makes another. Harmless a second time. */
+  [Symbol.dispose](): void {
+    this.#own?.close();
+    this.#own = undefined;
+  }
+
+  [inspect.custom](): string {
+    const kind =
+      this.#function !== undefined ? 'function' : this.#given !== undefined ? 'event' : 'null';
+    return `Interrupt { ${kind} }`;
+  }
+
+  #newEvent(): EventFd {
+    const event = EventFd.create(this.#native === undefined ? {} : { native: this.#native });
+    const deliver = this.#function;
+    if (deliver === undefined) {
+      return event;
+    }
+    try {
+      event.unref();
+      event.watch(() => {
+        deliver();
+      });
+      return event;
+    } catch (error) {
+      event.close();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
+import type { HostEventPort, HostMessagePort } from './host-ports.js';
+
+/** The monitor of an event port. */
+export interface MonitorInfo {
+  /** 0 to 127. */
+  readonly monitorId: number;
+  /** How long a notification may be put off, in units of 100 ns, as the monitor page has it: 0 to 65535. */
+  readonly latency: number;
+}
+
+/** Where the monitor pages are, as guest physical addresses. */
+export interface MonitorPageGpas {
+  /** The page through which the host notifies the guest; 0 where there is none. */
+  readonly parentToChild: bigint;
+  /** The page through which the guest notifies the host. */
+  readonly childToParent: bigint;
+}
+
+/** The SynIC ports of a partition: what VMBus, or any other user of the SynIC, needs. */
+export interface SynicPortAccess {
+  /**
+   * Adds a port that gets what the guest posts to a connection with `HvPostMessage`.
+   *
+   * @returns removes the port; harmless a second time, and after the partition is closed
+   * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`; nothing is left behind
+   */
+  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable;
+  /**
+   * Adds a port that gets what the guest signals on a connection with `HvSignalEvent`.
+   *
+   * @param monitorInfo - ignored where there are no monitor pages
+   * @returns removes the port; harmless a second time, and after the partition is closed
+   * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`, `ERR_MSHV_MONITOR_ID_IN_USE`; nothing is left behind
+   */
+  addEventPort(
+    connectionId: number,
+    minimumVtl: number,
+    port: HostEventPort,
+    monitorInfo?: MonitorInfo,
+  ): Disposable;
+  /** Makes a port that posts messages to the guest. */
+  newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort;
+  /** Makes a port that signals nothing until its `set` is called. */
+  newGuestEventPort(): GuestEventPort;
+  /**
+   * Makes a port that signals an event flag.
+   *
+   * @param portId - not used: the flag says it all
+   * @param monitorInfo - ignored: the guest is always signalled at once
+   */
+  newGuestEventPort(
+    portId: number,
+    vtl: number,
+    vp: number,
+    sint: number,
+    flag: number,
+    monitorInfo?: MonitorInfo,
+  ): GuestEventPort;
+  /** Posts one message without a port: see `GuestMessagePort.post`. */
+  postMessage(
+    vtl: number,
+    vp: number,
+    sint: number,
+    type: number,
+    payload: Uint8Array,
+  ): boolean | Promise<void>;
+  /**
+   * Whether a caller should give an event port an OS event rather than a function, because the partition
+   * signals it faster than it returns to user space.
+   */
+  readonly preferOsEvents: boolean;
+  /** The monitor pages; undefined where there are none. */
+  readonly monitorSupport: SynicMonitorAccess | undefined;
+}
+
+/** The monitor pages of a partition. */
+export interface SynicMonitorAccess {
+  /** Sets, or with undefined clears, the pages in use. Pages that were allocated before are freed. */
+  setMonitorPage(vtl: number, gpas: MonitorPageGpas | undefined): void;
+  /** Allocates pages and sets them; undefined where that is not possible. */
+  allocateMonitorPage(vtl: number): MonitorPageGpas | undefined;
+}

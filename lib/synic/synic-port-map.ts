@@ -1,0 +1,311 @@
+import { inspect } from 'node:util';
+
+import { hvStatusCodes } from '../abi/hv-status.js';
+import { synicLimits } from '../abi/synic.js';
+import {
+  booleanArgument,
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+} from '../arguments.js';
+import { MshvError } from '../errors.js';
+import { EventFd } from '../eventfd.js';
+import {
+  connectionIdArgument,
+  implementationArgument,
+  isThenable,
+  vtlArgument,
+} from './arguments.js';
+import { Failures, reasonOf, type FailureListener } from './failures.js';
+import type { HostEventPort, HostMessagePort } from './host-ports.js';
+import { UnclaimedAnswers } from './unclaimed-answers.js';
+
+export interface SynicPortMapOptions {
+  /**
+   * Is told of what handlers throw or reject with: `ERR_MSHV_PORT_HANDLER`, with that as its `cause`. A
+   * guest can make a faulty handler fail as often as it likes. Default: the first failure of each port is
+   * a process warning.
+   */
+  onError?: FailureListener;
+}
+
+/** VMBus's, and the only one that guests have been seen to post. */
+const vmbusMessageType = 1;
+
+interface MessageEntry {
+  readonly kind: 'message';
+  readonly connectionId: number;
+  readonly minimumVtl: number;
+  readonly port: HostMessagePort;
+  readonly answers: UnclaimedAnswers;
+}
+
+interface EventEntry {
+  readonly kind: 'event';
+  readonly connectionId: number;
+  readonly minimumVtl: number;
+  readonly port: HostEventPort;
+  readonly flagCount: number;
+}
+
+type Entry = MessageEntry | EventEntry;
+
+/**
+ * The host's message and event ports of one partition, by connection id: where the guest's `HvPostMessage`
+ * and `HvSignalEvent` go.
+ *
+ * It knows no partition and no VP, and never waits. Handlers run after the look-up is over, so they may
+ * add and remove ports, their own included, and post and signal themselves. Every operation takes constant
+ * time; a signal allocates nothing, and a message leaves nothing behind but an answer that the guest has
+ * not come back for.
+ */
+export class SynicPortMap {
+  readonly #ports = new Map<number, Entry>();
+  readonly #failures: Failures;
+
+  constructor(options: SynicPortMapOptions = {}) {
+    optionsArgument('options', options, ['onError']);
+    this.#failures = new Failures('options.onError', options.onError);
+  }
+
+  /** How many ports there are. */
+  get size(): number {
+    return this.#ports.size;
+  }
+
+  /** What a connection leads to, or undefined where it leads nowhere. */
+  kind(connectionId: number): 'message' | 'event' | undefined {
+    return this.#ports.get(connectionIdArgument(connectionId))?.kind;
+  }
+
+  /**
+   * Registers a port for messages.
+   *
+   * @param connectionId - 0 to 0xffffff
+   * @param minimumVtl - the lowest virtual trust level that may post: 0 to 15
+   * @returns removes the port; harmless a second time
+   * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
+   */
+  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable {
+    connectionIdArgument(connectionId);
+    vtlArgument('minimumVtl', minimumVtl);
+    implementationArgument('port', port, ['handleMessage']);
+    return this.#add({
+      kind: 'message',
+      connectionId,
+      minimumVtl,
+      port,
+      answers: new UnclaimedAnswers(),
+    });
+  }
+
+  /**
+   * Registers a port for events.
+   *
+   * @param connectionId - 0 to 0xffffff
+   * @param minimumVtl - the lowest virtual trust level that may signal: 0 to 15
+   * @returns removes the port; harmless a second time
+   * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
+   */
+  addEventPort(connectionId: number, minimumVtl: number, port: HostEventPort): Disposable {
+    connectionIdArgument(connectionId);
+    vtlArgument('minimumVtl', minimumVtl);
+    implementationArgument('port', port, []);
+    const { osEvent, flagCount = synicLimits.eventFlags } = port;
+    if (osEvent !== undefined) {
+      instanceArgument('port.osEvent', osEvent, EventFd);
+    }
+    if (osEvent === undefined || port.handleEvent !== undefined) {
+      implementationArgument('port', port, ['handleEvent']);
+    }
+    integerArgument('port.flagCount', flagCount, 1, synicLimits.eventFlags);
+    return this.#add({ kind: 'event', connectionId, minimumVtl, port, flagCount });
+  }
+
+  /**
+   * Dispatches a message that the guest posted.
+   *
+   * | status | where |
+   * |---|---|
+   * | `HV_STATUS_SUCCESS` | it was handled |
+   * | `HV_STATUS_INVALID_CONNECTION_ID` | the connection has no message port |
+   * | `HV_STATUS_OPERATION_DENIED` | `vtl` is below the port's minimum |
+   * | `HV_STATUS_INVALID_PARAMETER` | it is longer than 240 bytes, or `type` is 0 or has bit 31 set |
+   * | `HV_STATUS_INSUFFICIENT_BUFFERS` | the handler is not ready, or has not answered: the guest is to retry |
+   * | `HV_STATUS_OPERATION_FAILED` | the handler threw or rejected |
+   *
+   * @param vtl - of the caller: 0 to 15
+   * @param secure - see `HostMessagePort.handleMessage`
+   * @param message - the payload; borrowed for the call
+   * @param type - the message type; default 1, VMBus's
+   */
+  handlePostMessage(
+    vtl: number,
+    connectionId: number,
+    secure: boolean,
+    message: Uint8Array,
+    type: number = vmbusMessageType,
+  ): number {
+    vtlArgument('vtl', vtl);
+    integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
+    booleanArgument('secure', secure);
+    instanceArgument('message', message, Uint8Array);
+    integerArgument('type', type, 0, 0xffff_ffff);
+    const entry = this.#ports.get(connectionId);
+    if (entry?.kind !== 'message') {
+      return hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID;
+    }
+    if (vtl < entry.minimumVtl) {
+      return hvStatusCodes.HV_STATUS_OPERATION_DENIED;
+    }
+    if (message.length > synicLimits.messagePayload || type === 0 || type > 0x7fff_ffff) {
+      return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
+    }
+    const { answers } = entry;
+    const claimed = answers.claim(vtl, secure, type, message);
+    if (claimed !== undefined) {
+      return claimed;
+    }
+    if (answers.busy) {
+      return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
+    }
+    return this.#handleMessage(entry, vtl, secure, message, type);
+  }
+
+  /**
+   * Dispatches an event that the guest signalled. Allocates nothing.
+   *
+   * | status | where |
+   * |---|---|
+   * | `HV_STATUS_SUCCESS` | it was handled |
+   * | `HV_STATUS_INVALID_CONNECTION_ID` | the connection has no event port |
+   * | `HV_STATUS_OPERATION_DENIED` | `vtl` is below the port's minimum |
+   * | `HV_STATUS_INVALID_PARAMETER` | the port has no such flag |
+   * | `HV_STATUS_OPERATION_FAILED` | the handler threw |
+   *
+   * @param vtl - of the caller: 0 to 15
+   * @param flag - 0 to 65535
+   */
+  handleSignalEvent(vtl: number, connectionId: number, flag: number): number {
+    vtlArgument('vtl', vtl);
+    integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
+    integerArgument('flag', flag, 0, 0xffff);
+    const entry = this.#ports.get(connectionId);
+    if (entry?.kind !== 'event') {
+      return hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID;
+    }
+    if (vtl < entry.minimumVtl) {
+      return hvStatusCodes.HV_STATUS_OPERATION_DENIED;
+    }
+    if (flag >= entry.flagCount) {
+      return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
+    }
+    const { port } = entry;
+    try {
+      port.osEvent?.signal();
+      const answer = port.handleEvent?.(flag);
+      if (isThenable(answer)) {
+        this.#reportRejection(entry, answer);
+      }
+      return hvStatusCodes.HV_STATUS_SUCCESS;
+    } catch (error) {
+      this.#report(entry, error);
+      return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
+    }
+  }
+
+  /**
+   * Forgets every message that waits for its answer, or for the guest to come back for it: the guest has been
+   * reset, and an equal message is a new one. The ports stay. Handlers that have yet to answer go on;
+   * nobody gets their answer.
+   */
+  reset(): void {
+    for (const entry of this.#ports.values()) {
+      if (entry.kind === 'message') {
+        entry.answers.clear();
+      }
+    }
+  }
+
+  [inspect.custom](): string {
+    const kinds = [...this.#ports.values()].map(({ kind }) => kind);
+    const count = (wanted: Entry['kind']): number => kinds.filter((kind) => kind === wanted).length;
+    return `SynicPortMap { messagePorts: ${count('message')}, eventPorts: ${count('event')} }`;
+  }
+
+  #add(entry: Entry): Disposable {
+    const { connectionId } = entry;
+    const present = this.#ports.get(connectionId);
+    if (present !== undefined) {
+      const article = present.kind === 'event' ? 'an' : 'a';
+      throw new MshvError(
+        `connection id 0x${connectionId.toString(16)} is in use by ${article} ${present.kind} port`,
+        { code: 'ERR_MSHV_CONNECTION_ID_IN_USE' },
+      );
+    }
+    this.#ports.set(connectionId, entry);
+    return {
+      [Symbol.dispose]: () => {
+        // Another port may have the id by now.
+        if (this.#ports.get(connectionId) === entry) {
+          this.#ports.delete(connectionId);
+        }
+      },
+    };
+  }
+
+  #handleMessage(
+    entry: MessageEntry,
+    vtl: number,
+    secure: boolean,
+    message: Uint8Array,
+    type: number,
+  ): number {
+    let answer: unknown;
+    try {
+      answer = entry.port.handleMessage(message.slice(), secure, type);
+    } catch (error) {
+      this.#report(entry, error);
+      return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
+    }
+    if (answer === false) {
+      return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
+    }
+    if (!isThenable(answer)) {
+      return hvStatusCodes.HV_STATUS_SUCCESS;
+    }
+    // The handler may have changed its copy.
+    const outstanding = { vtl, secure, type, message: message.slice(), status: undefined };
+    entry.answers.await(outstanding);
+    Promise.resolve(answer).then(
+      (later: unknown) => {
+        entry.answers.answer(
+          outstanding,
+          later === false ? undefined : hvStatusCodes.HV_STATUS_SUCCESS,
+        );
+      },
+      (error: unknown) => {
+        entry.answers.answer(outstanding, hvStatusCodes.HV_STATUS_OPERATION_FAILED);
+        this.#report(entry, error);
+      },
+    );
+    return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
+  }
+
+  #reportRejection(entry: Entry, answer: PromiseLike<unknown>): void {
+    Promise.resolve(answer).catch((error: unknown) => {
+      this.#report(entry, error);
+    });
+  }
+
+  #report(entry: Entry, cause: unknown): void {
+    const { kind, connectionId } = entry;
+    this.#failures.report(
+      new MshvError(
+        `the ${kind} port of connection 0x${connectionId.toString(16)} failed: ${reasonOf(cause)}`,
+        { code: 'ERR_MSHV_PORT_HANDLER', cause },
+      ),
+      entry,
+    );
+  }
+}

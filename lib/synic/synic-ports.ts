@@ -1,0 +1,259 @@
+import { inspect } from 'node:util';
+
+import { monitorPageLayout, synicLimits } from '../abi/synic.js';
+import {
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+  rangeError,
+  uint64Argument,
+} from '../arguments.js';
+import { closeEach } from '../closing.js';
+import { closedError, MshvError } from '../errors.js';
+import {
+  implementationArgument,
+  messageArguments,
+  sintArgument,
+  vpArgument,
+  vtlArgument,
+} from './arguments.js';
+import { reasonOf } from './failures.js';
+import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
+import type { HostEventPort, HostMessagePort } from './host-ports.js';
+import { SynicPortMap } from './synic-port-map.js';
+import type {
+  MonitorInfo,
+  MonitorPageGpas,
+  SynicMonitorAccess,
+  SynicPortAccess,
+} from './synic-port-access.js';
+import type { Synic, SynicMonitor } from './synic.js';
+
+/** The ports of one partition, made of what the partition has: see `SynicPortAccess`. */
+export class SynicPorts implements SynicPortAccess {
+  readonly #synic: Synic;
+
+  constructor(synic: Synic) {
+    implementationArgument('synic', synic, ['postMessage', 'newGuestEventPort']);
+    instanceArgument('synic.portMap', synic.portMap, SynicPortMap);
+    this.#synic = synic;
+  }
+
+  get preferOsEvents(): boolean {
+    return this.#synic.preferOsEvents;
+  }
+
+  get monitorSupport(): SynicMonitorAccess | undefined {
+    const monitor = this.#synic.monitorSupport;
+    return monitor === undefined ? undefined : new SynicPortsMonitor(monitor);
+  }
+
+  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable {
+    return this.#synic.portMap.addMessagePort(connectionId, minimumVtl, port);
+  }
+
+  addEventPort(
+    connectionId: number,
+    minimumVtl: number,
+    port: HostEventPort,
+    monitorInfo?: MonitorInfo,
+  ): Disposable {
+    if (monitorInfo !== undefined) {
+      monitorInfoArgument(monitorInfo);
+    }
+    // First in the map, where an id that is in use is found before anything else is made.
+    const made: Disposable[] = [this.#synic.portMap.addEventPort(connectionId, minimumVtl, port)];
+    try {
+      const { osEvent } = port;
+      const bound = osEvent && this.#synic.newHostEventPort?.(connectionId, minimumVtl, osEvent);
+      if (bound !== undefined) {
+        made.unshift(bound);
+      }
+      const { monitorSupport } = this.#synic;
+      if (monitorInfo !== undefined && monitorSupport !== undefined) {
+        const { monitorId, latency } = monitorInfo;
+        made.unshift(monitorSupport.registerMonitor(monitorId, connectionId, latency));
+      }
+    } catch (error) {
+      try {
+        disposeEach(made);
+      } catch (undoing) {
+        throw new MshvError(
+          `cannot add an event port: ${reasonOf(error)}; nor undo what was done: ${reasonOf(undoing)}`,
+          { code: 'ERR_MSHV_UNDO', cause: new AggregateError([error, undoing]) },
+        );
+      }
+      throw error;
+    }
+    let disposed = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (!disposed) {
+          disposed = true;
+          disposeEach(made);
+        }
+      },
+    };
+  }
+
+  newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
+    vtlArgument('vtl', vtl);
+    vpArgument(vp);
+    sintArgument(sint);
+    return (
+      this.#synic.newGuestMessagePort?.(vtl, vp, sint) ??
+      new DirectGuestMessagePort(this.#synic, vtl, vp, sint)
+    );
+  }
+
+  newGuestEventPort(): GuestEventPort;
+  newGuestEventPort(
+    portId: number,
+    vtl: number,
+    vp: number,
+    sint: number,
+    flag: number,
+    monitorInfo?: MonitorInfo,
+  ): GuestEventPort;
+  newGuestEventPort(
+    ...args:
+      | []
+      | [...flag: [number, number, number, number, number], monitorInfo?: MonitorInfo | undefined]
+  ): GuestEventPort {
+    if (args.length === 0) {
+      return this.#synic.newGuestEventPort();
+    }
+    const [portId, vtl, vp, sint, flag, monitorInfo] = args;
+    integerArgument('portId', portId, 0, synicLimits.connectionIdMask);
+    vtlArgument('vtl', vtl);
+    vpArgument(vp);
+    sintArgument(sint);
+    integerArgument('flag', flag, 0, synicLimits.eventFlags - 1);
+    if (monitorInfo !== undefined) {
+      monitorInfoArgument(monitorInfo);
+    }
+    const port = this.#synic.newGuestEventPort();
+    try {
+      port.set(vtl, vp, sint, flag);
+      return port;
+    } catch (error) {
+      port[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  postMessage(
+    vtl: number,
+    vp: number,
+    sint: number,
+    type: number,
+    payload: Uint8Array,
+  ): boolean | Promise<void> {
+    vtlArgument('vtl', vtl);
+    vpArgument(vp);
+    sintArgument(sint);
+    messageArguments(type, payload);
+    return this.#synic.postMessage(vtl, vp, sint, type, payload);
+  }
+
+  [inspect.custom](): string {
+    return `SynicPorts { ports: ${this.#synic.portMap.size} }`;
+  }
+}
+
+/** A message port that has nothing but the partition's `postMessage`. */
+class DirectGuestMessagePort implements GuestMessagePort {
+  readonly #synic: Synic;
+  readonly #vtl: number;
+  readonly #sint: number;
+  #vp: number;
+  #disposed = false;
+
+  constructor(synic: Synic, vtl: number, vp: number, sint: number) {
+    this.#synic = synic;
+    this.#vtl = vtl;
+    this.#vp = vp;
+    this.#sint = sint;
+  }
+
+  post(type: number, payload: Uint8Array): boolean | Promise<void> {
+    this.#open();
+    messageArguments(type, payload);
+    return this.#synic.postMessage(this.#vtl, this.#vp, this.#sint, type, payload);
+  }
+
+  setTargetVp(vp: number): void {
+    this.#open();
+    this.#vp = vpArgument(vp);
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+  }
+
+  #open(): void {
+    if (this.#disposed) {
+      throw closedError('GuestMessagePort');
+    }
+  }
+}
+
+class SynicPortsMonitor implements SynicMonitorAccess {
+  readonly #monitor: SynicMonitor;
+
+  constructor(monitor: SynicMonitor) {
+    this.#monitor = monitor;
+  }
+
+  setMonitorPage(vtl: number, gpas: MonitorPageGpas | undefined): void {
+    vtlArgument('vtl', vtl);
+    if (gpas === undefined) {
+      this.#monitor.setMonitorPage(vtl, undefined);
+      return;
+    }
+    optionsArgument('gpas', gpas, ['parentToChild', 'childToParent']);
+    pageArgument('gpas.parentToChild', gpas.parentToChild);
+    this.#monitor.setMonitorPage(vtl, pageArgument('gpas.childToParent', gpas.childToParent));
+  }
+
+  allocateMonitorPage(vtl: number): MonitorPageGpas | undefined {
+    vtlArgument('vtl', vtl);
+    const childToParent = this.#monitor.allocateMonitorPage?.(vtl);
+    return childToParent === undefined ? undefined : { parentToChild: 0n, childToParent };
+  }
+}
+
+function monitorInfoArgument(monitorInfo: MonitorInfo): void {
+  optionsArgument('monitorInfo', monitorInfo, ['monitorId', 'latency']);
+  integerArgument(
+    'monitorInfo.monitorId',
+    monitorInfo.monitorId,
+    0,
+    monitorPageLayout.monitors - 1,
+  );
+  integerArgument('monitorInfo.latency', monitorInfo.latency, 0, 0xffff);
+}
+
+function pageArgument(name: string, gpa: bigint): bigint {
+  const page = uint64Argument(name, gpa);
+  if (page % BigInt(monitorPageLayout.size) !== 0n) {
+    throw rangeError(name, `a multiple of ${monitorPageLayout.size}`, gpa);
+  }
+  return page;
+}
+
+/** Disposes of all, in order. What the end of the partition has closed already is as good as disposed of. */
+function disposeEach(made: readonly Disposable[]): void {
+  closeEach(
+    'SynIC port',
+    made.map((disposable) => () => {
+      try {
+        disposable[Symbol.dispose]();
+      } catch (error) {
+        if (!(error instanceof MshvError && error.code === 'ERR_MSHV_CLOSED')) {
+          throw error;
+        }
+      }
+    }),
+  );
+}
