@@ -212,8 +212,14 @@ export const descriptorKinds = { partition: 0, vp: 1, runControl: 2 } as const;
 
 /** The extra exports of the simulator's addon: the guest's side and the controls of the fake driver. */
 export interface SimNative extends Native {
-  /** Returns the simulator's id; `open(\`sim:${id}\`)` opens its device. */
-  simCreate(scheduler: number, fastInjection: boolean, v1Only: boolean): number;
+  /** Returns the simulator's id; `open(\`sim:${id}\`)` opens its device. What is left out is true. */
+  simCreate(
+    scheduler: number,
+    fastInjection: boolean,
+    v1Only: boolean,
+    registerPage?: boolean,
+    depositsInside?: boolean,
+  ): number;
   simDestroy(id: number): number;
   /** The id of the simulator that the partition belongs to. */
   simOf(partition: number): number;
@@ -221,8 +227,8 @@ export interface SimNative extends Native {
   simSettle(id: number): number;
   /**
    * Moves up to `out.length / 4` recorded interrupts of the partition, oldest first, into `out` after
-   * settling, and returns how many. Words of one: sequence number; vector | type << 8 | level << 16 |
-   * logical << 17 | fast << 18; destination; time of injection (`CLOCK_MONOTONIC`, ns).
+   * settling, and returns how many. Words of one: sequence number; vector | type << 32 | level << 48 |
+   * logical << 49 | fast << 50; destination; time of injection (`CLOCK_MONOTONIC`, ns).
    */
   simInterrupts(partition: number, out: BigUint64Array): number;
   /**
@@ -252,6 +258,16 @@ export interface SimNative extends Native {
   /** Queues an intercept message of up to 256 bytes for a VP: `MSHV_RUN_VP` returns it. */
   simQueueMessage(partition: number, vp: number, message: Uint8Array): number;
   /**
+   * Lets a VP's guest do something when it runs, after what was queued before. It exits, as a processor would,
+   * with what its registers hold then, or goes on by itself. `kind` and up to four operands:
+   * 1 enters 64-bit mode; 2 IN or OUT (port, size, 1 for OUT, value); 3 RDMSR or WRMSR (MSR, 1 for WRMSR,
+   * value); 4 CPUID (EAX, ECX); 5 a hypercall (RCX, RDX, R8); 6 a memory access (GPA, size, 1 for a
+   * write, value); 7 HLT; 8 a triple fault.
+   */
+  simGuestStep(partition: number, vp: number, kind: number, operands: BigUint64Array): number;
+  /** How much of what was queued for a VP is not over. */
+  simPendingSteps(partition: number, vp: number): number;
+  /**
    * The guest reads or writes memory by physical address, which sets the pages' accessed and dirty bits. `-ENXIO`
    * where no memory is mapped, `-EACCES` where it may not. Nothing is transferred then.
    */
@@ -270,6 +286,14 @@ export interface SimNative extends Native {
     count: number,
     reps: number,
   ): number;
+  /** Copies the doorbells as four words each (GPA, size, 1 for a wildcard, match). Returns their number. */
+  simDoorbells(partition: number, out: BigUint64Array): number;
+  /** Copies the memory mappings, ascending, as four words each (page number, pages, flags, pages paged in). */
+  simMemory(partition: number, out: BigUint64Array): number;
+  /** Copies the installed intercepts as three words each (type, access mask, parameter). */
+  simIntercepts(partition: number, out: BigUint64Array): number;
+  /** Copies the registered intercept results as eight words each (VP, type, 44 bytes of parameters). */
+  simInterceptResults(partition: number, out: BigUint64Array): number;
   /** A description of the host crash that the real driver would have had by now, or ''. */
   simOops(id: number): string;
 }

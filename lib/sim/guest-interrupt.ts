@@ -2,11 +2,14 @@
 export interface GuestInterrupt {
   /** Ascending in the order of injection, over all partitions of one simulator. The first is 1. */
   readonly sequence: bigint;
-  /** 0 to 255. */
+  /** 0 to 255; more where a hypercall asserted it, which no processor takes. */
   readonly vector: number;
-  /** APIC id, or a set of logical APIC ids where `logical`; 0 to 255. 0 on arm64. */
+  /**
+   * APIC id, or a set of logical APIC ids where `logical`. An MSI has 0 to 255, and 0 on arm64; a hypercall
+   * can name more, of which this holds what a number can.
+   */
   readonly destination: number;
-  /** `HV_X64_INTERRUPT_TYPE_*`, which is the MSI's delivery mode: 0 fixed, 1 lowest priority, … */
+  /** `HV_X64_INTERRUPT_TYPE_*`, of an MSI its delivery mode: 0 fixed, 1 lowest priority, … */
   readonly type: number;
   /** Level-triggered; edge-triggered where false. */
   readonly level: boolean;
@@ -23,19 +26,19 @@ export interface GuestInterrupt {
 /** 64-bit words of one interrupt as the addon hands it over. */
 export const interruptWords = 4;
 
-const bit = (word: number, position: number): boolean => (word & (1 << position)) !== 0;
+const bit = (word: bigint, position: bigint): boolean => ((word >> position) & 1n) !== 0n;
 
 /** Decodes the interrupt that begins at `words[at]`. */
 export function decodeInterrupt(words: BigUint64Array, at: number): GuestInterrupt {
-  const what = Number(words[at + 1]);
+  const what = words[at + 1] ?? 0n;
   return {
     sequence: words[at] ?? 0n,
-    vector: what & 0xff,
+    vector: Number(what & 0xffff_ffffn),
     destination: Number(words[at + 2]),
-    type: (what >>> 8) & 0xff,
-    level: bit(what, 16),
-    logical: bit(what, 17),
-    fast: bit(what, 18),
+    type: Number((what >> 32n) & 0xffffn),
+    level: bit(what, 48n),
+    logical: bit(what, 49n),
+    fast: bit(what, 50n),
     time: words[at + 3] ?? 0n,
   };
 }

@@ -31,17 +31,35 @@ export interface SimulatorOptions {
   fastInjection?: boolean;
   /** `'v1'`: a driver that refuses the flag for feature banks, as older ones do. Default `'v2'`. */
   driver?: DriverGeneration;
+  /**
+   * The hypervisor shows registers on the VPs' register pages and takes what is marked dirty there.
+   * Without it the pages never become valid: registers go by hypercall. Default true.
+   */
+  registerPage?: boolean;
+  /**
+   * What the driver does where the hypervisor lacks memory for a passed-through hypercall:
+   * `'continue'` deposits and goes on by itself, `'again'` deposits and returns `EAGAIN`, as older ones
+   * do. Default `'continue'`.
+   */
+  deposits?: 'continue' | 'again';
 }
 
 const simulatedIoctls = [
   'MSHV_CREATE_PARTITION',
   'MSHV_INITIALIZE_PARTITION',
   'MSHV_CREATE_VP',
+  'MSHV_SET_GUEST_MEMORY',
   'MSHV_IRQFD',
+  'MSHV_IOEVENTFD',
   'MSHV_SET_MSI_ROUTING',
+  'MSHV_GET_GPAP_ACCESS_BITMAP',
+  'MSHV_ROOT_HVCALL',
+  'MSHV_RUN_VP',
+  'MSHV_GET_VP_STATE',
+  'MSHV_SET_VP_STATE',
 ] as const;
 
-/** The driver's requests that the simulator has. */
+/** The driver's requests. */
 export type SimulatedIoctl = (typeof simulatedIoctls)[number];
 
 export interface FailNextOptions {
@@ -99,13 +117,33 @@ export class Simulator implements Disposable {
   #devices: Mshv[] = [];
 
   constructor(options: SimulatorOptions = {}) {
-    optionsArgument('options', options, ['scheduler', 'fastInjection', 'driver']);
-    const { scheduler = 'hypervisor', fastInjection = false, driver = 'v2' } = options;
+    optionsArgument('options', options, [
+      'scheduler',
+      'fastInjection',
+      'driver',
+      'registerPage',
+      'deposits',
+    ]);
+    const {
+      scheduler = 'hypervisor',
+      fastInjection = false,
+      driver = 'v2',
+      registerPage = true,
+      deposits = 'continue',
+    } = options;
     choiceArgument('options.scheduler', scheduler, ['hypervisor', 'root']);
     booleanArgument('options.fastInjection', fastInjection);
     choiceArgument('options.driver', driver, ['v1', 'v2']);
+    booleanArgument('options.registerPage', registerPage);
+    choiceArgument('options.deposits', deposits, ['continue', 'again']);
     this.#native = simNative();
-    this.#id = this.#native.simCreate(schedulers[scheduler], fastInjection, driver === 'v1');
+    this.#id = this.#native.simCreate(
+      schedulers[scheduler],
+      fastInjection,
+      driver === 'v1',
+      registerPage,
+      deposits === 'continue',
+    );
   }
 
   /**

@@ -1,8 +1,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "../abi/hypercalls.h"
 #include "../abi/mshv.h"
 #include "file.h"
+#include "hypercalls.h"
 
 namespace mshv::sim {
 namespace {
@@ -41,11 +43,18 @@ int CheckCreatePartition(const Host& host, const void* argument) {
 
 }  // namespace
 
-int DeviceFile::Ioctl(uint32_t request, const void* argument, Opened* opened) {
+int DeviceFile::Handle(uint32_t request, void* argument, Opened* opened) {
+  if (request == abi::MSHV_ROOT_HVCALL) {
+    return PassThrough(host(), nullptr, CallerFile::kDevice,
+                       static_cast<abi::mshv_root_hvcall*>(argument));
+  }
   if (request != abi::MSHV_CREATE_PARTITION) {
     return -ENOTTY;
   }
   if (const int error = CheckCreatePartition(host(), argument); error < 0) {
+    return error;
+  }
+  if (const int error = AskWithDeposits(host(), abi::HVCALL_CREATE_PARTITION); error < 0) {
     return error;
   }
   opened->fd = NewDescriptor("mshv_partition");

@@ -2,8 +2,10 @@
 // as lib/native.ts describes them.
 #include "../export_list.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,11 +30,17 @@ int Find(OwnedFd fd, Target* target) {
   return target->partition == nullptr ? -ENOTTY : 0;
 }
 
-int Create(Environment& environment, uint32_t scheduler, bool fast_injection, bool v1_only) {
+int Create(Environment& environment, uint32_t scheduler, bool fast_injection, bool v1_only,
+           std::optional<bool> register_page, std::optional<bool> deposits_inside) {
   if (scheduler < kFirstScheduler || scheduler > kRootScheduler) {
     return -EINVAL;
   }
-  return Registry::Get().AddHost({scheduler, fast_injection, v1_only}, &environment);
+  return Registry::Get().AddHost({.scheduler = scheduler,
+                                  .fast_injection = fast_injection,
+                                  .v1_only = v1_only,
+                                  .register_page = register_page.value_or(true),
+                                  .deposits_inside = deposits_inside.value_or(true)},
+                                 &environment);
 }
 
 int Destroy(Environment&, int32_t id) {
@@ -121,6 +129,81 @@ int ArmedIrqFds(Environment&, OwnedFd partition, std::span<uint32_t> out) {
   return error < 0 ? error : target.file->host().ArmedIrqFds(*target.partition, out);
 }
 
+int QueueMessage(Environment&, OwnedFd partition, uint32_t vp, std::span<uint8_t> message) {
+  GuestStep step;
+  if (message.size() > step.message.size()) {
+    return -EINVAL;
+  }
+  std::ranges::copy(message, step.message.begin());
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : target.file->host().AddStep(*target.partition, vp, step);
+}
+
+bool IsAccessSize(uint64_t size) { return size == 1 || size == 2 || size == 4 || size == 8; }
+
+int AddStep(Environment&, OwnedFd partition, uint32_t vp, uint32_t kind,
+            std::span<uint64_t> operands) {
+  using Kind = GuestStep::Kind;
+  GuestStep step{.kind = static_cast<Kind>(kind)};
+  if (kind == static_cast<uint32_t>(Kind::kMessage) ||
+      kind >= static_cast<uint32_t>(Kind::kCount) || operands.size() > step.operands.size()) {
+    return -EINVAL;
+  }
+  std::ranges::copy(operands, step.operands.begin());
+  const bool sized = step.kind == Kind::kIoPort || step.kind == Kind::kMemory;
+  if (sized && !IsAccessSize(step.operands[1])) {
+    return -EINVAL;
+  }
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : target.file->host().AddStep(*target.partition, vp, step);
+}
+
+int PendingSteps(Environment&, OwnedFd partition, uint32_t vp) {
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : target.file->host().PendingSteps(*target.partition, vp);
+}
+
+int GuestAccess(Environment&, OwnedFd partition, uint64_t gpa, std::span<uint8_t> bytes,
+                bool write) {
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : target.file->host().GuestAccess(*target.partition, gpa, bytes, write);
+}
+
+int WriteMmio(Environment&, OwnedFd partition, uint64_t gpa, uint32_t size, uint64_t value) {
+  if (!IsAccessSize(size)) {
+    return -EINVAL;
+  }
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : target.file->host().WriteMmio(*target.partition, gpa, size, value);
+}
+
+int Refuse(Environment&, int32_t id, uint32_t code, uint32_t status, uint32_t after, uint32_t count,
+           uint32_t reps) {
+  const auto host = Registry::Get().FindHost(id);
+  if (host == nullptr) {
+    return -ENOENT;
+  }
+  if (code > UINT16_MAX || status == 0 || status > UINT16_MAX) {
+    return -EINVAL;
+  }
+  host->PlanRefusal(static_cast<uint16_t>(code), {static_cast<uint16_t>(status), reps}, after,
+                    count);
+  return 0;
+}
+
+// What is kept of a partition, as words.
+template <int (Host::*kRead)(Partition&, std::span<uint64_t>)>
+int ReadWords(Environment&, OwnedFd partition, std::span<uint64_t> out) {
+  Target target;
+  const int error = Find(partition, &target);
+  return error < 0 ? error : (target.file->host().*kRead)(*target.partition, out);
+}
+
 }  // namespace
 }  // namespace sim
 
@@ -141,6 +224,16 @@ void ExportBackend(Environment& environment, napi_value exports) {
   Export<sim::EndOfInterrupt>(environment, exports, "simEndOfInterrupt");
   Export<sim::Routes>(environment, exports, "simRoutes");
   Export<sim::ArmedIrqFds>(environment, exports, "simIrqFds");
+  Export<sim::QueueMessage>(environment, exports, "simQueueMessage");
+  Export<sim::AddStep>(environment, exports, "simGuestStep");
+  Export<sim::PendingSteps>(environment, exports, "simPendingSteps");
+  Export<sim::GuestAccess>(environment, exports, "simGuestAccess");
+  Export<sim::WriteMmio>(environment, exports, "simWriteMmio");
+  Export<sim::Refuse>(environment, exports, "simRefuse");
+  Export<sim::ReadWords<&sim::Host::DoorbellsOf>>(environment, exports, "simDoorbells");
+  Export<sim::ReadWords<&sim::Host::MemoryOf>>(environment, exports, "simMemory");
+  Export<sim::ReadWords<&sim::Host::InterceptsOf>>(environment, exports, "simIntercepts");
+  Export<sim::ReadWords<&sim::Host::ResultsOf>>(environment, exports, "simInterceptResults");
 }
 
 }  // namespace mshv

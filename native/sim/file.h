@@ -33,10 +33,14 @@ class File {
   Host& host() const { return *host_; }
   const std::shared_ptr<Host>& shared_host() const { return host_; }
 
-  // The driver's ioctl handler for this kind of descriptor, with its checks in their order. The
-  // host is locked. Returns 0 or -errno; 0 with `opened` filled where the result is a new
-  // descriptor.
-  virtual int Ioctl(uint32_t request, const void* argument, Opened* opened) = 0;
+  // ioctl(2), under the locks that the driver takes for this kind of descriptor. Returns 0 or
+  // -errno; 0 with `opened` filled where the result is a new descriptor.
+  virtual int Ioctl(uint32_t request, void* argument, Opened* opened) {
+    return host_->Ioctl(*this, request, argument, opened);
+  }
+
+  // The driver's ioctl handler, with its checks in their order. The host is locked.
+  virtual int Handle(uint32_t request, void* argument, Opened* opened) = 0;
 
   // Null where it is neither.
   virtual std::optional<sys::Kind> kind() const { return std::nullopt; }
@@ -52,32 +56,38 @@ class File {
 class DeviceFile final : public File {
  public:
   using File::File;
-  int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+  int Handle(uint32_t request, void* argument, Opened* opened) override;
 };
 
-// Its end removes the partition's irqfds, although VP descriptors keep the partition.
+// Its end removes the partition's irqfds and doorbells, although VP descriptors keep the partition.
 class PartitionFile final : public File {
  public:
   PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
   ~PartitionFile() override;
-  int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+  int Handle(uint32_t request, void* argument, Opened* opened) override;
   std::optional<sys::Kind> kind() const override { return sys::Kind::kPartition; }
   std::shared_ptr<Partition> partition() const override { return partition_; }
 
  private:
+  int Initialize();
   int CreateVp(const void* argument, Opened* opened);
 
   const std::shared_ptr<Partition> partition_;
 };
 
+// Every ioctl holds the VP's mutex, so that they wait for MSHV_RUN_VP.
 class VpFile final : public File {
  public:
-  VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
-  int Ioctl(uint32_t request, const void* argument, Opened* opened) override;
+  VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition, VirtualProcessor& vp);
+  int Ioctl(uint32_t request, void* argument, Opened* opened) override;
+  int Handle(uint32_t request, void* argument, Opened* opened) override;
   std::optional<sys::Kind> kind() const override { return sys::Kind::kVp; }
 
  private:
+  int State(abi::mshv_get_set_vp_state* argument, bool set);
+
   const std::shared_ptr<Partition> partition_;
+  VirtualProcessor& vp_;
 };
 
 // A descriptor with nothing behind it but its name, for a file to stand on. -errno in `fd` on

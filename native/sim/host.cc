@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
 
+#include "../abi/hypercalls.h"
 #include "../kernel_eventfd.h"
 #include "file.h"
 #include "registry.h"
@@ -29,19 +31,22 @@ Host::Host(int id, const HostOptions& options, const void* owner)
       watcher_([this] { Settle(); }),
       irqfds_(*this, watcher_) {}
 
-int Host::Ioctl(File& file, uint32_t request, const void* argument, Opened* opened) {
+int Host::Ioctl(File& file, uint32_t request, void* argument, Opened* opened) {
   const std::lock_guard guard(lock_);
+  const int error = Begin(request);
+  return error < 0 ? error : file.Handle(request, argument, opened);
+}
+
+int Host::Begin(uint32_t request) {
   irqfds_.ProcessPending();
   const int fault = faults_.Next(request);
-  if (Dead()) {
-    return -EIO;
-  }
-  return fault < 0 ? fault : file.Ioctl(request, argument, opened);
+  return Dead() ? -EIO : fault;
 }
 
 void Host::Release(Partition& partition) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
+  partition.doorbells.Clear();
   irqfds_.Release(partition);
   partitions_.erase(&partition);
   DropListeners(partition);
@@ -81,8 +86,10 @@ void Host::Destroy() {
     destroyed_ = true;
     irqfds_.Clear();
     for (Partition* partition : partitions_) {
+      partition->doorbells.Clear();
       DropListeners(*partition);
     }
+    WakeRunners();
   }
   watcher_.Stop();
 }
@@ -102,8 +109,9 @@ int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
     const LapicInterrupt& interrupt = recorded.interrupt;
     const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
     words[0] = recorded.sequence;
-    words[1] = interrupt.vector | uint64_t{interrupt.type} << 8 | uint64_t{interrupt.level} << 16 |
-               uint64_t{interrupt.logical} << 17 | uint64_t{recorded.fast} << 18;
+    words[1] = interrupt.vector | uint64_t{interrupt.type & UINT16_MAX} << 32 |
+               uint64_t{interrupt.level} << 48 | uint64_t{interrupt.logical} << 49 |
+               uint64_t{recorded.fast} << 50;
     words[2] = interrupt.destination;
     words[3] = recorded.time;
     partition.interrupts.pop_front();
@@ -132,7 +140,7 @@ int Host::EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector) {
   if (Dead()) {
     return -EIO;
   }
-  if (vp >= partition.vps.size() || !partition.vps.test(vp) || vector > UINT8_MAX) {
+  if (partition.FindVp(vp) == nullptr || vector > UINT8_MAX) {
     return -EINVAL;
   }
   return IrqFds::Acknowledge(partition, vp, vector);
@@ -189,8 +197,115 @@ std::string Host::Oops() {
   return oops_;
 }
 
+int Host::AddStep(Partition& partition, uint32_t vp, const GuestStep& step) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  if (Dead()) {
+    return -EIO;
+  }
+  VirtualProcessor* found = partition.FindVp(vp);
+  if (found == nullptr) {
+    return -EINVAL;
+  }
+  found->steps.push_back(step);
+  TryRun(partition, *found);
+  return 0;
+}
+
+int Host::PendingSteps(Partition& partition, uint32_t vp) {
+  const std::lock_guard guard(lock_);
+  VirtualProcessor* found = partition.FindVp(vp);
+  return found == nullptr ? -EINVAL : static_cast<int>(found->steps.size());
+}
+
+int Host::GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes, bool write) {
+  const std::lock_guard guard(lock_);
+  return Dead() ? -EIO : partition.memory.Access(gpa, bytes, write);
+}
+
+int Host::WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value) {
+  const std::lock_guard guard(lock_);
+  irqfds_.ProcessPending();
+  return Dead() ? -EIO : Ring(partition, gpa, size, value);
+}
+
+void Host::PlanRefusal(uint16_t code, Refusal refusal, uint32_t after, uint32_t count) {
+  const std::lock_guard guard(lock_);
+  refusals_.Set(code, refusal, after, count);
+}
+
+int Host::DoorbellsOf(Partition& partition, std::span<uint64_t> out) {
+  const std::lock_guard guard(lock_);
+  constexpr size_t kWords = 4;
+  const std::vector<Doorbell>& doorbells = partition.doorbells.all();
+  for (size_t i = 0; i < std::min(doorbells.size(), out.size() / kWords); ++i) {
+    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
+    words[0] = doorbells[i].gpa;
+    words[1] = doorbells[i].size;
+    words[2] = doorbells[i].wildcard ? 1 : 0;
+    words[3] = doorbells[i].match;
+  }
+  return static_cast<int>(doorbells.size());
+}
+
+int Host::MemoryOf(Partition& partition, std::span<uint64_t> out) {
+  const std::lock_guard guard(lock_);
+  constexpr size_t kWords = 4;
+  size_t count = 0;
+  for (const auto& [first, region] : partition.memory.regions()) {
+    if (count < out.size() / kWords) {
+      const std::span<uint64_t> words = out.subspan(count * kWords, kWords);
+      words[0] = first;
+      words[1] = region.pages;
+      words[2] = region.flags;
+      words[3] = 0;
+      for (const uint64_t part : region.present) {
+        words[3] +=
+            std::min(GuestMemory::kFaultInPages, region.pages - part * GuestMemory::kFaultInPages);
+      }
+    }
+    ++count;
+  }
+  return static_cast<int>(count);
+}
+
+int Host::InterceptsOf(Partition& partition, std::span<uint64_t> out) {
+  const std::lock_guard guard(lock_);
+  constexpr size_t kWords = 3;
+  const std::vector<InstalledIntercept>& installed = partition.intercepts.installed();
+  for (size_t i = 0; i < std::min(installed.size(), out.size() / kWords); ++i) {
+    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
+    words[0] = installed[i].type;
+    words[1] = installed[i].access;
+    words[2] = installed[i].parameter;
+  }
+  return static_cast<int>(installed.size());
+}
+
+int Host::ResultsOf(Partition& partition, std::span<uint64_t> out) {
+  const std::lock_guard guard(lock_);
+  // VP, type, then the parameters, filled up with zeroes.
+  constexpr size_t kWords = 2 + 6;
+  const std::vector<RegisteredResult>& registered = partition.intercepts.registered();
+  for (size_t i = 0; i < std::min(registered.size(), out.size() / kWords); ++i) {
+    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
+    std::ranges::fill(words, uint64_t{0});
+    words[0] = registered[i].vp;
+    words[1] = registered[i].type;
+    std::memcpy(&words[2], registered[i].parameters, sizeof(registered[i].parameters));
+  }
+  return static_cast<int>(registered.size());
+}
+
+int Host::SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument) {
+  const auto known = [this](int fd, EventFdIdentity* identity) {
+    return irqfds_.Identify(fd, identity);
+  };
+  return partition.doorbells.Set(*this, known, argument);
+}
+
 std::shared_ptr<Partition> Host::NewPartition() {
-  auto partition = std::make_shared<Partition>(++partitions_created_);
+  auto partition = std::make_shared<Partition>(++partitions_created_, *this);
   partitions_.insert(partition.get());
   return partition;
 }
@@ -199,7 +314,26 @@ bool Host::FastInjection() const {
   return options_.fast_injection && options_.scheduler == kRootScheduler;
 }
 
-void Host::Assert(Partition& partition, const LapicInterrupt& interrupt, bool fast) {
+void Host::Assert(Partition& partition, const LapicInterrupt& interrupt) {
+  if (!Refuse(abi::HVCALL_ASSERT_VIRTUAL_INTERRUPT)) {
+    Inject(partition, interrupt);
+  }
+}
+
+void Host::AssertFast(Partition& partition, const LapicInterrupt& interrupt) {
+  Record(partition, interrupt, true);
+}
+
+void Host::Inject(Partition& partition, const LapicInterrupt& interrupt) {
+  for (auto& [vp, vectors] : partition.fast_in_service) {
+    if ((interrupt.logical || vp == interrupt.destination) && interrupt.vector < vectors.size()) {
+      vectors.reset(interrupt.vector);
+    }
+  }
+  Record(partition, interrupt, false);
+}
+
+void Host::Record(Partition& partition, const LapicInterrupt& interrupt, bool fast) {
   partition.interrupts.push_back({.sequence = ++interrupts_recorded_,
                                   .interrupt = interrupt,
                                   .fast = fast,
@@ -209,7 +343,21 @@ void Host::Assert(Partition& partition, const LapicInterrupt& interrupt, bool fa
   }
 }
 
-void Host::Crash(const std::string& oops) { oops_ = oops; }
+void Host::Crash(const std::string& oops) {
+  oops_ = oops;
+  WakeRunners();
+}
+
+// Each doorbell is a signal of its own, also where two have one eventfd.
+int Host::Ring(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value) {
+  return partition.doorbells.Ring(gpa, size, value, [this](const Doorbell& doorbell) {
+    if (irqfds_.Contains(doorbell.id)) {
+      irqfds_.Write(doorbell.id, doorbell.fd.get(), 1);
+    } else {
+      kernel::EventFdWrite(doorbell.fd.get(), 1);
+    }
+  });
+}
 
 void Host::HookChanged(EventFdId id) { UpdateRegistry(id); }
 

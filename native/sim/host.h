@@ -9,8 +9,10 @@
 #include <unordered_set>
 
 #include "fault_plan.h"
+#include "hypervisor.h"
 #include "irqfds.h"
 #include "partition.h"
+#include "refusal_plan.h"
 #include "signal_watcher.h"
 
 namespace mshv::sim {
@@ -28,12 +30,16 @@ struct HostOptions {
   bool fast_injection = false;
   // A driver that knows the 16-byte argument of CREATE_PARTITION only.
   bool v1_only = false;
+  // The hypervisor fills the VPs' register pages.
+  bool register_page = true;
+  // MSHV_ROOT_HVCALL goes on by itself after a deposit; older drivers return EAGAIN.
+  bool deposits_inside = true;
 };
 
 // One simulated machine: hypervisor, driver and the guests in its partitions. Thread-safe: one lock
 // around everything, under which the signals sent so far are processed before anything else
-// happens.
-class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost {
+// happens. Nobody sleeps with it: MSHV_RUN_VP gives it up while it waits.
+class Host final : public std::enable_shared_from_this<Host>, public Hypervisor, private IrqFdHost {
  public:
   // `owner` is who may be named to destroy it; never looked into.
   Host(int id, const HostOptions& options, const void* owner);
@@ -43,7 +49,11 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
   const void* owner() const { return owner_; }
 
   // ioctl(2) on a descriptor of this host. -EIO once the host has crashed or was destroyed.
-  int Ioctl(File& file, uint32_t request, const void* argument, Opened* opened);
+  int Ioctl(File& file, uint32_t request, void* argument, Opened* opened);
+
+  // MSHV_RUN_VP (mshv_vp_ioctl_run_vp) with the VP's mutex held. -EINTR where a signal came while
+  // it waited.
+  int RunVp(Partition& partition, VirtualProcessor& vp, void* message);
 
   // The last descriptor of the partition, or of the eventfd, was closed.
   void Release(Partition& partition);
@@ -67,14 +77,31 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
   int Routes(Partition& partition, std::span<uint32_t> out);
   int ArmedIrqFds(Partition& partition, std::span<uint32_t> out);
   std::string Oops();
+  int AddStep(Partition& partition, uint32_t vp, const GuestStep& step);
+  int PendingSteps(Partition& partition, uint32_t vp);
+  int GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes, bool write);
+  int WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
+  void PlanRefusal(uint16_t code, Refusal refusal, uint32_t after, uint32_t count);
+  int DoorbellsOf(Partition& partition, std::span<uint64_t> out);
+  int MemoryOf(Partition& partition, std::span<uint64_t> out);
+  int InterceptsOf(Partition& partition, std::span<uint64_t> out);
+  int ResultsOf(Partition& partition, std::span<uint64_t> out);
 
   // For the ioctl handlers, which run under the lock.
   std::shared_ptr<Partition> NewPartition();
   IrqFds& irqfds() { return irqfds_; }
+  int SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument);
+  abi::hv_register_value GetRegister(VirtualProcessor& vp, uint32_t name);
+  void SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
+                   abi::hv_register_value value);
+  // The hypervisor asserts an interrupt: it is recorded.
+  void Inject(Partition& partition, const LapicInterrupt& interrupt);
+  Refusal Refuse(uint16_t code) override { return refusals_.Next(code); }
 
  private:
   bool FastInjection() const override;
-  void Assert(Partition& partition, const LapicInterrupt& interrupt, bool fast) override;
+  void Assert(Partition& partition, const LapicInterrupt& interrupt) override;
+  void AssertFast(Partition& partition, const LapicInterrupt& interrupt) override;
   void Crash(const std::string& oops) override;
   bool Crashed() const override { return !oops_.empty(); }
   void HookChanged(EventFdId id) override;
@@ -82,6 +109,24 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
   bool IsSemaphore(EventFdId id) const override;
 
   bool Dead() const { return destroyed_ || Crashed(); }
+  // Begins an ioctl: counts it, and 0 or why it fails before any effect.
+  int Begin(uint32_t request);
+  void Record(Partition& partition, const LapicInterrupt& interrupt, bool fast);
+  int Ring(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
+
+  // Running VPs, as run_vp.cc has it.
+  using Lock = std::unique_lock<std::mutex>;
+  int RunWithHypervisorScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp);
+  int RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp);
+  bool HandleIntercept(Partition& partition, VirtualProcessor& vp);
+  bool TakeMessage(Partition& partition, VirtualProcessor& vp);
+  void TryRun(Partition& partition, VirtualProcessor& vp);
+  void SignalVp(VirtualProcessor& vp);
+  void Kick(VirtualProcessor& vp);
+  int WaitForKick(Lock& lock, VirtualProcessor& vp);
+  void WakeRunners();
+  // What user space has changed on the register page counts from now on.
+  void TakeDirty(VirtualProcessor& vp);
   bool Listens(EventFdId id) const;
   void DropListeners(Partition& partition);
   void UpdateRegistry(EventFdId id);
@@ -94,6 +139,9 @@ class Host final : public std::enable_shared_from_this<Host>, private IrqFdHost 
   bool destroyed_ = false;
   std::string oops_;
   FaultPlan faults_;
+  RefusalPlan refusals_;
+  // Those whose thread waits.
+  std::unordered_set<VirtualProcessor*> waiting_;
   uint64_t partitions_created_ = 0;
   uint64_t interrupts_recorded_ = 0;
   // Those whose own descriptor is open.

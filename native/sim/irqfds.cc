@@ -245,15 +245,15 @@ bool IrqFds::TryAssertFast(Partition& partition, const IrqFd& irqfd) {
     return false;
   }
   // The driver takes the APIC id for a VP index.
-  const uint32_t vp = interrupt.destination;
-  if (!partition.vps.test(vp)) {
+  const auto vp = static_cast<uint32_t>(interrupt.destination);
+  if (partition.FindVp(vp) == nullptr) {
     host_.Crash("kernel NULL pointer dereference in mshv_irqfd_wakeup: GSI " +
                 std::to_string(irqfd.gsi) + " of partition " + std::to_string(partition.id) +
                 " was signalled and its destination VP " + std::to_string(vp) + " does not exist");
     return true;
   }
   partition.fast_in_service[vp].set(interrupt.vector);
-  host_.Assert(partition, {.vector = interrupt.vector, .destination = interrupt.destination}, true);
+  host_.AssertFast(partition, {.vector = interrupt.vector, .destination = interrupt.destination});
   return true;
 }
 
@@ -263,13 +263,7 @@ void IrqFds::AssertSlow(Partition& partition, const IrqFd& irqfd) {
   if (irq.number != 0 && !irq.valid) {
     return;
   }
-  const LapicInterrupt interrupt = irq.Decode();
-  for (auto& [vp, vectors] : partition.fast_in_service) {
-    if (interrupt.logical || vp == interrupt.destination) {
-      vectors.reset(interrupt.vector);
-    }
-  }
-  host_.Assert(partition, interrupt, false);
+  host_.Assert(partition, irq.Decode());
 }
 
 }  // namespace mshv::sim

@@ -19,7 +19,10 @@ class IrqFdHost {
  public:
   // Root scheduler and hypervisor offer injection through the register page.
   virtual bool FastInjection() const = 0;
-  virtual void Assert(Partition& partition, const LapicInterrupt& interrupt, bool fast) = 0;
+  // HvCallAssertVirtualInterrupt, whose status the driver does not look at.
+  virtual void Assert(Partition& partition, const LapicInterrupt& interrupt) = 0;
+  // Through the VP's register page.
+  virtual void AssertFast(Partition& partition, const LapicInterrupt& interrupt) = 0;
   // The real host would be gone now: nothing is injected from here on.
   virtual void Crash(const std::string& oops) = 0;
   virtual bool Crashed() const = 0;
@@ -60,6 +63,9 @@ class IrqFds {
   static int Acknowledge(Partition& partition, uint32_t vp, uint32_t vector);
   static constexpr int kCleared = 1 << 16;
 
+  // Which eventfd a descriptor is.
+  int Identify(int fd, EventFdIdentity* identity) const;
+
   bool Contains(EventFdId id) const { return hooks_.contains(id); }
 
   // write(2), read(2) and poll(2) of an armed eventfd: what user space sees of one.
@@ -79,7 +85,6 @@ class IrqFds {
     std::vector<Partition*> waiters;
   };
 
-  int Identify(int fd, EventFdIdentity* identity) const;
   int Assign(Partition& partition, const abi::mshv_user_irqfd& argument);
   int Deassign(Partition& partition, const abi::mshv_user_irqfd& argument);
   int AddWaiter(Partition& partition, UniqueFd fd, const EventFdIdentity& identity,

@@ -5,13 +5,20 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "../abi/mshv.h"
 #include "../unique_fd.h"
+#include "doorbells.h"
 #include "eventfd_identity.h"
+#include "guest_memory.h"
+#include "hypervisor.h"
+#include "intercepts.h"
+#include "properties.h"
 #include "routing_table.h"
+#include "virtual_processor.h"
 
 namespace mshv::sim {
 
@@ -39,12 +46,22 @@ struct Listener {
 
 // The driver's and the guest's state of one partition. Guarded by its host's lock.
 struct Partition {
-  explicit Partition(uint64_t number) : id(number) {}
+  Partition(uint64_t number, Hypervisor& hypervisor) : id(number), memory(hypervisor) {}
+
+  // Null where there is none.
+  VirtualProcessor* FindVp(uint32_t index) {
+    const auto found = vps.find(index);
+    return found == vps.end() ? nullptr : found->second.get();
+  }
 
   const uint64_t id;
   bool initialized = false;
   // A VP stays until the partition is gone, whatever happens to its descriptor.
-  std::bitset<abi::MSHV_MAX_VPS> vps;
+  std::map<uint32_t, std::unique_ptr<VirtualProcessor>> vps;
+  GuestMemory memory;
+  Doorbells doorbells;
+  Properties properties;
+  Intercepts intercepts;
   RoutingTable routes;
   std::unordered_map<EventFdId, IrqFd> irqfds;
 

@@ -15,12 +15,12 @@ LapicInterrupt GuestIrq::Decode() const {
   }
   using Address = abi::hv_msi_address_register;
   using Data = abi::hv_msi_data_register;
-  interrupt.vector = static_cast<uint8_t>(Data::vector.Of(data));
-  interrupt.type = static_cast<uint8_t>(Data::delivery_mode.Of(data));
+  interrupt.vector = Data::vector.Of(data);
+  interrupt.type = Data::delivery_mode.Of(data);
   if constexpr (kX64) {
     interrupt.level = Data::trigger_mode.Of(data) != 0;
     interrupt.logical = Address::destination_mode.Of(address_low) != 0;
-    interrupt.destination = static_cast<uint8_t>(Address::destination_id.Of(address_low));
+    interrupt.destination = Address::destination_id.Of(address_low);
   }
   return interrupt;
 }

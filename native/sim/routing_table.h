@@ -14,13 +14,13 @@ inline constexpr bool kX64 = true;
 inline constexpr bool kX64 = false;
 #endif
 
-// What the driver asks the hypervisor to assert.
+// What the hypervisor is asked to assert. An MSI's vector and destination have 8 bits.
 struct LapicInterrupt {
-  uint8_t vector = 0;
-  uint8_t type = 0;
+  uint32_t vector = 0;
+  uint32_t type = 0;
   bool level = false;
   bool logical = false;
-  uint8_t destination = 0;
+  uint64_t destination = 0;
 };
 
 // One slot of the driver's table. A hole has number 0 like an unrouted GSI 0, and that is what

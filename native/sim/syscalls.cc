@@ -101,7 +101,7 @@ int Ioctl(int fd, unsigned long request, void* argument) {
     return fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY;
   }
   sim::Opened opened;
-  const int result = file->host().Ioctl(*file, static_cast<uint32_t>(request), argument, &opened);
+  const int result = file->Ioctl(static_cast<uint32_t>(request), argument, &opened);
   return result == 0 && opened.file != nullptr ? sim::Place(std::move(opened)) : result;
 }
 

@@ -1,0 +1,50 @@
+#ifndef MSHV_NATIVE_SIM_GUEST_STEP_H_
+#define MSHV_NATIVE_SIM_GUEST_STEP_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "../abi/vp.h"
+
+namespace mshv::sim {
+
+// One thing that a scripted guest does. The numbers are part of the addon's interface
+// (simGuestStep in lib/native.ts).
+struct GuestStep {
+  enum class Kind : uint32_t {
+    // An intercept message as it is.
+    kMessage = 0,
+    // Enters 64-bit mode where the VP is not in it.
+    kLongMode = 1,
+    // Operands: port, size, whether it is OUT, value.
+    kIoPort = 2,
+    // MSR, whether it is WRMSR, value.
+    kMsr = 3,
+    // EAX, ECX.
+    kCpuid = 4,
+    // RCX, RDX, R8.
+    kHypercall = 5,
+    // GPA, size, whether it is a write, value.
+    kMemory = 6,
+    kHalt = 7,
+    kTripleFault = 8,
+    kCount = 9,
+  };
+
+  static constexpr size_t kOperands = 4;
+
+  Kind kind = Kind::kMessage;
+  std::array<uint64_t, kOperands> operands = {};
+  std::array<uint8_t, abi::HV_MESSAGE_SIZE> message = {};
+
+  // Its registers have been loaded.
+  bool begun = false;
+  // It has exited, with the instruction at `rip`. It is over when the VMM has moved on.
+  bool exited = false;
+  uint64_t rip = 0;
+};
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_GUEST_STEP_H_

@@ -1,0 +1,29 @@
+#ifndef MSHV_NATIVE_SIM_PROPERTIES_H_
+#define MSHV_NATIVE_SIM_PROPERTIES_H_
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+
+namespace mshv::sim {
+
+// Partition properties: what was set, else the hypervisor's default.
+class Properties {
+ public:
+  // Empty where the hypervisor does not know the property.
+  static std::optional<uint64_t> Default(uint32_t code);
+
+  std::optional<uint64_t> Get(uint32_t code) const {
+    const auto found = values_.find(code);
+    return found == values_.end() ? Default(code) : found->second;
+  }
+
+  void Set(uint32_t code, uint64_t value) { values_[code] = value; }
+
+ private:
+  std::unordered_map<uint32_t, uint64_t> values_;
+};
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_PROPERTIES_H_

@@ -1,0 +1,32 @@
+#ifndef MSHV_NATIVE_SIM_REGISTERS_H_
+#define MSHV_NATIVE_SIM_REGISTERS_H_
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "../abi/hypercalls.h"
+
+namespace mshv::sim {
+
+// A VP's registers by name. Any name has a value; 0 until one is set.
+class Registers {
+ public:
+  // A few architectural values after reset.
+  Registers();
+
+  abi::hv_register_value Get(uint32_t name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? abi::hv_register_value{} : found->second;
+  }
+  uint64_t Low(uint32_t name) const { return Get(name).low; }
+
+  void Set(uint32_t name, abi::hv_register_value value) { values_[name] = value; }
+  void SetLow(uint32_t name, uint64_t value) { values_[name] = {value, 0}; }
+
+ private:
+  std::unordered_map<uint32_t, abi::hv_register_value> values_;
+};
+
+}  // namespace mshv::sim
+
+#endif  // MSHV_NATIVE_SIM_REGISTERS_H_

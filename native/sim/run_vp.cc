@@ -1,0 +1,242 @@
+// MSHV_RUN_VP: how the driver runs VPs with either scheduler, and how the hypervisor suspends and
+// resumes them.
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "../abi/hypercalls.h"
+#include "../abi/mshv.h"
+#include "../abi/vp.h"
+#include "../kernel_eventfd.h"
+#include "guest.h"
+#include "host.h"
+
+namespace mshv::sim {
+
+int Host::RunVp(Partition& partition, VirtualProcessor& vp, void* message) {
+  Lock lock(lock_);
+  if (const int error = Begin(abi::MSHV_RUN_VP); error < 0) {
+    return error;
+  }
+  do {
+    const int error = options_.scheduler == kRootScheduler
+                          ? RunWithRootScheduler(lock, partition, vp)
+                          : RunWithHypervisorScheduler(lock, partition, vp);
+    if (error < 0) {
+      return error;
+    }
+  } while (HandleIntercept(partition, vp));
+  std::memcpy(message, vp.pages.message().data(), abi::MSHV_RUN_VP_BUF_SZ);
+  return 0;
+}
+
+// mshv_run_vp_with_hyp_scheduler.
+int Host::RunWithHypervisorScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp) {
+  if (const int error = Ask(*this, abi::HVCALL_SET_VP_REGISTERS); error < 0) {
+    return error;
+  }
+  // In this order, so that an intercept that comes at once is not cleared.
+  SetRegister(partition, vp, abi::HV_REGISTER_INTERCEPT_SUSPEND, {});
+  SetRegister(partition, vp, abi::HV_REGISTER_EXPLICIT_SUSPEND, {});
+  if (const int error = WaitForKick(lock, vp); error == -EINTR) {
+    for (const uint16_t code : {abi::HVCALL_SET_VP_REGISTERS, abi::HVCALL_GET_VP_REGISTERS}) {
+      if (const int refused = Ask(*this, code); refused < 0) {
+        return refused;
+      }
+    }
+    // A message in flight would have kicked: here it is there at once.
+    SetRegister(partition, vp, abi::HV_REGISTER_EXPLICIT_SUSPEND, {.low = 1, .high = 0});
+    return -EINTR;
+  } else if (error < 0) {
+    return error;
+  }
+  vp.kicked = false;
+  return 0;
+}
+
+// mshv_run_vp_with_root_scheduler.
+int Host::RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp) {
+  const auto wait = [this, &lock, &vp] {
+    const int error = WaitForKick(lock, vp);
+    if (error == 0) {
+      vp.root_blocked = false;
+      vp.kicked = false;
+    }
+    return error;
+  };
+  if (vp.root_blocked) {
+    if (const int error = wait(); error < 0) {
+      return error;
+    }
+  }
+  do {
+    if (const int error = Ask(*this, abi::HVCALL_DISPATCH_VP); error < 0) {
+      return error;
+    }
+    if (vp.root_intercept) {
+      vp.intercept_suspend = false;
+    }
+    vp.root_intercept = false;
+    vp.blocked = false;
+    if (vp.explicit_suspend || vp.dispatch_suspend) {
+      if (const int error = Ask(*this, abi::HVCALL_SET_VP_REGISTERS); error < 0) {
+        return error;
+      }
+      SetRegister(partition, vp, abi::HV_REGISTER_EXPLICIT_SUSPEND, {});
+      if (const int error = wait(); error < 0) {
+        return error;
+      }
+    } else if (TakeMessage(partition, vp)) {
+      vp.root_intercept = true;
+    } else {
+      vp.blocked = true;
+      vp.root_blocked = true;
+      if (const int error = wait(); error < 0) {
+        return error;
+      }
+    }
+  } while (!vp.root_intercept);
+  return 0;
+}
+
+// mshv_vp_handle_intercept: whether the VP can go on.
+bool Host::HandleIntercept(Partition& partition, VirtualProcessor& vp) {
+  const auto message = vp.pages.message();
+  abi::hv_message_header header;
+  std::memcpy(&header, message.data(), sizeof(header));
+  if (header.message_type != abi::HVMSG_GPA_INTERCEPT) {
+    return false;
+  }
+  abi::hv_x64_memory_intercept_message intercept;
+  std::memcpy(&intercept, message.data() + sizeof(header), sizeof(intercept));
+  return partition.memory.PageIn(intercept.guest_physical_address / abi::MSHV_HV_PAGE_SIZE,
+                                 intercept.header.intercept_access_type);
+}
+
+bool Host::TakeMessage(Partition& partition, VirtualProcessor& vp) {
+  TakeDirty(vp);
+  if (options_.register_page) {
+    vp.pages.Invalidate();
+  }
+  const auto ring = [this, &partition](uint64_t gpa, uint32_t size, uint64_t value) {
+    return Ring(partition, gpa, size, value);
+  };
+  if (!RunGuest(partition, vp, ring, vp.pages.message())) {
+    return false;
+  }
+  if (options_.register_page) {
+    vp.pages.Show(vp.registers);
+  }
+  vp.intercept_suspend = true;
+  return true;
+}
+
+// The hypervisor lets the VP run, if nothing keeps it from it.
+void Host::TryRun(Partition& partition, VirtualProcessor& vp) {
+  if (vp.explicit_suspend || vp.intercept_suspend || vp.dispatch_suspend) {
+    return;
+  }
+  if (options_.scheduler == kRootScheduler) {
+    if (vp.blocked && !vp.steps.empty()) {
+      SignalVp(vp);
+    }
+    return;
+  }
+  if (TakeMessage(partition, vp)) {
+    Kick(vp);
+  }
+}
+
+// HVMSG_SCHEDULER_VP_SIGNAL_PAIR.
+void Host::SignalVp(VirtualProcessor& vp) {
+  ++vp.signals;
+  vp.blocked = false;
+  Kick(vp);
+}
+
+void Host::Kick(VirtualProcessor& vp) {
+  vp.kicked = true;
+  if (waiting_.contains(&vp)) {
+    kernel::EventFdWrite(vp.wake.get(), 1);
+  }
+}
+
+int Host::WaitForKick(Lock& lock, VirtualProcessor& vp) {
+  bool interrupted = false;
+  while (!vp.kicked && !interrupted && !Dead()) {
+    waiting_.insert(&vp);
+    lock.unlock();
+    // poll(2) is interrupted by a handler even with SA_RESTART, as the driver's wait is.
+    pollfd wake{.fd = vp.wake.get(), .events = POLLIN, .revents = 0};
+    interrupted = poll(&wake, 1, -1) < 0 && errno == EINTR;
+    lock.lock();
+    waiting_.erase(&vp);
+    uint64_t ignored = 0;
+    kernel::EventFdRead(vp.wake.get(), &ignored);
+  }
+  if (Dead()) {
+    return -EIO;
+  }
+  return vp.kicked ? 0 : -EINTR;
+}
+
+void Host::WakeRunners() {
+  for (const VirtualProcessor* vp : waiting_) {
+    kernel::EventFdWrite(vp->wake.get(), 1);
+  }
+}
+
+void Host::TakeDirty(VirtualProcessor& vp) {
+  if (options_.register_page) {
+    vp.pages.TakeDirty(vp.registers);
+  }
+}
+
+abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
+  switch (name) {
+    case abi::HV_REGISTER_EXPLICIT_SUSPEND:
+      return {.low = vp.explicit_suspend, .high = 0};
+    case abi::HV_REGISTER_INTERCEPT_SUSPEND:
+      return {.low = vp.intercept_suspend, .high = 0};
+    case abi::HV_REGISTER_DISPATCH_SUSPEND:
+      return {.low = vp.dispatch_suspend, .high = 0};
+    case abi::HV_REGISTER_VP_ROOT_SIGNAL_COUNT:
+      return {.low = vp.signals, .high = 0};
+    default:
+      TakeDirty(vp);
+      return vp.registers.Get(name);
+  }
+}
+
+void Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
+                       abi::hv_register_value value) {
+  const bool suspended = (value.low & 1) != 0;
+  switch (name) {
+    case abi::HV_REGISTER_EXPLICIT_SUSPEND: {
+      const bool was = vp.explicit_suspend;
+      vp.explicit_suspend = suspended;
+      if (was && !suspended && options_.scheduler == kRootScheduler) {
+        SignalVp(vp);
+      }
+      break;
+    }
+    case abi::HV_REGISTER_INTERCEPT_SUSPEND:
+      vp.intercept_suspend = suspended;
+      break;
+    case abi::HV_REGISTER_DISPATCH_SUSPEND:
+      vp.dispatch_suspend = suspended;
+      break;
+    default:
+      TakeDirty(vp);
+      vp.registers.Set(name, value);
+      if (options_.register_page && vp.pages.valid()) {
+        vp.pages.Show(vp.registers);
+      }
+      return;
+  }
+  TryRun(partition, vp);
+}
+
+}  // namespace mshv::sim
