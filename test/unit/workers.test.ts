@@ -17,5 +17,5 @@ describe.concurrent.each(['mshv', 'mshv_sim'])('the addon %s', (addon) => {
     for (const [name, left] of Object.entries(leftovers)) {
       expect({ name, left }).toEqual({ name, left: { descriptors: 0, threads: 0, mappings: 0 } });
     }
-  }, 120_000);
+  }, 300_000);
 });

@@ -28,6 +28,7 @@ function things(native) {
   const [event, armed] = [native.eventfdCreate(0, false), native.eventfdCreate(0, false)];
   native.irqfd(partition, armed, -1, 1, 0);
   const memory = native.memoryCreate(memorySize, true, false);
+  native.mapMemory(partition, memory, 0n, memorySize, mappedPage * 4096n, 3);
   const file = native.memoryFd(memory);
   const bytes = new Uint8Array(4096);
   const descriptors = { device, partition, vp, control, event, armed, file };
@@ -35,6 +36,8 @@ function things(native) {
 }
 
 const memorySize = 0x10000n;
+/** Where memory is mapped all the time. */
+const mappedPage = 0x10000n;
 
 const end = (native, fd) => (fd < 0 ? fd : native.close(fd));
 
@@ -85,7 +88,7 @@ const rounds = {
     n.mapMemory(t.partition, t.memory, 0n, memorySize, 0n, 3),
     n.mapMemory(t.partition, t.memory, 0n, memorySize, 0n, 4),
   ],
-  accessBitmap: (n, t) => n.accessBitmap(t.partition, 1, 1, 0n, 16, new BigUint64Array(1)),
+  accessBitmap: (n, t) => n.accessBitmap(t.partition, 1, 1, mappedPage, 16, new BigUint64Array(1)),
   hypercall: (n, t) =>
     n.hypercall(t.partition, 0x44, 0, t.bytes.subarray(0, 16), t.bytes, new Uint32Array(2)),
 
@@ -148,6 +151,17 @@ const rounds = {
   simCalls: (n, t) => n.simCalls(t.sim, 0x4010b803),
   simRoutes: (n, t) => n.simRoutes(t.partition, new Uint32Array(16)),
   simIrqFds: (n, t) => n.simIrqFds(t.partition, new Uint32Array(16)),
+  simQueueMessage: (n, t) => n.simQueueMessage(t.partition, 0, t.bytes.subarray(0, 256)),
+  simGuestStep: (n, t) =>
+    n.simGuestStep(t.partition, 0, 2, BigUint64Array.of(0x3f8n, 1n, 1n, 0x41n)),
+  simPendingSteps: (n, t) => n.simPendingSteps(t.partition, 0),
+  simGuestAccess: (n, t) => n.simGuestAccess(t.partition, mappedPage * 4096n, t.bytes, false),
+  simWriteMmio: (n, t) => n.simWriteMmio(t.partition, 0x1000n, 4, 1n),
+  simRefuse: (n, t) => n.simRefuse(t.sim, 0x50, 0x0e, 0, 1, 0),
+  simDoorbells: (n, t) => n.simDoorbells(t.partition, new BigUint64Array(16)),
+  simMemory: (n, t) => n.simMemory(t.partition, new BigUint64Array(16)),
+  simIntercepts: (n, t) => n.simIntercepts(t.partition, new BigUint64Array(16)),
+  simInterceptResults: (n, t) => n.simInterceptResults(t.partition, new BigUint64Array(16)),
   simOops: (n, t) => n.simOops(t.sim),
 };
 
