@@ -7,6 +7,7 @@ import {
   type OpenFailureCause,
   type ReadSystemFile,
 } from '../device/availability.js';
+import type { HostProperties } from '../device/host-properties.js';
 import { devicePath, Mshv } from '../device/mshv.js';
 import type { DriverGeneration } from '../device/partition.js';
 import { MshvError } from '../errors.js';
@@ -26,6 +27,8 @@ export interface Info {
   readonly device: DeviceInfo;
   /** Null where there is no device. */
   readonly driver: DriverInfo | null;
+  /** Null where there is no device. */
+  readonly host: HostInfo | null;
   readonly limits: {
     readonly vpsPerPartition: number;
     readonly lowestGsi: number;
@@ -54,6 +57,20 @@ export interface DriverInfo {
   readonly error: string | null;
 }
 
+/**
+ * `Mshv.hostProperties()` as JSON has it: quantities of 64 bits as `'0x…'`, null where the host does
+ * not tell.
+ */
+export type HostInfo = {
+  readonly [Key in keyof HostProperties]: JsonOf<Exclude<HostProperties[Key], undefined>> | null;
+};
+
+type JsonOf<Value> = Value extends bigint
+  ? string
+  : Value extends readonly [bigint, bigint]
+    ? readonly [string, string]
+    : Value;
+
 /** Looks at the machine; opens the device and creates a partition where it can, and closes both. */
 export function collectInfo(
   native: Native = linuxNative(),
@@ -77,7 +94,10 @@ export function collectInfo(
   };
 }
 
-function probeDevice(native: Native, read: ReadSystemFile): Pick<Info, 'device' | 'driver'> {
+function probeDevice(
+  native: Native,
+  read: ReadSystemFile,
+): Pick<Info, 'device' | 'driver' | 'host'> {
   const path = devicePath;
   let device: Mshv;
   try {
@@ -88,12 +108,13 @@ function probeDevice(native: Native, read: ReadSystemFile): Pick<Info, 'device' 
     }
     const { code, errno } = error;
     const failure = explainOpenFailure(path, errno, read);
-    return { device: { path, available: false, code, ...failure }, driver: null };
+    return { device: { path, available: false, code, ...failure }, driver: null, host: null };
   }
   try {
     return {
       device: { path, available: true, code: null, cause: null, reason: null, remedy: null },
       driver: probeDriver(device),
+      host: hostInfo(device.hostProperties()),
     };
   } finally {
     device.close();
@@ -111,6 +132,67 @@ function probeDriver(device: Mshv): DriverInfo {
   }
 }
 
+const hex = (value: bigint): string => `0x${value.toString(16)}`;
+
+function hostInfo(host: HostProperties): HostInfo {
+  const quantity = (value: bigint | undefined): string | null =>
+    value === undefined ? null : hex(value);
+  const { processorFeatures: banks } = host;
+  return {
+    processorVendor: host.processorVendor ?? null,
+    processorFeatures: banks === undefined ? null : [hex(banks[0]), hex(banks[1])],
+    xsaveFeatures: quantity(host.xsaveFeatures),
+    xsaveStates: quantity(host.xsaveStates),
+    maxXsaveDataSize: host.maxXsaveDataSize ?? null,
+    clFlushSize: host.clFlushSize ?? null,
+    processorClockFrequency: quantity(host.processorClockFrequency),
+    physicalAddressWidth: host.physicalAddressWidth ?? null,
+    implementedPhysicalAddressBits: host.implementedPhysicalAddressBits ?? null,
+    privilegeFlags: quantity(host.privilegeFlags),
+    syntheticFeatures: host.syntheticFeatures ?? null,
+    assignableSyntheticFeatures: host.assignableSyntheticFeatures ?? null,
+    vmmCapabilities: host.vmmCapabilities ?? null,
+    compatibilityVersion: host.compatibilityVersion ?? null,
+    virtualizationFeatures: quantity(host.virtualizationFeatures),
+    integratedScheduler: host.integratedScheduler ?? null,
+  };
+}
+
+/** Rows for what the host tells; none for what it does not. */
+function hostRows(host: HostInfo): [string, string][] {
+  const megahertz = (hertz: string): string => `${Number(BigInt(hertz)) / 1e6} MHz`;
+  const row = <Value>(
+    title: string,
+    value: Value | null,
+    text: (value: Value) => string,
+  ): [string, string][] => (value === null ? [] : [[title, text(value)]]);
+  const list = (names: readonly string[]): string =>
+    names.length === 0 ? 'none' : names.join(', ');
+  const processor = [
+    ...row('', host.processorVendor, (vendor) =>
+      typeof vendor === 'number' ? `vendor ${vendor}` : vendor,
+    ),
+    ...row('', host.processorClockFrequency, megahertz),
+    ...row('', host.physicalAddressWidth, (bits) => `${bits}-bit physical addresses`),
+  ].map(([, text]) => text);
+  return [
+    ...(processor.length === 0
+      ? []
+      : ([['Processor', processor.join(', ')]] as [string, string][])),
+    ...row('Features', host.processorFeatures, (banks) => banks.join(' ')),
+    ...row('XSAVE', host.xsaveFeatures, (features) =>
+      [
+        `features ${features}`,
+        ...(host.xsaveStates === null ? [] : [`states ${host.xsaveStates}`]),
+        ...(host.maxXsaveDataSize === null ? [] : [`${host.maxXsaveDataSize} bytes`]),
+      ].join(', '),
+    ),
+    ...row('Privileges', host.privilegeFlags, String),
+    ...row('Assignable', host.assignableSyntheticFeatures, list),
+    ...row('VMM', host.vmmCapabilities, list),
+  ];
+}
+
 const generations: Readonly<Record<DriverGeneration, string>> = {
   v1: 'v1: creates partitions without feature banks',
   v2: 'v2: creates partitions with feature banks',
@@ -124,6 +206,7 @@ export function describeInfo({
   arch,
   device,
   driver,
+  host,
   limits,
 }: Info): string {
   const rows: [string, string][] = [['Machine', `${kernel} ${arch}, Node ${node}`]];
@@ -139,6 +222,9 @@ export function describeInfo({
   if (driver !== null) {
     const { generation, error } = driver;
     rows.push(['Driver', generation === null ? (error ?? '') : generations[generation]]);
+  }
+  if (host !== null) {
+    rows.push(...hostRows(host));
   }
   const { vpsPerPartition, lowestGsi, highestGsi, lowestVector, highestVector, openFiles } = limits;
   rows.push(
@@ -160,7 +246,7 @@ export function describeInfo({
 
 export const info: Command = {
   name: 'info',
-  summary: 'whether this machine has the device, or why not; driver and limits',
+  summary: 'the device, or why there is none; driver, host and limits',
   usage: '[--json]',
   help: `  --json   one JSON object with stable keys
 

@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
+import { hypercalls } from '../../../lib/abi/hypercalls.js';
+import { partitionProperties } from '../../../lib/abi/properties.js';
 import { collectInfo, describeInfo } from '../../../lib/cli/info.js';
 import { runProgram } from '../../../lib/cli/program.js';
 import type { Native } from '../../../lib/native.js';
@@ -46,6 +49,132 @@ describe('mshv info', () => {
     expect(info.driver).toEqual({ generation: driver, error: null });
     expect(describeInfo(info)).toContain('/dev/mshv can be opened');
     expect(describeInfo(info)).toContain(`${driver}: creates partitions`);
+  });
+
+  /** The machine with a hypervisor that knows these words of its properties, and no others. */
+  function knowing(properties: Readonly<Record<number, bigint>>): Native {
+    return Object.create(machine(), {
+      hypercall: {
+        value: (
+          _fd: number,
+          code: number,
+          _reps: number,
+          input: Uint8Array,
+          output: Uint8Array,
+          result: Uint32Array,
+        ): number => {
+          const property = new DataView(input.buffer, input.byteOffset).getUint32(8, true);
+          const value = properties[property];
+          if (code === hypercalls.HVCALL_SET_PARTITION_PROPERTY.code || value === undefined) {
+            result.set([hvStatusCodes.HV_STATUS_UNKNOWN_PROPERTY, 0]);
+            return -5;
+          }
+          const words = new DataView(output.buffer, output.byteOffset);
+          if (output.length > 8) words.setBigUint64(0, 1n, true);
+          words.setBigUint64(output.length - 8, value, true);
+          return 0;
+        },
+      },
+    }) as Native;
+  }
+
+  const unknownHost = {
+    processorVendor: null,
+    processorFeatures: null,
+    xsaveFeatures: null,
+    xsaveStates: null,
+    maxXsaveDataSize: null,
+    clFlushSize: null,
+    processorClockFrequency: null,
+    physicalAddressWidth: null,
+    implementedPhysicalAddressBits: null,
+    privilegeFlags: null,
+    syntheticFeatures: null,
+    assignableSyntheticFeatures: null,
+    vmmCapabilities: null,
+    compatibilityVersion: null,
+    virtualizationFeatures: null,
+    integratedScheduler: null,
+  };
+
+  it('shows what the host tells of itself', () => {
+    const info = collectInfo(
+      knowing({
+        [partitionProperties.PROCESSOR_VENDOR]: 1n,
+        [partitionProperties.PROCESSOR_FEATURES0]: 2n ** 64n - 1n,
+        [partitionProperties.PROCESSOR_FEATURES1]: 0x8f7n,
+        [partitionProperties.PROCESSOR_XSAVE_FEATURES]: 0x1fn,
+        [partitionProperties.XSAVE_STATES]: 7n,
+        [partitionProperties.MAX_XSAVE_DATA_SIZE]: 832n,
+        [partitionProperties.PROCESSOR_CL_FLUSH_SIZE]: 8n,
+        [partitionProperties.PROCESSOR_CLOCK_FREQUENCY]: 2_794_500_000n,
+        [partitionProperties.PHYSICAL_ADDRESS_WIDTH]: 46n,
+        [partitionProperties.IMPLEMENTED_PHYSICAL_ADDRESS_BITS]: 48n,
+        [partitionProperties.PRIVILEGE_FLAGS]: 0x2bb9ff00002e7fn,
+        [partitionProperties.SYNTHETIC_PROC_FEATURES]: 0n,
+        [partitionProperties.ASSIGNABLE_SYNTHETIC_PROC_FEATURES]: 0b11n,
+        [partitionProperties.VMM_CAPABILITIES]: 0b10n,
+        [partitionProperties.COMPATIBILITY_VERSION]: 0x609n,
+        [partitionProperties.PROCESSOR_VIRTUALIZATION_FEATURES]: 1n,
+        [partitionProperties.INTEGRATED_SCHEDULER_ENABLED]: 0n,
+      }),
+      files(),
+    );
+    expect(info.host).toEqual({
+      processorVendor: 'intel',
+      processorFeatures: ['0xffffffffffffffff', '0x8f7'],
+      xsaveFeatures: '0x1f',
+      xsaveStates: '0x7',
+      maxXsaveDataSize: 832,
+      clFlushSize: 8,
+      processorClockFrequency: '0xa690afa0',
+      physicalAddressWidth: 46,
+      implementedPhysicalAddressBits: 48,
+      privilegeFlags: '0x2bb9ff00002e7f',
+      syntheticFeatures: [],
+      assignableSyntheticFeatures: ['hypervisor_present', 'hv1'],
+      vmmCapabilities: ['vmm_can_provide_overlay_gpfn'],
+      compatibilityVersion: 0x609,
+      virtualizationFeatures: '0x1',
+      integratedScheduler: false,
+    });
+    expect(JSON.parse(JSON.stringify(info.host))).toEqual(info.host);
+    const text = describeInfo(info);
+    expect(wideLines(text)).toEqual([]);
+    expect(text).toMatch(/^ Processor +intel, 2794.5 MHz, 46-bit physical addresses$/m);
+    expect(text).toMatch(/^ Features +0xffffffffffffffff 0x8f7$/m);
+    expect(text).toMatch(/^ XSAVE +features 0x1f, states 0x7, 832 bytes$/m);
+    expect(text).toMatch(/^ Privileges +0x2bb9ff00002e7f$/m);
+    expect(text).toMatch(/^ Assignable +hypervisor_present, hv1$/m);
+    expect(text).toMatch(/^ VMM +vmm_can_provide_overlay_gpfn$/m);
+  });
+
+  it('is the same table with every feature there is', () => {
+    const info = collectInfo(
+      knowing({
+        [partitionProperties.PROCESSOR_VENDOR]: 77n,
+        [partitionProperties.PROCESSOR_XSAVE_FEATURES]: 1n,
+        [partitionProperties.ASSIGNABLE_SYNTHETIC_PROC_FEATURES]: 2n ** 64n - 1n,
+        [partitionProperties.VMM_CAPABILITIES]: 0n,
+      }),
+      files(),
+    );
+    const text = describeInfo(info);
+    expect(wideLines(text)).toEqual([]);
+    expect(text).toMatch(/^ Processor +vendor 77$/m);
+    expect(text).toMatch(/^ XSAVE +features 0x1$/m);
+    expect(text).toMatch(/^ VMM +none$/m);
+    expect(text.replace(/\s+/g, ' ')).toContain(
+      'ring_buffer_message_port_support, flush_guest_physical_address_space',
+    );
+  });
+
+  it('shows no more of a host that tells nothing', () => {
+    const info = collectInfo(knowing({}), files());
+    expect(info.host).toEqual(unknownHost);
+    expect(describeInfo(info)).not.toMatch(
+      /^ (Processor|Features|XSAVE|Privileges|Assignable|VMM)/m,
+    );
   });
 
   it('leaves no descriptor open', () => {
@@ -96,6 +225,7 @@ describe('mshv info', () => {
       remedy: expect.stringMatching(/./) as string,
     });
     expect(info.driver).toBeNull();
+    expect(info.host).toBeNull();
     const text = describeInfo(info);
     expect(wideLines(text)).toEqual([]);
     expect(text).toContain(`cannot be opened (${code})`);
