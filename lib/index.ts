@@ -106,7 +106,16 @@ export {
   type TranslateGvaFlag,
   type TranslateGvaOptions,
 } from './device/partition-calls.js';
+export { type ReceiveOptions, SharedPartition } from './device/shared-partition.js';
+export type { PartitionToken, VpToken } from './device/share-token.js';
 export { Vp } from './device/vp.js';
+export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './device/vp-run.js';
+export type { RegisterInputs, Registers } from './device/vp-registers.js';
+export { RegisterPage, type WritableRegisterPageName } from './device/register-page.js';
+export type { HypercallResult } from './device/exit-completion.js';
+export type { RegisterPageName } from './abi/register-page.js';
+export type { InterceptMessages } from './abi/intercepts.js';
+export type { VpStateType } from './abi/vp-state.js';
 export { GsiAllocator } from './irq/gsi-allocator.js';
 export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq/irqfd.js';
 export { IrqFdRoute } from './irq/irqfd-route.js';

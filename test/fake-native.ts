@@ -12,6 +12,7 @@ import { irqfdFlags } from '../lib/abi/irqfd.js';
 import { limits } from '../lib/abi/limits.js';
 import { decodeMsi } from '../lib/abi/msi.js';
 import { linuxNative, type Native } from '../lib/native.js';
+import { FakeVps } from './fake-vps.js';
 
 /** The functions of the addon that end in a system call which can fail. */
 export type FallibleCall =
@@ -33,7 +34,9 @@ export type FallibleCall =
   | 'adopt'
   | 'vpAttach'
   | 'vpRun'
+  | 'vpCancel'
   | 'vpStart'
+  | 'vpResume'
   | 'vpPage'
   | 'vpGetState'
   | 'vpSetState'
@@ -114,6 +117,7 @@ export class FakeNative implements Native {
   /** Answers hypercalls. Default: does nothing, fills nothing, and says that all went well. */
   hypervisor: (call: FakeHypercall) => FakeAnswer | undefined = () => undefined;
   readonly #linux = linuxNative();
+  readonly vps = new FakeVps(this.#linux, counterOf);
   #fault: Fault = () => undefined;
   #faultsFrom = 0;
 
@@ -164,7 +168,7 @@ export class FakeNative implements Native {
         if (!state.initialized) return -constants.errno.EIO;
         if (state.vps.has(index)) return -constants.errno.EEXIST;
         state.vps.add(index);
-        return this.#linux.eventfdCreate(0, false);
+        return this.vps.create(index);
       }),
     );
   }
@@ -278,47 +282,51 @@ export class FakeNative implements Native {
   }
 
   adopt(fd: number, kind: number): number {
-    return this.#perform('adopt', [fd, kind], () => this.#linux.adopt(fd, kind));
+    return this.#perform('adopt', [fd, kind], () => this.vps.adopt(fd));
   }
 
   vpAttach(vp: number, control: number): number {
-    return this.#perform('vpAttach', [vp, control], () => this.#linux.vpAttach(vp, control));
+    return this.#perform('vpAttach', [vp, control], () => this.vps.attach(vp, control));
   }
 
   vpRun(vp: number, message: Uint8Array): number {
-    return this.#perform('vpRun', [vp], () => this.#linux.vpRun(vp, message));
+    return this.#perform('vpRun', [vp], () => this.vps.run(vp, message));
   }
 
   vpCancel(vp: number): number {
-    return this.#linux.vpCancel(vp);
+    return this.#perform('vpCancel', [vp], () => this.vps.cancel(vp));
   }
 
   vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number {
-    return this.#perform('vpStart', [vp], () => this.#linux.vpStart(vp, message, onExit));
+    return this.#perform('vpStart', [vp], () => this.vps.start(vp, message, onExit));
   }
 
   vpResume(vp: number): number {
-    return this.#linux.vpResume(vp);
+    return this.#perform('vpResume', [vp], () => this.vps.resume(vp));
   }
 
   vpStop(vp: number): number {
-    return this.#linux.vpStop(vp);
+    return this.vps.stop(vp);
   }
 
   vpHoldLoop(vp: number, hold: boolean): number {
-    return this.#linux.vpHoldLoop(vp, hold);
+    return this.vps.holdLoop(vp, hold);
   }
 
   vpPage(vp: number, page: number): ArrayBuffer | number {
-    return this.#perform('vpPage', [vp, page], () => this.#linux.vpPage(vp, page));
+    return this.#perform('vpPage', [vp, page], () => this.vps.page(vp, page));
   }
 
   vpGetState(vp: number, type: number, state: Uint8Array): number {
-    return this.#perform('vpGetState', [vp, type], () => this.#linux.vpGetState(vp, type, state));
+    return this.#perform('vpGetState', [vp, type, state.length], () =>
+      this.vps.state(vp, type, state, false),
+    );
   }
 
   vpSetState(vp: number, type: number, state: Uint8Array): number {
-    return this.#perform('vpSetState', [vp, type], () => this.#linux.vpSetState(vp, type, state));
+    return this.#perform('vpSetState', [vp, type, state.slice()], () =>
+      this.vps.state(vp, type, state, true),
+    );
   }
 
   eventfdCreate(initial: number, semaphore: boolean): number {
@@ -361,6 +369,7 @@ export class FakeNative implements Native {
 
   close(fd: number): number {
     this.partitions.delete(fd);
+    this.vps.closing(fd);
     const counter = counterOf(fd);
     const result = this.#linux.close(fd);
     const bound = [...this.partitions.values()].flatMap(({ armed }) =>

@@ -9,6 +9,8 @@ import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import { msrActionArgument, type MsrAction } from './intercept-result.js';
 import { PartitionCalls } from './partition-calls.js';
+import type { PartitionToken } from './share-token.js';
+import { sharePartition } from './shared-partition.js';
 import { createVp, type Vp } from './vp.js';
 
 /** Which argument of `MSHV_CREATE_PARTITION` the driver took: with feature banks (v2) or without. */
@@ -132,9 +134,23 @@ export class Partition extends PartitionCalls implements Disposable {
     if (fd < 0) {
       throw systemError(`create VP ${index}`, fd, { ioctl: 'MSHV_CREATE_VP' }, vpHints.get(fd));
     }
-    const vp = createVp(this.#native, fd, index);
+    const vp = createVp(this.#native, fd, index, this);
     this.#vps.set(index, vp);
     return vp;
+  }
+
+  /**
+   * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
+   * and call `SharedPartition.receive()` there. It holds a duplicate of the descriptor, and with it the
+   * partition: the hypervisor's partition lives on until that is closed too.
+   *
+   * A token that nobody receives keeps the descriptor open until the process ends:
+   * `SharedPartition.receive(token).close()` takes it back.
+   *
+   * @throws MshvError `EMFILE`
+   */
+  share(): PartitionToken {
+    return sharePartition(this.#native, this.fd);
   }
 
   /**

@@ -1,34 +1,123 @@
+import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
-import { closedError } from '../errors.js';
+import type { CpuidValues } from '../abi/hypercall-outputs.js';
+import { InterceptMessages, type Intercept } from '../abi/intercepts.js';
+import { limits } from '../abi/limits.js';
+import { messageLayout } from '../abi/message-types.js';
+import type { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
+import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
+import type { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
+import type { MsrIntercept } from '../abi/messages/msr-intercept.js';
+import type { X64Intercept } from '../abi/messages/x64-intercept.js';
+import type { RegisterName } from '../abi/registers.js';
+import type { VpStateType } from '../abi/vp-state.js';
+import { functionArgument, integerArgument } from '../arguments.js';
+import { closeEach } from '../closing.js';
+import { systemError } from '../errors.js';
 import type { Native } from '../native.js';
+import { ExitCompletion, type HypercallResult } from './exit-completion.js';
+import type { PartitionCalls } from './partition-calls.js';
+import { PendingExit } from './pending-exit.js';
+import { mapRegisterPage, type RegisterPage } from './register-page.js';
+import { offerDescriptors, takeOffer, tokenArgument, type VpToken } from './share-token.js';
+import { ownPartition, receiveOptions, type ReceiveOptions } from './shared-partition.js';
+import { VpDescriptor } from './vp-descriptor.js';
+import {
+  getNamedRegisters,
+  setNamedRegisters,
+  type RegisterInputs,
+  type Registers,
+} from './vp-registers.js';
+import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
+import { runError, runningError } from './vp-running.js';
+import { getVpState, setVpState } from './vp-state.js';
 
-let create: (native: Native, fd: number, index: number) => Vp;
+const { ECANCELED, EINTR, ENODEV } = constants.errno;
+
+let create: (native: Native, fd: number, index: number, partition: PartitionCalls) => Vp;
 
 /**
  * A virtual processor. Its index is its APIC id, the destination of physical MSIs.
+ *
+ * It is run by `run()`, which blocks, or by `start()`, on a thread of its own. One VP is run by one thread at a
+ * time, whichever environments have it; all of them may `cancel()`. While it runs, its registers are there
+ * through the partition's descriptor, which waits for no run; its state is not.
  *
  * The driver never deletes a VP before its partition: `close()` gives back the descriptor, the index
  * stays taken.
  */
 export class Vp implements Disposable {
-  readonly #native: Native;
-  #fd: number;
+  readonly #descriptor: VpDescriptor;
+  /** What is closed with this object. */
+  readonly #owned: Disposable | undefined;
+  readonly #exits: PendingExit;
+  readonly #completion: ExitCompletion;
+  #run: VpRun | undefined;
+  /** Undefined until it is asked for, null where there is none. */
+  #registerPage: RegisterPage | null | undefined;
+  #interceptPage: InterceptMessages | null | undefined;
   /** 0 to 255. */
   readonly index: number;
+  /** Through which its registers are reached: the Partition, or in another environment what `receive()` made. */
+  readonly partition: PartitionCalls;
 
-  private constructor(native: Native, fd: number, index: number) {
-    this.#native = native;
-    this.#fd = fd;
-    this.index = index;
+  private constructor(
+    descriptor: VpDescriptor,
+    partition: PartitionCalls,
+    owned: Disposable | undefined,
+  ) {
+    this.#descriptor = descriptor;
+    this.#owned = owned;
+    this.index = descriptor.index;
+    this.partition = partition;
+    this.#exits = new PendingExit(this.index);
+    this.#completion = new ExitCompletion({
+      checkOpen: () => {
+        descriptor.checkOpen();
+      },
+      validPage: () => {
+        const page = this.registerPage;
+        return page?.valid === true ? page : undefined;
+      },
+      setRegisters: (codes, words) => {
+        this.partition.setRegisters(this.index, codes, words);
+      },
+      exits: this.#exits,
+    });
   }
 
   static {
-    create = (native, fd, index) => new Vp(native, fd, index);
+    create = (native, fd, index, partition) =>
+      new Vp(new VpDescriptor(native, fd, index), partition, undefined);
+  }
+
+  /**
+   * Takes what `vp.share()` returned, which nobody else can receive then, in any environment of the
+   * process: in a Worker, or again in the sender's to take it back.
+   *
+   * The new object has descriptors of its own and a `partition` that is closed with it.
+   *
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before; `EINVAL` where the sender used
+   *   another addon. The token can be received again then
+   */
+  static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
+    const offer = tokenArgument('vp', token);
+    const index = integerArgument('token.index', token.index, 0, limits.MSHV_MAX_VPS - 1);
+    const native = receiveOptions(options);
+    return takeOffer(native, offer, (adopt) => {
+      const vp = adopt('vp');
+      const control = adopt('runControl');
+      const partition = adopt('partition');
+      const descriptor = new VpDescriptor(native, vp, index);
+      descriptor.attachWith(control);
+      const shared = ownPartition(native, partition);
+      return new Vp(descriptor, shared, shared);
+    });
   }
 
   get closed(): boolean {
-    return this.#fd < 0;
+    return this.#descriptor.closed;
   }
 
   /**
@@ -37,19 +126,243 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   get fd(): number {
-    if (this.#fd < 0) {
-      throw closedError(`VP ${this.index}`);
-    }
-    return this.#fd;
+    return this.#descriptor.fd;
   }
 
-  /** Harmless where closed already. */
-  close(): void {
-    const fd = this.#fd;
-    if (fd >= 0) {
-      this.#fd = -1;
-      this.#native.close(fd);
+  /**
+   * Runs the VP on this thread until it exits: the thread does nothing else meanwhile, so this is for a
+   * Worker.
+   *
+   * A Worker can be terminated, and the process can exit, within a tenth of a second. Allocates nothing.
+   *
+   * @returns the exit, valid until the next `run()` or `start()`; undefined where `cancel()` ended the run before the VP
+   *   exited. What the driver resolves itself (a first access to memory, a doorbell) is no exit.
+   * @throws MshvError `ERR_MSHV_VP_RUNNING` where it runs already; `EIO` where the hypervisor cannot run it;
+   *   `EFAULT` where the exit was lost
+   */
+  run(): Intercept | undefined {
+    const descriptor = this.#descriptor;
+    const fd = descriptor.attached;
+    if (this.#run !== undefined) {
+      throw runningError(this.index, `run VP ${this.index}`);
     }
+    const exits = this.#exits;
+    exits.clear();
+    for (;;) {
+      const result = descriptor.native.vpRun(fd, exits.message);
+      if (result >= 0) {
+        return exits.arrive();
+      }
+      if (result === -ECANCELED) {
+        return undefined;
+      }
+      if (result !== -EINTR) {
+        throw runError(this.index, result);
+      }
+    }
+  }
+
+  /**
+   * Runs the VP on a native thread of its own and calls `handler` with each exit on this environment's event
+   * loop. The VP waits for the answer: it runs on when the handler has returned, or its promise is
+   * resolved. See `VpRun.finished` for how it ends. Running keeps the event loop alive, see `VpRun.unref()`.
+   *
+   * @throws MshvError `ERR_MSHV_VP_RUNNING` where it runs already; `EAGAIN` where there is no room for a thread
+   */
+  start(handler: ExitHandler): VpRun {
+    functionArgument('handler', handler);
+    this.#descriptor.checkOpen();
+    if (this.#run !== undefined) {
+      throw runningError(this.index, `start VP ${this.index}`);
+    }
+    this.#exits.clear();
+    return (this.#run = beginRun(this.#descriptor, this.#exits, handler, () => {
+      this.#run = undefined;
+    }));
+  }
+
+  /**
+   * Ends the run under way, or else the next one, once, in whichever environment it is: `run()` returns undefined,
+   * a run of `start()` finishes as `'canceled'`. It is never lost. An exit that is already on its way is
+   * delivered first, and the run after it is canceled. Several cancels before a run ends are one.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  cancel(): void {
+    const { native, attached, index } = this.#descriptor;
+    const result = native.vpCancel(attached);
+    if (result < 0) {
+      throw systemError(`cancel VP ${index}`, result, { syscall: 'timer_settime' });
+    }
+  }
+
+  /**
+   * Reads registers by name, all of them with one hypercall for up to 255; the VP may be running.
+   *
+   * @returns an object with a bigint for each name, but for segment and table registers
+   * @throws MshvError as `partition.getRegisters()`
+   */
+  getRegisters<const Name extends RegisterName>(names: readonly Name[]): Registers<Name> {
+    this.#descriptor.checkOpen();
+    return getNamedRegisters(this.partition, this.index, names);
+  }
+
+  /**
+   * Writes registers by name, in the order of the keys, all of them with one hypercall for up to 127.
+   *
+   * @throws MshvError as `partition.setRegisters()`
+   */
+  setRegisters(values: RegisterInputs): void {
+    this.#descriptor.checkOpen();
+    setNamedRegisters(this.partition, this.index, values);
+  }
+
+  /**
+   * The register page, the same object each time; undefined where there is none (on arm64, for one).
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  get registerPage(): RegisterPage | undefined {
+    this.#descriptor.checkOpen();
+    if (this.#registerPage === undefined) {
+      this.#registerPage = mapRegisterPage(this.#descriptor) ?? null;
+    }
+    return this.#registerPage ?? undefined;
+  }
+
+  /**
+   * The page in which the hypervisor leaves what the VP exits with, the same object each time; undefined where
+   * there is none. While the VP runs it is the hypervisor's. Unlike the bytes of a run, it also shows messages
+   * that the driver resolved itself. Its messages throw a TypeError once the VP is closed.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  get interceptPage(): InterceptMessages | undefined {
+    const { native, attached, index } = this.#descriptor;
+    if (this.#interceptPage === undefined) {
+      const page = native.vpPage(attached, 1);
+      if (typeof page !== 'number') {
+        this.#interceptPage = new InterceptMessages(new Uint8Array(page, 0, messageLayout.size));
+      } else if (page === -ENODEV) {
+        this.#interceptPage = null;
+      } else {
+        throw systemError(`map the intercept page of VP ${index}`, page, { syscall: 'mmap' });
+      }
+    }
+    return this.#interceptPage ?? undefined;
+  }
+
+  /**
+   * Reads a state as the hypervisor has it: the local APIC (`lapicStateFields`), the XSAVE area in compacted
+   * format, the SynIC's message page (SIMP) or event flags page (SIEFP), the synthetic timers.
+   *
+   * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
+   */
+  getState(type: VpStateType): Uint8Array {
+    return getVpState(this.#descriptor, type, this.partition);
+  }
+
+  /**
+   * Writes a state.
+   *
+   * @param state - all of it, as `getState()` returned it
+   * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
+   */
+  setState(type: VpStateType, state: Uint8Array): void {
+    setVpState(this.#descriptor, type, state, this.partition);
+  }
+
+  /**
+   * Completes a port access: what IN reads goes to AL, AX or EAX, and RIP to the next instruction. The VP takes
+   * it at its next run.
+   *
+   * This and the other completions write through the register page where it is valid, else by
+   * `partition.setRegisters()`. They take the exit itself or a snapshot of it, once.
+   *
+   * @param value - for IN, as many bits as the access has; absent for OUT
+   * @throws MshvError `ERR_MSHV_STALE_EXIT` where the VP did not stop with this exit, has run since, or the exit is
+   *   completed; `ERR_MSHV_NOT_COMPLETABLE` for INS and OUTS, and where the length of the instruction is not known
+   */
+  completeIoPort(exit: IoPortIntercept, value?: number): void {
+    this.#completion.ioPort(exit, value);
+  }
+
+  /**
+   * Completes RDMSR or WRMSR. For one that faults, set `PENDING_EVENT0` instead.
+   *
+   * @param value - for RDMSR; absent for WRMSR
+   * @throws MshvError as `completeIoPort()`
+   */
+  completeMsr(exit: MsrIntercept, value?: bigint | number): void {
+    this.#completion.msr(exit, value);
+  }
+
+  /**
+   * Completes CPUID.
+   *
+   * @throws MshvError as `completeIoPort()`
+   */
+  completeCpuid(exit: CpuidIntercept, result: CpuidValues): void {
+    this.#completion.cpuid(exit, result);
+  }
+
+  /**
+   * Completes a guest's hypercall: the result goes to RAX, or to EDX:EAX of a guest that is not in long mode
+   * (TLFS, "Hypercall Outputs").
+   *
+   * @throws MshvError as `completeIoPort()`
+   */
+  completeHypercall(exit: HypercallIntercept, result: HypercallResult): void {
+    this.#completion.hypercall(exit, result);
+  }
+
+  /**
+   * Moves RIP past the instruction that the VP stopped at, and changes nothing else.
+   *
+   * @throws MshvError as `completeIoPort()`
+   */
+  skipInstruction(exit: X64Intercept): void {
+    this.#completion.skip(exit);
+  }
+
+  /**
+   * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
+   * and call `Vp.receive()` there. It holds duplicates of the VP's, its run control's and the partition's
+   * descriptor, so what it stands for outlives this object and the partition.
+   *
+   * A token that nobody receives keeps those descriptors open until the process ends:
+   * `Vp.receive(token).close()` takes it back.
+   *
+   * @throws MshvError `EMFILE`
+   */
+  share(): VpToken {
+    const { native, attached, control } = this.#descriptor;
+    const descriptors = [attached, control, this.partition.fd];
+    const offer = offerDescriptors(native, `VP ${this.index}`, descriptors);
+    return { type: 'mshv-vp', index: this.index, offer };
+  }
+
+  /**
+   * Ends a run of `start()`, wherever it is, as `'closed'`, and closes the descriptors of this object; its
+   * pages are gone. Where another environment has the VP too, it goes on there. Harmless where closed already.
+   */
+  close(): void {
+    if (this.closed) {
+      return;
+    }
+    closeEach(`VP ${this.index}`, [
+      () => {
+        if (this.#run !== undefined) {
+          finishRun(this.#run, 'closed');
+        }
+      },
+      () => {
+        this.#descriptor.close();
+      },
+      () => {
+        this.#owned?.[Symbol.dispose]();
+      },
+    ]);
   }
 
   [Symbol.dispose](): void {

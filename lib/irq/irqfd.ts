@@ -17,6 +17,7 @@ import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
+import { isThenable } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
 import { checkedMsi, type MsiRoute, type MsiRouteInput } from './msi.js';
@@ -366,15 +367,6 @@ export class IrqFd {
 }
 
 export { closeAll as closeIrqFd, create as createIrqFd };
-
-function isThenable(value: unknown): boolean {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'then' in value &&
-    typeof value.then === 'function'
-  );
-}
 
 function closeOwned(event: EventFd): void {
   setEventFdOwner(event, undefined);

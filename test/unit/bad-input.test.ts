@@ -15,7 +15,15 @@ import {
   MsiRouteTable,
   Partition,
   PartitionCalls,
+  RegisterPage,
+  SharedPartition,
+  Vp,
+  VpRun,
 } from '../../lib/index.js';
+import { encodeMessage, type EncodableType } from '../../lib/abi/encode-message.js';
+import { InterceptMessages } from '../../lib/abi/intercepts.js';
+import { registerPageFields, registerPageLayout } from '../../lib/abi/register-page.js';
+import { vpStateTypes } from '../../lib/abi/vp-state.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { FakeHost } from './fake-host.js';
 
@@ -31,6 +39,15 @@ interface Subjects {
   partition: Partition;
   /** The same. */
   calls: PartitionCalls;
+  SharedPartition: typeof SharedPartition;
+  sharedPartition: SharedPartition;
+  Vp: typeof Vp;
+  /** VP 0. */
+  vp: Vp;
+  /** Of VP 1. */
+  vpRun: VpRun;
+  /** Of VP 0. */
+  page: RegisterPage;
   irqfd: IrqFd;
   /** Live, GSI 1. */
   route: IrqFdRoute;
@@ -368,6 +385,247 @@ function hypercallRows(subject: 'calls' | 'mshv', descriptor: string): Row[] {
   return [...simpleRows, ...(subject === 'mshv' ? [] : repRows)];
 }
 
+// Nobody ever owned these descriptors: arguments are refused before they are looked at.
+const offerOf = (descriptors: number): Int32Array =>
+  new Int32Array(new SharedArrayBuffer(4 * (1 + descriptors)));
+const partitionToken = { type: 'mshv-partition', offer: offerOf(1) } as const;
+const vpToken = { type: 'mshv-vp', index: 0, offer: offerOf(3) } as const;
+
+function token(of: string, valid: { type: string; offer: Int32Array }): Argument {
+  const wrong = type(undefined, null, 1, 1n, 'mshv-vp', true, {}, [], symbol, () => valid);
+  const damaged = [
+    { ...valid, type: 'mshv-other' },
+    { ...valid, offer: undefined },
+    { ...valid, offer: [...valid.offer] },
+    { ...valid, offer: valid.offer.slice() },
+    { ...valid, offer: offerOf(valid.offer.length) },
+    { ...valid, offer: new Uint32Array(valid.offer.buffer) },
+  ];
+  return {
+    name: 'token',
+    accepts: `a token that ${of}.share() returned in this process`,
+    wrong: [...wrong, ...type(...damaged)],
+  };
+}
+
+function registerName(name: string): Argument {
+  return {
+    name,
+    accepts: 'the name of a register of x64',
+    wrong: [
+      ...type(undefined, null, 1, 1n, {}, ['RAX'], true, symbol, () => 'RAX'),
+      ...range('', 'rax', 'HV_X64_REGISTER_RAX', 'toString', '__proto__'),
+    ],
+  };
+}
+
+/** An exit as a VP could have stopped with. */
+const exitOf = (...[kind, fields]: Parameters<typeof encodeMessage>) =>
+  new InterceptMessages(encodeMessage(kind, fields)).current;
+
+function exitArgument(className: string, ...others: EncodableType[]): Argument {
+  return required(instance('exit', className, ...others.map((kind) => exitOf(kind, {}))));
+}
+
+const absent = (name: string, instruction: string): Argument => ({
+  name,
+  accepts: `absent: the guest's ${instruction} takes no result`,
+  wrong: range(0, 0n, null),
+});
+const read = { access: 'read', instructionLength: 2 } as const;
+const write = { access: 'write', instructionLength: 2 } as const;
+const cpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+const largestWord = 2n ** 64n - 1n;
+
+const vpRows: readonly Row[] = [
+  ...rows(
+    'SharedPartition',
+    'receive',
+    [only, token('partition', partitionToken)],
+    [(wrong) => [partitionToken, wrong], keyed('options', 'native')],
+    [(wrong) => [partitionToken, { native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'Vp',
+    'receive',
+    [only, token('vp', vpToken)],
+    [(wrong) => [{ ...vpToken, index: wrong }], required(integer('token.index', 0, 255))],
+    [(wrong) => [vpToken, wrong], keyed('options', 'native')],
+    [(wrong) => [vpToken, { native: wrong }], addon('options.native')],
+  ),
+  ...rows('vp', 'start', [only, callback('handler')]),
+  ...rows(
+    'vp',
+    'getRegisters',
+    [
+      only,
+      {
+        name: 'names',
+        accepts: 'an array of register names',
+        wrong: type(undefined, null, 1, 'RAX', {}, new Set(['RAX']), { length: 1, 0: 'RAX' }),
+      },
+    ],
+    [(wrong) => [['RIP', wrong]], registerName('names[1]')],
+  ),
+  ...rows(
+    'vp',
+    'setRegisters',
+    [
+      only,
+      {
+        name: 'values',
+        accepts: 'an object with registers by name',
+        wrong: type(undefined, null, 1, 1n, 'RAX', true, ['RAX'], symbol, () => ({})),
+      },
+    ],
+    [
+      (wrong) => [{ RIP: 0, [String(wrong)]: 0 }],
+      {
+        name: 'a key of values',
+        accepts: 'the name of a register of x64',
+        wrong: range('', 'rax', 'toString', '__proto'),
+      },
+    ],
+    // A right value before the wrong one must not be set either.
+    [(wrong) => [{ RIP: 0, RAX: wrong }], quantity('RAX', 0n, largestWord)],
+    [
+      (wrong) => [{ RIP: 0, RAX: wrong }],
+      { name: 'RAX', accepts: 'the value of a register', wrong: type(undefined) },
+    ],
+    [
+      (wrong) => [{ XMM0: wrong }],
+      {
+        name: 'XMM0',
+        accepts: `a bigint or safe integer from 0 to ${2n ** 128n - 1n}`,
+        wrong: [...type(null, '1', {}), ...range(-1n, 2n ** 128n, 2 ** 53)],
+      },
+    ],
+    [
+      (wrong) => [{ CS: wrong }],
+      {
+        name: 'CS',
+        accepts: 'an object with base, limit, selector, attributes',
+        wrong: type(null, 1, 1n, 'x', true, symbol, () => 1),
+      },
+    ],
+    [
+      (wrong) => [{ CS: { base: 0, limit: wrong, selector: 0, attributes: 0 } }],
+      required(integer('CS.limit', 0, 0xffffffff)),
+    ],
+  ),
+  ...rows('vp', 'getState', [only, required(choice('type', ...Object.keys(vpStateTypes)))]),
+  ...rows(
+    'vp',
+    'setState',
+    [
+      (wrong) => [wrong, new Uint8Array(4096)],
+      required(choice('type', ...Object.keys(vpStateTypes))),
+    ],
+    [(wrong) => ['lapic', wrong], required(typedArray('state', 'Uint8Array'))],
+    ...(['lapic', 'simp', 'siefp', 'synthetic-timers'] as const).map(
+      (kind): [Row['args'], Argument] => {
+        const size = kind === 'synthetic-timers' ? 200 : 4096;
+        return [
+          (wrong) => [kind, wrong],
+          {
+            name: 'state',
+            accepts: `the ${size} bytes of the ${kind} state`,
+            wrong: [0, 1, size - 1, size + 1, 8192].map((length) => ({
+              value: new Uint8Array(length),
+              error: 'range',
+              shown: `${length} bytes`,
+            })),
+          },
+        ];
+      },
+    ),
+  ),
+  ...rows(
+    'vp',
+    'completeIoPort',
+    [only, exitArgument('IoPortIntercept', 'msr', 'halt')],
+    ...([1, 2, 4] as const).map((size): [Row['args'], Argument] => [
+      (wrong) => [exitOf('io-port', { ...read, size }), wrong],
+      required(integer('value', 0, 2 ** (8 * size) - 1)),
+    ]),
+    [(wrong) => [exitOf('io-port', { ...write, size: 1 }), wrong], absent('value', 'OUT')],
+  ),
+  ...rows(
+    'vp',
+    'completeMsr',
+    [only, exitArgument('MsrIntercept', 'io-port')],
+    [(wrong) => [exitOf('msr', read), wrong], required(quantity('value', 0n, largestWord))],
+    [(wrong) => [exitOf('msr', write), wrong], absent('value', 'WRMSR')],
+  ),
+  ...rows(
+    'vp',
+    'completeCpuid',
+    [(wrong) => [wrong, cpuidResult], exitArgument('CpuidIntercept', 'io-port')],
+    [
+      (wrong) => [exitOf('cpuid', read), wrong],
+      keyed('result', 'eax', 'ebx', 'ecx', 'edx'),
+      { name: 'result', accepts: 'an object', wrong: type(undefined) },
+    ],
+    ...(['eax', 'ebx', 'ecx', 'edx'] as const).map((name): [Row['args'], Argument] => [
+      (wrong) => [exitOf('cpuid', read), { ...cpuidResult, [name]: wrong }],
+      required(integer(`result.${name}`, 0, 0xffffffff)),
+    ]),
+  ),
+  ...rows(
+    'vp',
+    'completeHypercall',
+    [(wrong) => [wrong, { status: 0 }], exitArgument('HypercallIntercept', 'io-port')],
+    [
+      (wrong) => [exitOf('hypercall', read), wrong],
+      keyed('result', 'status', 'repsCompleted'),
+      { name: 'result', accepts: 'an object', wrong: type(undefined) },
+    ],
+    [
+      (wrong) => [exitOf('hypercall', read), { status: wrong }],
+      required(integer('result.status', 0, 0xffff)),
+    ],
+    [
+      (wrong) => [exitOf('hypercall', read), { status: 0, repsCompleted: wrong }],
+      integer('result.repsCompleted', 0, 0xfff),
+    ],
+  ),
+  ...rows('vp', 'skipInstruction', [only, exitArgument('X64Intercept', 'timer-expired')]),
+  ...rows('page', 'get', [only, required(choice('name', ...Object.keys(registerPageFields)))]),
+  ...rows(
+    'page',
+    'set',
+    [
+      (wrong) => [wrong, 0n],
+      required(
+        choice(
+          'name',
+          ...Object.entries(registerPageFields).flatMap(([name, { dirty }]) =>
+            dirty === 0 ? [] : [name],
+          ),
+        ),
+      ),
+    ],
+    [(wrong) => ['RAX', wrong], required(quantity('RAX', 0n, largestWord))],
+    [
+      (wrong) => ['CS', { base: 0n, limit: 0, selector: wrong, attributes: 0 }],
+      required(integer('CS.selector', 0, 0xffff)),
+    ],
+  ),
+  ...rows('page', 'copyGeneral', [
+    only,
+    required(typedArray('out', 'BigUint64Array')),
+    {
+      name: 'out.length',
+      accepts: 'at least 18',
+      wrong: [0, 1, 17].map((length) => ({
+        value: new BigUint64Array(length),
+        error: 'range',
+        shown: String(length),
+      })),
+    },
+  ]),
+];
+
 const notResampled: Argument = {
   name: 'data',
   accepts: "a level-triggered MSI (bit 15) with the route's vector 96",
@@ -437,6 +695,7 @@ const table: readonly Row[] = [
       quantity('options.disabledXsaveFeatures', 0n, 2n ** 64n - 1n),
     ],
   ),
+  ...vpRows,
   ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
   ...hypercallRows('mshv', 'device'),
   ...hypercallRows('calls', 'partition'),
@@ -802,7 +1061,12 @@ beforeEach(() => {
   const before = openDescriptors();
   host = new FakeHost();
   pushes = 0;
-  const { irqfd } = host.partition;
+  const { irqfd, vps } = host.partition;
+  const [vp, running] = vps;
+  if (vp === undefined || running === undefined) throw new Error('the host has no VPs');
+  host.native.vps.of(vp.fd).pages[0]?.set([1], registerPageLayout.isValid);
+  const page = vp.registerPage;
+  if (page === undefined) throw new Error('VP 0 has no register page');
   subjects = {
     Mshv,
     EventFd,
@@ -810,6 +1074,12 @@ beforeEach(() => {
     mshv: host.device,
     partition: host.partition,
     calls: host.partition,
+    SharedPartition,
+    sharedPartition: SharedPartition.receive(host.partition.share(), { native: host.native }),
+    Vp,
+    vp,
+    vpRun: running.start(() => undefined),
+    page,
     irqfd,
     route: irqfd.newRoute({ msi: { address: 0xfee00000n, data: 0x50 } }),
     resampleRoute: irqfd.newResampleRoute({ vector: 0x60 }),
@@ -823,6 +1093,7 @@ beforeEach(() => {
   host.native.record();
   return () => {
     subjects.event.close();
+    subjects.sharedPartition.close();
     host[Symbol.dispose]();
     expect(openDescriptors()).toBe(before);
   };
@@ -830,11 +1101,13 @@ beforeEach(() => {
 
 /** Everything that a call could have changed. */
 function state() {
-  const { partition, route, resampleRoute, event, gsis, table: routes } = subjects;
+  const { partition, page, route, resampleRoute, event, gsis, table: routes } = subjects;
   const seen = {
     routes: host.snapshot([route, resampleRoute]),
     partitions: host.native.partitions.size,
     vps: partition.vps.length,
+    running: !subjects.vpRun.ended,
+    pageDirty: page.dirty,
     pending: event.pending,
     gsisInUse: gsis.inUse,
     routed: routes.size,
@@ -993,6 +1266,12 @@ const classes = {
   mshv: Mshv,
   partition: Partition,
   calls: PartitionCalls,
+  SharedPartition,
+  sharedPartition: SharedPartition,
+  Vp,
+  vp: Vp,
+  vpRun: VpRun,
+  page: RegisterPage,
   irqfd: IrqFd,
   route: IrqFdRoute,
   resampleRoute: IrqFdRoute,
@@ -1032,6 +1311,19 @@ describe('a closed object', () => {
     ['requestMsi', [0xfee00000, 0x41]],
     ['getRegisters', [0, new Uint32Array(1)]],
     ['setRegisters', [0, new Uint32Array(1), new BigUint64Array(2)]],
+    ['vp.getRegisters', [['RAX']]],
+    ['vp.setRegisters', [{ RAX: 0 }]],
+    ['start', [() => undefined]],
+    ['getState', ['xsave']],
+    ['setState', ['xsave', new Uint8Array(64)]],
+    ['completeIoPort', [exitOf('io-port', { ...read, size: 1 }), 0]],
+    ['completeMsr', [exitOf('msr', write)]],
+    ['completeCpuid', [exitOf('cpuid', read), cpuidResult]],
+    ['completeHypercall', [exitOf('hypercall', read), { status: 0 }]],
+    ['skipInstruction', [exitOf('halt', read)]],
+    ['get', ['RIP']],
+    ['set', ['RIP', 0]],
+    ['copyGeneral', [new BigUint64Array(18)]],
   ]);
   const harmless = new Set<string | symbol>([
     'close',
@@ -1049,6 +1341,15 @@ describe('a closed object', () => {
     calls: () => {
       subjects.partition.close();
     },
+    sharedPartition: () => {
+      subjects.sharedPartition.close();
+    },
+    vp: () => {
+      subjects.vp.close();
+    },
+    page: () => {
+      subjects.vp.close();
+    },
     irqfd: () => {
       subjects.partition.close();
     },
@@ -1059,7 +1360,10 @@ describe('a closed object', () => {
       subjects.event.close();
     },
   };
-  const names = ['mshv', 'partition', 'calls', 'irqfd', 'route', 'event'] as const;
+  const names = [
+    ...(['mshv', 'partition', 'calls', 'sharedPartition', 'vp', 'page'] as const),
+    ...(['irqfd', 'route', 'event'] as const),
+  ];
   const calls = names.flatMap((name) =>
     functionsOf(classes[name].prototype)
       .filter((method) => !harmless.has(method))
@@ -1070,7 +1374,8 @@ describe('a closed object', () => {
     closings[name]();
     host.native.record();
     const before = openDescriptors();
-    expect(await errorOf(subjects[name], method, args.get(method) ?? [])).toMatchObject({
+    const given = args.get(`${name}.${String(method)}`) ?? args.get(method) ?? [];
+    expect(await errorOf(subjects[name], method, given)).toMatchObject({
       name: 'MshvError',
       code: 'ERR_MSHV_CLOSED',
       message: expect.stringContaining('is closed') as string,
@@ -1083,7 +1388,7 @@ describe('a closed object', () => {
     }
   });
 
-  it.each(['mshv', 'partition', 'route', 'event'] as const)(
+  it.each(['mshv', 'partition', 'sharedPartition', 'vp', 'route', 'event'] as const)(
     '%s.close() again is harmless',
     (name) => {
       closings[name]();
@@ -1097,7 +1402,14 @@ describe('a closed object', () => {
 
   it.each<[string, () => unknown]>([
     ['partition.fd', () => subjects.partition.fd],
-    ['vp.fd', () => subjects.partition.vps[0]?.fd],
+    ['sharedPartition.fd', () => subjects.sharedPartition.fd],
+    ['vp.fd', () => subjects.vp.fd],
+    ['vp.registerPage', () => subjects.vp.registerPage],
+    ['vp.interceptPage', () => subjects.vp.interceptPage],
+    ['page.valid', () => subjects.page.valid],
+    ['page.dirty', () => subjects.page.dirty],
+    ['page.rip', () => subjects.page.rip],
+    ['page.rflags', () => subjects.page.rflags],
     ['event.fd', () => subjects.event.fd],
     ['event.pending', () => subjects.event.pending],
     ['route.event.fd', () => subjects.route.event.fd],
@@ -1105,6 +1417,7 @@ describe('a closed object', () => {
   ])('%s is ERR_MSHV_CLOSED', (_, get) => {
     expect(get).not.toThrow();
     subjects.partition.close();
+    subjects.sharedPartition.close();
     subjects.event.close();
     expect(get).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
   });
@@ -1121,6 +1434,14 @@ describe('the table', () => {
     'IrqFdRoute#takePending',
     'Partition#initialize',
     'Mshv#hostProperties',
+    'Partition#share',
+    'SharedPartition#share',
+    'Vp#run',
+    'Vp#cancel',
+    'Vp#share',
+    'VpRun#stop',
+    'VpRun#ref',
+    'VpRun#unref',
     'PartitionCalls#clearVirtualInterrupt',
     'EventFd#tryRead',
     'EventFd#clone',
@@ -1128,11 +1449,11 @@ describe('the table', () => {
     'EventFd#ref',
     'EventFd#unref',
     'EventFd#[Symbol.asyncIterator]',
-    ...['Mshv', 'Partition', 'Vp', 'IrqFdRoute', 'EventFd'].flatMap((name) => [
+    ...['Mshv', 'Partition', 'SharedPartition', 'Vp', 'IrqFdRoute', 'EventFd'].flatMap((name) => [
       `${name}#close`,
       `${name}#[Symbol.dispose]`,
     ]),
-    ...['Partition', 'Vp', 'IrqFd', 'IrqFdRoute', 'EventFd'].map(
+    ...['Partition', 'SharedPartition', 'Vp', 'VpRun', 'IrqFd', 'IrqFdRoute', 'EventFd'].map(
       (name) => `${name}#[nodejs.util.inspect.custom]`,
     ),
   ];
@@ -1142,7 +1463,10 @@ describe('the table', () => {
     'Mshv',
     'Partition',
     'PartitionCalls',
+    'RegisterPage',
+    'SharedPartition',
     'Vp',
+    'VpRun',
     'IrqFd',
     'IrqFdRoute',
     'EventFd',

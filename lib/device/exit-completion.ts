@@ -1,0 +1,179 @@
+import type { CpuidValues } from '../abi/hypercall-outputs.js';
+import { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
+import { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
+import { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
+import { MsrIntercept } from '../abi/messages/msr-intercept.js';
+import { X64Intercept } from '../abi/messages/x64-intercept.js';
+import { registerCode } from '../abi/registers.js';
+import {
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+  rangeError,
+  uint64Argument,
+} from '../arguments.js';
+import { MshvError } from '../errors.js';
+import type { PendingExit } from './pending-exit.js';
+import type { RegisterPage } from './register-page.js';
+
+/** What the hypervisor's answer to a guest's hypercall is. */
+export interface HypercallResult {
+  /** `HV_STATUS_*`: 0 to 0xffff. */
+  status: number;
+  /** How many reps are done, of a rep call: 0 to 4095. Default 0. */
+  repsCompleted?: number;
+}
+
+/** What completing an exit needs of its VP. */
+export interface CompletedVp {
+  /** Throws where it is closed. */
+  checkOpen(): void;
+  /** The register page where there is one and it is valid. */
+  validPage(): RegisterPage | undefined;
+  setRegisters(codes: Uint32Array, words: BigUint64Array): void;
+  readonly exits: PendingExit;
+}
+
+/** What a completion changes beside RIP, in the order in which it is written. */
+type Written = readonly ('RAX' | 'RBX' | 'RCX' | 'RDX')[];
+
+const nothing = [] as const;
+const rax = ['RAX'] as const;
+const raxRdx = ['RAX', 'RDX'] as const;
+const cpuidRegisters = ['RAX', 'RBX', 'RCX', 'RDX'] as const;
+const mostRegisters = cpuidRegisters.length + 1;
+
+/** By the registers written: their codes, and RIP's. */
+const codesOf = new Map<Written, Uint32Array>();
+
+/**
+ * Completes exits of a VP: gives the guest the result of the instruction that it stopped at, and moves RIP
+ * past it. RIP is written last, so a completion that failed can be tried again.
+ */
+export class ExitCompletion {
+  readonly #vp: CompletedVp;
+  readonly #words = new BigUint64Array(2 * mostRegisters);
+
+  constructor(vp: CompletedVp) {
+    this.#vp = vp;
+  }
+
+  ioPort(exit: IoPortIntercept, value: number | undefined): void {
+    instanceArgument('exit', exit, IoPortIntercept);
+    const { size } = exit;
+    if (size !== 1 && size !== 2 && size !== 4) {
+      throw cannotComplete(`an access of ${size} bytes`);
+    }
+    if (exit.isString || exit.isRep) {
+      throw cannotComplete(
+        'INS and OUTS: their data is in memory, which is for the caller to move',
+      );
+    }
+    if (exit.isWrite) {
+      absentArgument('value', value, 'OUT');
+      this.#write(exit, nothing);
+      return;
+    }
+    const input = integerArgument('value', value, 0, 2 ** (8 * size) - 1);
+    this.#write(exit, rax, mergeRax(exit.rax, size, input));
+  }
+
+  msr(exit: MsrIntercept, value: bigint | number | undefined): void {
+    instanceArgument('exit', exit, MsrIntercept);
+    if (exit.isWrite) {
+      absentArgument('value', value, 'WRMSR');
+      this.#write(exit, nothing);
+      return;
+    }
+    const read = uint64Argument('value', value);
+    this.#write(exit, raxRdx, BigInt.asUintN(32, read), read >> 32n);
+  }
+
+  cpuid(exit: CpuidIntercept, result: CpuidValues): void {
+    instanceArgument('exit', exit, CpuidIntercept);
+    optionsArgument('result', result, ['eax', 'ebx', 'ecx', 'edx']);
+    const word = (name: keyof CpuidValues): bigint =>
+      BigInt(integerArgument(`result.${name}`, result[name], 0, 0xffff_ffff));
+    this.#write(exit, cpuidRegisters, word('eax'), word('ebx'), word('ecx'), word('edx'));
+  }
+
+  hypercall(exit: HypercallIntercept, result: HypercallResult): void {
+    instanceArgument('exit', exit, HypercallIntercept);
+    optionsArgument('result', result, ['status', 'repsCompleted']);
+    const { status, repsCompleted = 0 } = result;
+    const low = BigInt(integerArgument('result.status', status, 0, 0xffff));
+    const high = BigInt(integerArgument('result.repsCompleted', repsCompleted, 0, 0xfff));
+    if (exit.is64Bit) {
+      this.#write(exit, rax, (high << 32n) | low);
+    } else {
+      this.#write(exit, raxRdx, low, high);
+    }
+  }
+
+  skip(exit: X64Intercept): void {
+    instanceArgument('exit', exit, X64Intercept);
+    this.#write(exit, nothing);
+  }
+
+  #write(exit: X64Intercept, names: Written, ...values: readonly bigint[]): void {
+    this.#vp.checkOpen();
+    const rip = nextRip(exit);
+    this.#vp.exits.check(exit);
+    const page = this.#vp.validPage();
+    if (page === undefined) {
+      this.#writeByHypercall(names, values, rip);
+    } else {
+      names.forEach((name, i) => {
+        page.set(name, values[i] ?? 0n);
+      });
+      page.rip = rip;
+    }
+    this.#vp.exits.clear();
+  }
+
+  #writeByHypercall(names: Written, values: readonly bigint[], rip: bigint): void {
+    let codes = codesOf.get(names);
+    if (codes === undefined) {
+      codes = Uint32Array.from([...names, 'RIP'], (name) => registerCode('name', name, 'x64'));
+      codesOf.set(names, codes);
+    }
+    values.forEach((value, i) => {
+      this.#words[2 * i] = value;
+    });
+    this.#words[2 * names.length] = rip;
+    this.#vp.setRegisters(codes, this.#words);
+  }
+}
+
+function absentArgument(name: string, value: unknown, instruction: string): void {
+  if (value !== undefined) {
+    throw rangeError(name, `absent: the guest's ${instruction} takes no result`, value);
+  }
+}
+
+function cannotComplete(what: string): MshvError {
+  return new MshvError(`cannot complete ${what}`, { code: 'ERR_MSHV_NOT_COMPLETABLE' });
+}
+
+/** IN leaves the rest of RAX as it is, but for 32 bits, which clear the upper half. */
+function mergeRax(before: bigint, size: 1 | 2 | 4, input: number): bigint {
+  const bits = 8 * size;
+  return size === 4 ? BigInt(input) : ((before >> BigInt(bits)) << BigInt(bits)) | BigInt(input);
+}
+
+/** The long bit of a code segment's attributes. */
+const longCode = 1 << 13;
+
+/** RIP after the instruction. Outside of 64-bit code it has 32 bits. */
+function nextRip(exit: X64Intercept): bigint {
+  const { instructionLength } = exit;
+  if (instructionLength === 0) {
+    throw cannotComplete('the exit: the hypervisor did not say how long the instruction is');
+  }
+  const next = exit.rip + BigInt(instructionLength);
+  if (next >> 32n === 0n) {
+    return next;
+  }
+  const is64Bit = exit.is64Bit && (exit.cs.attributes & longCode) !== 0;
+  return BigInt.asUintN(is64Bit ? 64 : 32, next);
+}

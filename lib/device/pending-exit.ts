@@ -1,0 +1,52 @@
+import { InterceptMessages, type Intercept } from '../abi/intercepts.js';
+import { messageLayout } from '../abi/message-types.js';
+import type { Message } from '../abi/messages/message.js';
+import { MshvError } from '../errors.js';
+
+/**
+ * The exit that a VP stopped with and that nobody has completed yet, in bytes that each run fills
+ * again.
+ */
+export class PendingExit {
+  /** What the addon fills. */
+  readonly message = new Uint8Array(messageLayout.size);
+  readonly #messages = new InterceptMessages(this.message);
+  readonly #vp: number;
+  #exit: Intercept | undefined;
+
+  constructor(vp: number) {
+    this.#vp = vp;
+  }
+
+  /** The bytes hold a new exit. */
+  arrive(): Intercept {
+    return (this.#exit = this.#messages.current);
+  }
+
+  /** The exit is completed, or the VP runs again. */
+  clear(): void {
+    this.#exit = undefined;
+  }
+
+  /**
+   * Checks that `exit`, or what it is a snapshot of, is waiting to be completed.
+   *
+   * @throws MshvError `ERR_MSHV_STALE_EXIT`
+   */
+  check(exit: Message): void {
+    const pending = this.#exit;
+    if (pending === undefined || (exit !== pending && !isSnapshot(exit, pending))) {
+      throw new MshvError(
+        `cannot complete the exit: it is not what VP ${this.#vp} stopped with, or it has been completed`,
+        { code: 'ERR_MSHV_STALE_EXIT' },
+      );
+    }
+  }
+}
+
+/** Nothing but the bytes tells a snapshot of this exit from one of an earlier exit. */
+function isSnapshot(exit: Message, pending: Message): boolean {
+  return (
+    exit.messageType === pending.messageType && Buffer.compare(exit.payload, pending.payload) === 0
+  );
+}

@@ -1,0 +1,101 @@
+import { inspect } from 'node:util';
+
+import { nativeArgument, optionsArgument } from '../arguments.js';
+import { closedError } from '../errors.js';
+import { linuxNative, type Native } from '../native.js';
+import { PartitionCalls } from './partition-calls.js';
+import { offerDescriptors, takeOffer, tokenArgument, type PartitionToken } from './share-token.js';
+
+/** How to receive what another environment shares. */
+export interface ReceiveOptions {
+  /** The addon to use: the sender's. Default: the one that makes system calls. */
+  native?: Native;
+}
+
+let own: (native: Native, fd: number) => SharedPartition;
+
+/**
+ * A partition that another environment of this process opened and shared: `partition.share()`.
+ *
+ * It can do whatever takes the descriptor only. Routes, doorbells and memory belong to the environment that
+ * opened the partition, which knows what the driver has of them. The partition exists until all of its
+ * descriptors are closed, so one that is shared outlives its owner.
+ */
+export class SharedPartition extends PartitionCalls implements Disposable {
+  readonly #native: Native;
+  #fd: number;
+
+  private constructor(native: Native, fd: number) {
+    // Which VPs there are is known where they are created. A request for one that is missing harms nobody.
+    super(native, () => true);
+    this.#native = native;
+    this.#fd = fd;
+  }
+
+  static {
+    own = (native, fd) => new SharedPartition(native, fd);
+  }
+
+  /**
+   * Takes what `partition.share()` returned, which nobody else can receive then.
+   *
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before; `EINVAL` where the sender used
+   *   another addon
+   */
+  static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {
+    const offer = tokenArgument('partition', token);
+    const native = receiveOptions(options);
+    return takeOffer(native, offer, (adopt) => own(native, adopt('partition')));
+  }
+
+  /**
+   * The descriptor, borrowed.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  get fd(): number {
+    if (this.#fd < 0) {
+      throw closedError('SharedPartition');
+    }
+    return this.#fd;
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /** Passes it on, like `partition.share()`. */
+  share(): PartitionToken {
+    return sharePartition(this.#native, this.fd);
+  }
+
+  /** Closes this environment's descriptor. Harmless where closed already. */
+  close(): void {
+    const fd = this.#fd;
+    if (fd >= 0) {
+      this.#fd = -1;
+      this.#native.close(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [inspect.custom](): string {
+    return this.closed ? 'SharedPartition { closed }' : `SharedPartition { fd: ${this.#fd} }`;
+  }
+}
+
+export { own as ownPartition };
+
+export function sharePartition(native: Native, fd: number): PartitionToken {
+  return { type: 'mshv-partition', offer: offerDescriptors(native, 'the partition', [fd]) };
+}
+
+/** The addon to receive with. */
+export function receiveOptions(options: ReceiveOptions): Native {
+  optionsArgument('options', options, ['native']);
+  const { native = linuxNative() } = options;
+  return nativeArgument('options.native', native);
+}

@@ -1,0 +1,82 @@
+import { closedError, systemError } from '../errors.js';
+import type { Native } from '../native.js';
+
+/**
+ * The descriptor of a VP in this environment, and its run-control descriptor, through which all environments
+ * that have the VP can cancel each other's runs.
+ *
+ * It is attached when something first needs that: making a VP that is never run costs one ioctl.
+ */
+export class VpDescriptor {
+  readonly native: Native;
+  readonly index: number;
+  #fd: number;
+  #control = -1;
+
+  /** Takes ownership of `fd`. */
+  constructor(native: Native, fd: number, index: number) {
+    this.native = native;
+    this.#fd = fd;
+    this.index = index;
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /** @throws MshvError `ERR_MSHV_CLOSED` */
+  get fd(): number {
+    this.checkOpen();
+    return this.#fd;
+  }
+
+  /** @throws MshvError `ERR_MSHV_CLOSED` */
+  checkOpen(): void {
+    if (this.#fd < 0) {
+      throw closedError(`VP ${this.index}`);
+    }
+  }
+
+  /** The descriptor, ready for the addon's functions that run VPs. */
+  get attached(): number {
+    if (this.#control < 0) {
+      this.#attach(-1);
+    }
+    return this.fd;
+  }
+
+  /** The run-control descriptor. */
+  get control(): number {
+    if (this.#control < 0) {
+      this.#attach(-1);
+    }
+    return this.#control;
+  }
+
+  /** Attaches with the run-control descriptor that another environment gave; takes ownership of it. */
+  attachWith(control: number): void {
+    this.#attach(control);
+  }
+
+  #attach(control: number): void {
+    const result = this.native.vpAttach(this.fd, control);
+    if (result < 0) {
+      throw systemError(`prepare VP ${this.index} for running`, result, { syscall: 'mmap' });
+    }
+    this.#control = result;
+  }
+
+  /** Ends a thread that runs the VP and detaches its pages. */
+  close(): void {
+    const fd = this.#fd;
+    const control = this.#control;
+    this.#fd = -1;
+    this.#control = -1;
+    if (fd >= 0) {
+      this.native.close(fd);
+    }
+    if (control >= 0) {
+      this.native.close(control);
+    }
+  }
+}

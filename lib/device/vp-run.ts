@@ -1,0 +1,213 @@
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+
+import type { Intercept } from '../abi/intercepts.js';
+import { systemError } from '../errors.js';
+import { isThenable } from '../thenable.js';
+import type { PendingExit } from './pending-exit.js';
+import type { VpDescriptor } from './vp-descriptor.js';
+import { runError, runningError } from './vp-running.js';
+
+/** What an exit handler answers: the VP runs on unless it is `'stop'`. */
+// Handlers that are declared to return nothing are to be accepted.
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type
+export type ExitAnswer = 'stop' | void;
+
+/**
+ * Handles an exit of a VP. The exit is valid until the handler has answered, by returning or, where it is
+ * asynchronous, by its promise.
+ */
+export type ExitHandler = (exit: Intercept) => ExitAnswer | Promise<ExitAnswer>;
+
+/**
+ * How a run ended: `'stopped'` by its handler or `stop()`, `'canceled'` by `vp.cancel()`, `'closed'` with the
+ * VP.
+ */
+export type RunEnd = 'stopped' | 'canceled' | 'closed';
+
+let begin: (
+  vp: VpDescriptor,
+  pending: PendingExit,
+  handler: ExitHandler,
+  ended: () => void,
+) => VpRun;
+let finish: (run: VpRun, end: RunEnd) => void;
+
+interface Settle {
+  readonly resolve: (end: RunEnd) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A VP that runs on a native thread of its own: what `vp.start()` returns. */
+export class VpRun {
+  readonly #vp: VpDescriptor;
+  readonly #pending: PendingExit;
+  readonly #handler: ExitHandler;
+  readonly #onEnd: () => void;
+  /** Undefined once the run has ended. */
+  #settle: Settle | undefined;
+
+  /**
+   * Settles when the VP has stopped and its thread is gone; the handler is not called any more then.
+   *
+   * Rejects with what the handler threw or rejected with, and with an MshvError where the VP could not be
+   * run: `EFAULT`, `EIO`, …, `ERR_MSHV_VP_RUNNING` where another thread runs it. Whoever does not look at it gets
+   * an unhandled rejection.
+   */
+  readonly finished: Promise<RunEnd>;
+
+  private constructor(
+    vp: VpDescriptor,
+    pending: PendingExit,
+    handler: ExitHandler,
+    ended: () => void,
+  ) {
+    this.#vp = vp;
+    this.#pending = pending;
+    this.#handler = handler;
+    this.#onEnd = ended;
+    const result = vp.native.vpStart(vp.attached, pending.message, (returned) => {
+      this.#onExit(returned);
+    });
+    if (result < 0) {
+      throw result === -constants.errno.EBUSY
+        ? runningError(vp.index, `start VP ${vp.index}`)
+        : systemError(`start VP ${vp.index}`, result, { syscall: 'pthread_create' });
+    }
+    this.finished = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+  }
+
+  static {
+    begin = (vp, pending, handler, ended) => new VpRun(vp, pending, handler, ended);
+    finish = (run, end) => {
+      run.#end()?.resolve(end);
+    };
+  }
+
+  /** Whether `finished` is settled, or is about to be. */
+  get ended(): boolean {
+    return this.#settle === undefined;
+  }
+
+  /**
+   * Stops the VP wherever it is and ends its thread; `finished` resolves with `'stopped'`. An exit that was
+   * on its way is not delivered. Harmless where the run has ended.
+   */
+  stop(): void {
+    finish(this, 'stopped');
+  }
+
+  /** Lets the run keep the event loop alive; so it is at first. */
+  ref(): this {
+    return this.#hold(true);
+  }
+
+  /** Lets the process end although the VP runs. */
+  unref(): this {
+    return this.#hold(false);
+  }
+
+  [inspect.custom](): string {
+    return `VpRun { vp: ${this.#vp.index}, ${this.ended ? 'ended' : 'running'} }`;
+  }
+
+  #hold(hold: boolean): this {
+    if (!this.ended) {
+      this.#vp.native.vpHoldLoop(this.#vp.fd, hold);
+    }
+    return this;
+  }
+
+  #onExit(result: number): void {
+    if (this.ended) {
+      return;
+    }
+    if (result === -constants.errno.ECANCELED) {
+      finish(this, 'canceled');
+      return;
+    }
+    if (result < 0) {
+      this.#fail(runError(this.#vp.index, result));
+      return;
+    }
+    let answer;
+    try {
+      answer = this.#handler(this.#pending.arrive());
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (isThenable(answer)) {
+      void this.#await(answer);
+    } else {
+      this.#answer(answer);
+    }
+  }
+
+  async #await(promise: PromiseLike<ExitAnswer>): Promise<void> {
+    let answer;
+    try {
+      answer = await promise;
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#answer(answer);
+  }
+
+  #answer(answer: ExitAnswer): void {
+    if (this.ended) {
+      return;
+    }
+    if (answer === 'stop') {
+      finish(this, 'stopped');
+      return;
+    }
+    const given: unknown = answer;
+    if (given !== undefined) {
+      this.#fail(answerError(given));
+      return;
+    }
+    this.#pending.clear();
+    const { native, index, fd } = this.#vp;
+    const result = native.vpResume(fd);
+    if (result < 0) {
+      this.#fail(runError(index, result));
+    }
+  }
+
+  /** An error after the end, of a handler that stopped its own run, must not go unseen either. */
+  #fail(error: unknown): void {
+    const settle = this.#end();
+    if (settle === undefined) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    } else {
+      settle.reject(error);
+    }
+  }
+
+  /** Ends the thread and returns what settles `finished`; undefined where the run has ended before. */
+  #end(): Settle | undefined {
+    const settle = this.#settle;
+    if (settle !== undefined) {
+      this.#settle = undefined;
+      this.#pending.clear();
+      this.#vp.native.vpStop(this.#vp.fd);
+      this.#onEnd();
+    }
+    return settle;
+  }
+}
+
+export { begin as beginRun, finish as finishRun };
+
+function answerError(answer: unknown): TypeError {
+  return Object.assign(
+    new TypeError(`An exit handler must return nothing or 'stop', received ${inspect(answer)}`),
+    { code: 'ERR_INVALID_RETURN_VALUE' },
+  );
+}

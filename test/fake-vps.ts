@@ -1,0 +1,254 @@
+import { constants } from 'node:os';
+
+import type { Native } from '../lib/native.js';
+
+const { EBADF, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENODEV, ENOENT } = constants.errno;
+
+/** What a run of a fake VP ends with: a message, or a positive errno. */
+export type FakeOutcome = Uint8Array | number;
+
+/** A VP of the fake driver, whoever has descriptors of it. */
+export class FakeVp {
+  readonly index: number;
+  /** How often MSHV_RUN_VP was issued. */
+  runs = 0;
+  canceled = false;
+  /** Another environment runs it. */
+  running = false;
+  /** Register page and intercept page; undefined where the driver has none. */
+  readonly pages: (Uint8Array | undefined)[] = [new Uint8Array(4096), new Uint8Array(4096)];
+  /** By type. */
+  readonly states = new Map<number, Uint8Array>();
+  readonly #outcomes: FakeOutcome[] = [];
+  readonly #started = new Set<() => void>();
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  /** The next runs end like this, in order. */
+  queue(...outcomes: readonly FakeOutcome[]): void {
+    this.#outcomes.push(...outcomes);
+    this.wake();
+  }
+
+  /** Lets started runs see what has changed. */
+  wake(): void {
+    for (const run of this.#started) {
+      run();
+    }
+  }
+
+  /** Calls `run` whenever it might go on; returns what ends that. */
+  onWake(run: () => void): () => void {
+    this.#started.add(run);
+    return () => {
+      this.#started.delete(run);
+    };
+  }
+
+  /** One run. Undefined where it would not end. */
+  run(message: Uint8Array): number | undefined {
+    if (this.running) return -EBUSY;
+    if (this.canceled) {
+      this.canceled = false;
+      return -ECANCELED;
+    }
+    const outcome = this.#outcomes.shift();
+    if (outcome === undefined) return undefined;
+    this.runs++;
+    if (typeof outcome === 'number') return -outcome;
+    message.set(outcome);
+    return 0;
+  }
+}
+
+/** The thread of a started run: it lives on the event loop here. */
+class FakeThread {
+  readonly #vp: FakeVp;
+  readonly #message: Uint8Array;
+  readonly #onExit: (result: number) => void;
+  readonly #asleep: () => void;
+  #waits = false;
+  #ended = false;
+  #holdsLoop: NodeJS.Timeout;
+
+  constructor(vp: FakeVp, message: Uint8Array, onExit: (result: number) => void) {
+    this.#vp = vp;
+    this.#message = message;
+    this.#onExit = onExit;
+    this.#asleep = vp.onWake(() => {
+      this.#later();
+    });
+    this.#holdsLoop = setInterval(() => undefined, 2 ** 30);
+    this.#later();
+  }
+
+  resume(): number {
+    if (!this.#waits) return -EINVAL;
+    this.#waits = false;
+    this.#later();
+    return 0;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#asleep();
+    clearInterval(this.#holdsLoop);
+  }
+
+  hold(hold: boolean): void {
+    if (hold) this.#holdsLoop.ref();
+    else this.#holdsLoop.unref();
+  }
+
+  #later(): void {
+    setImmediate(() => {
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    while (!this.#ended && !this.#waits) {
+      const result = this.#vp.run(this.#message);
+      if (result === undefined) return;
+      if (result === -EINTR) continue;
+      this.#waits = true;
+      this.#onExit(result);
+    }
+  }
+}
+
+interface Attached {
+  readonly control: number;
+  readonly pages: (ArrayBuffer | undefined)[];
+  thread?: FakeThread;
+}
+
+/** The addon's functions for VPs, without threads and without the kernel. */
+export class FakeVps {
+  readonly #eventfds: Pick<Native, 'eventfdCreate' | 'eventfdAdopt'>;
+  readonly #identify: (fd: number) => string | undefined;
+  /** By the file behind their descriptors. */
+  readonly #vps = new Map<string, FakeVp>();
+  /** By descriptor. */
+  readonly #attached = new Map<number, Attached>();
+
+  constructor(
+    eventfds: Pick<Native, 'eventfdCreate' | 'eventfdAdopt'>,
+    identify: (fd: number) => string | undefined,
+  ) {
+    this.#eventfds = eventfds;
+    this.#identify = identify;
+  }
+
+  /** A new descriptor that stands for a VP. */
+  create(index: number): number {
+    const fd = this.#eventfds.eventfdCreate(0, false);
+    const identity = this.#identify(fd);
+    if (identity !== undefined) this.#vps.set(identity, new FakeVp(index));
+    return fd;
+  }
+
+  /** The VP behind a descriptor. */
+  of(fd: number): FakeVp {
+    const vp = this.#vps.get(this.#identify(fd) ?? '');
+    if (vp === undefined) throw new Error(`descriptor ${fd} is no VP's`);
+    return vp;
+  }
+
+  adopt(fd: number): number {
+    return this.#eventfds.eventfdAdopt(fd);
+  }
+
+  attach(fd: number, control: number): number {
+    if (this.#attached.has(fd)) return -EEXIST;
+    this.of(fd);
+    const own = control < 0 ? this.#eventfds.eventfdCreate(0, false) : control;
+    if (own >= 0) this.#attached.set(fd, { control: own, pages: [] });
+    return own;
+  }
+
+  run(fd: number, message: Uint8Array): number {
+    return this.#with(fd, ({ thread }) => {
+      const result = thread === undefined ? this.of(fd).run(message) : -EBUSY;
+      if (result === undefined) throw new Error('this run would never end');
+      return result;
+    });
+  }
+
+  cancel(fd: number): number {
+    return this.#with(fd, () => {
+      const vp = this.of(fd);
+      vp.canceled = true;
+      vp.wake();
+      return 0;
+    });
+  }
+
+  start(fd: number, message: Uint8Array, onExit: (result: number) => void): number {
+    return this.#with(fd, (attached) => {
+      if (attached.thread !== undefined) return -EBUSY;
+      attached.thread = new FakeThread(this.of(fd), message, onExit);
+      return 0;
+    });
+  }
+
+  resume(fd: number): number {
+    return this.#with(fd, ({ thread }) => thread?.resume() ?? -ENOENT);
+  }
+
+  stop(fd: number): number {
+    return this.#with(fd, (attached) => {
+      if (attached.thread === undefined) return -ENOENT;
+      attached.thread.end();
+      delete attached.thread;
+      return 0;
+    });
+  }
+
+  holdLoop(fd: number, hold: boolean): number {
+    return this.#with(fd, ({ thread }) => {
+      if (thread === undefined) return -ENOENT;
+      thread.hold(hold);
+      return 0;
+    });
+  }
+
+  page(fd: number, number: number): ArrayBuffer | number {
+    const attached = this.#attached.get(fd);
+    if (attached === undefined) return -EBADF;
+    const bytes = this.of(fd).pages[number];
+    if (bytes === undefined) return -ENODEV;
+    return (attached.pages[number] ??= bytes.buffer as ArrayBuffer);
+  }
+
+  /** Either transfer of a state, which begins as its type in every byte. */
+  state(fd: number, type: number, state: Uint8Array, write: boolean): number {
+    return this.#with(fd, () => {
+      const vp = this.of(fd);
+      if (vp.running) return -EBUSY;
+      const present = vp.states.get(type);
+      if (present === undefined) return -EINVAL;
+      if (present.length > state.length) return present.length;
+      if (write) present.set(state.subarray(0, present.length));
+      else state.set(present);
+      return present.length;
+    });
+  }
+
+  /** A descriptor is about to be closed. */
+  closing(fd: number): void {
+    const attached = this.#attached.get(fd);
+    attached?.thread?.end();
+    for (const page of attached?.pages ?? []) {
+      if (page !== undefined) structuredClone(page, { transfer: [page] });
+    }
+    this.#attached.delete(fd);
+  }
+
+  #with(fd: number, action: (attached: Attached) => number): number {
+    const attached = this.#attached.get(fd);
+    return attached === undefined ? -EBADF : action(attached);
+  }
+}
