@@ -6,8 +6,9 @@
 namespace mshv {
 namespace {
 
-// V8 counts a buffer's bytes as memory that a collection could free, and would collect all the time
-// with a guest's memory. They are not its to free.
+// V8 counts a buffer's bytes as memory that a collection might free, and collects where there are
+// more of them than last time: with a guest's memory, at almost every mapping. They are not its to
+// free.
 void DiscountFromHeap(napi_env env, int64_t bytes) {
   int64_t total = 0;
   napi_adjust_external_memory(env, -bytes, &total);
