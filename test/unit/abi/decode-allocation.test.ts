@@ -19,8 +19,8 @@ async function decode(fields: 'numbers' | 'words') {
 test('a million port I/O messages are decoded to numbers without allocating', async () => {
   const { growth, collections } = await decode('numbers');
   expect(collections.filter((line) => line.includes('Scavenge'))).toEqual([]);
-  // An object for each would be 16 MB at least.
-  expect(growth).toBeLessThan(200_000);
+  // An object for each would be 16 MB at least; V8's own code and feedback are there in any case.
+  expect(growth).toBeLessThan(1_000_000);
 });
 
 test('the same measurement sees the bigints of the 64-bit fields', async () => {
