@@ -93,6 +93,14 @@ export type {
   MsrResultOptions,
 } from './device/intercept-result.js';
 export type { PropertyExOptions } from './device/partition-property.js';
+export {
+  GuestMemory,
+  type GuestMemoryFileOptions,
+  type GuestMemoryOptions,
+  type ViewConstructor,
+} from './device/guest-memory.js';
+export { type GpaRange, MappedMemory, type MapMemoryOptions } from './device/memory-map.js';
+export { PageBitmap, type TrackedPagesOptions } from './device/page-bitmap.js';
 export { type DriverGeneration, Partition } from './device/partition.js';
 export {
   type AccessStatesOptions,
@@ -116,6 +124,7 @@ export type { HypercallResult } from './device/exit-completion.js';
 export type { RegisterPageName } from './abi/register-page.js';
 export type { InterceptMessages } from './abi/intercepts.js';
 export type { VpStateType } from './abi/vp-state.js';
+export { Doorbell, type DoorbellOptions } from './irq/doorbell.js';
 export { GsiAllocator } from './irq/gsi-allocator.js';
 export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq/irqfd.js';
 export { IrqFdRoute } from './irq/irqfd-route.js';

@@ -5,11 +5,11 @@ import { inspect } from 'node:util';
 import {
   booleanArgument,
   bytesArgument,
-  functionArgument,
   integerArgument,
   nativeArgument,
   optionsArgument,
   rangeError,
+  typeError,
 } from '../arguments.js';
 import { closedError, systemError } from '../errors.js';
 import { linuxNative, type Native } from '../native.js';
@@ -288,16 +288,19 @@ function sizeArgument(name: string, value: number): number {
 }
 
 function elementSize(type: ViewConstructor<ArrayBufferView>): number {
-  functionArgument('type', type);
+  const given: unknown = type;
+  if (typeof given !== 'function') {
+    throw typeError('type', 'the constructor of a typed array', type);
+  }
   return integerArgument('type.BYTES_PER_ELEMENT', type.BYTES_PER_ELEMENT, 1, 8);
 }
 
-/** How many bytes a file has after `offset`, in whole pages. */
+/** How many bytes a file has after `offset`, in whole pages; a device must be told. */
 function restOfFile(fd: number, offset: number): number {
   let size;
   try {
     ({ size } = fstatSync(fd));
-  } catch (error) {
+  } catch {
     throw systemError(`map descriptor ${fd}`, -constants.errno.EBADF, { syscall: 'fstat' });
   }
   return Math.floor((size - offset) / pageSize) * pageSize;

@@ -119,7 +119,7 @@ export class MappedMemory implements Disposable {
   [inspect.custom](): string {
     const rights = `r${this.writable ? 'w' : '-'}${this.executable ? 'x' : '-'}`;
     const state = this.#mapped ? rights : 'unmapped';
-    return `MappedMemory { ${rangeText(this.gpa, this.size)}, ${state} }`;
+    return `MappedMemory { ${gpaRangeText(this.gpa, this.size)}, ${state} }`;
   }
 }
 
@@ -146,7 +146,7 @@ export class MemoryMap {
     const next = this.#mappings[at];
     if (next !== undefined && next.gpa < settings.gpa + BigInt(settings.size)) {
       throw new MshvError(
-        `cannot map memory at ${rangeText(settings.gpa, settings.size)}: ${describe(next)} is there`,
+        `cannot map memory at ${gpaRangeText(settings.gpa, settings.size)}: ${describe(next)} is there`,
         { code: 'ERR_MSHV_GPA_IN_USE' },
       );
     }
@@ -157,7 +157,7 @@ export class MemoryMap {
     const { native } = this.#partition;
     const result = native.mapMemory(fd, handle, BigInt(offset), BigInt(size), gpa, flags);
     if (result < 0) {
-      throw refused(`map memory at ${rangeText(gpa, size)}`, result, mapHints.get(result));
+      throw refused(`map memory at ${gpaRangeText(gpa, size)}`, result, mapHints.get(result));
     }
     const mapping = createMapping(settings, (one) => {
       this.#unmap(one);
@@ -173,13 +173,13 @@ export class MemoryMap {
     const end = gpa + size;
     const found = this.#mappings[this.#firstEndingAfter(gpa)];
     if (found === undefined || found.gpa >= end) {
-      throw new MshvError(`cannot unmap ${rangeText(gpa, size)}: no memory is mapped there`, {
+      throw new MshvError(`cannot unmap ${gpaRangeText(gpa, size)}: no memory is mapped there`, {
         code: 'ERR_MSHV_GPA_NOT_MAPPED',
       });
     }
     if (found.gpa !== gpa || BigInt(found.size) !== size) {
       throw new MshvError(
-        `cannot unmap ${rangeText(gpa, size)}: ${describe(found)} is there, and the driver unmaps it as a whole only`,
+        `cannot unmap ${gpaRangeText(gpa, size)}: ${describe(found)} is there, and the driver unmaps it as a whole only`,
         { code: 'ERR_MSHV_PARTIAL_UNMAP' },
       );
     }
@@ -230,7 +230,10 @@ export class MemoryMap {
       'name',
     ]);
     const { offset = 0, writable = true, executable = true, name } = options;
-    pageAligned('options.offset', integerArgument('options.offset', offset, 0, memory.size - pageSize));
+    pageAligned(
+      'options.offset',
+      integerArgument('options.offset', offset, 0, memory.size - pageSize),
+    );
     const { size = memory.size - offset } = options;
     pageAligned(
       'options.size',
@@ -282,12 +285,12 @@ function pageAligned(name: string, value: number | bigint): void {
   }
 }
 
-function rangeText(gpa: bigint, size: number | bigint): string {
+export function gpaRangeText(gpa: bigint, size: number | bigint): string {
   return `GPA 0x${gpa.toString(16)} to 0x${(gpa + BigInt(size) - 1n).toString(16)}`;
 }
 
 function describe({ gpa, size, name }: MappedMemory): string {
-  const range = `the memory at ${rangeText(gpa, size)}`;
+  const range = `the memory at ${gpaRangeText(gpa, size)}`;
   return name === undefined ? range : `${name}, ${range},`;
 }
 

@@ -5,9 +5,18 @@ import { limits } from '../abi/limits.js';
 import { integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
+import { Doorbells, type Doorbell, type DoorbellOptions } from '../irq/doorbell.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
+import type { GuestMemory } from './guest-memory.js';
 import { msrActionArgument, type MsrAction } from './intercept-result.js';
+import {
+  MemoryMap,
+  type GpaRange,
+  type MapMemoryOptions,
+  type MappedMemory,
+} from './memory-map.js';
+import { trackedPages, type PageBitmap, type TrackedPagesOptions } from './page-bitmap.js';
 import { PartitionCalls } from './partition-calls.js';
 import type { PartitionToken } from './share-token.js';
 import { sharePartition } from './shared-partition.js';
@@ -34,6 +43,8 @@ export class Partition extends PartitionCalls implements Disposable {
   #fd: number;
   readonly #ended: () => void;
   readonly #vps = new Map<number, Vp>();
+  readonly #memory: MemoryMap;
+  readonly #doorbells: Doorbells;
   /** What to tell the hypervisor at the end of `initialize()`; undefined where it may refuse. */
   readonly #msrAction: MsrAction | undefined;
   #initialized = false;
@@ -54,11 +65,10 @@ export class Partition extends PartitionCalls implements Disposable {
     this.#ended = ended;
     this.generation = generation;
     this.#msrAction = unimplementedMsrAction;
-    this.irqfd = createIrqFd({
-      native,
-      fd: () => this.fd,
-      hasVp: (index) => this.#vps.has(index),
-    });
+    const descriptor = { native, fd: () => this.fd };
+    this.#memory = new MemoryMap(descriptor);
+    this.#doorbells = new Doorbells(descriptor);
+    this.irqfd = createIrqFd({ ...descriptor, hasVp: (index) => this.#vps.has(index) });
   }
 
   static {
@@ -139,6 +149,11 @@ export class Partition extends PartitionCalls implements Disposable {
     return vp;
   }
 
+  /** What `mapMemory` mapped and nobody has unmapped, ascending by address. */
+  get mappings(): MappedMemory[] {
+    return this.#memory.mappings;
+  }
+
   /**
    * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
    * and call `SharedPartition.receive()` there. It holds a duplicate of the descriptor, and with it the
@@ -154,8 +169,63 @@ export class Partition extends PartitionCalls implements Disposable {
   }
 
   /**
-   * Closes the routes, then the VPs, then the partition. Harmless where closed already. The partition
-   * is closed whatever the driver says: an error reports that a route could not be disarmed first,
+   * Maps memory into the guest. The driver populates pages when the guest touches them first, inside the
+   * VP's run. The memory may be mapped more than once, at several addresses or in several partitions, and closed
+   * at any time: the guest keeps it until it is unmapped.
+   *
+   * @throws MshvError `ERR_MSHV_GPA_IN_USE` where some of it has memory already, naming it; `ERR_MSHV_CLOSED`;
+   *   `ENOMEM`; `EIO` where the hypervisor refuses
+   * @throws RangeError for addresses and sizes that are no multiples of 4096, or beyond the memory
+   */
+  mapMemory(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
+    return this.#memory.map(memory, options);
+  }
+
+  /**
+   * Unmaps what one `mapMemory` mapped, as a whole. The guest's next access exits with an `unmapped-gpa` intercept.
+   *
+   * @throws MshvError `ERR_MSHV_GPA_NOT_MAPPED`; `ERR_MSHV_PARTIAL_UNMAP` where it is part of a mapping, or more than one:
+   *   the driver cannot split them (`mshv_unmap_user_memory`)
+   */
+  unmapMemory(range: GpaRange): void {
+    this.#memory.unmap(range);
+  }
+
+  /**
+   * The pages of a range that were written since their dirty bits were cleared; those of the host do not
+   * count. Without `clear` nothing changes.
+   *
+   * @throws MshvError where the hypervisor refuses: all of the range must be mapped
+   */
+  dirtyPages(options: TrackedPagesOptions): PageBitmap {
+    return trackedPages(this.#native, this, 'dirty', options);
+  }
+
+  /** Likewise the pages that were accessed. `clear` clears the dirty bits too: the driver does both. */
+  accessedPages(options: TrackedPagesOptions): PageBitmap {
+    return trackedPages(this.#native, this, 'accessed', options);
+  }
+
+  /** What `registerDoorbell` made and nobody has closed. */
+  get doorbells(): Doorbell[] {
+    return this.#doorbells.all;
+  }
+
+  /**
+   * Makes the guest's writes to an address signal an eventfd, without an exit of the VP.
+   *
+   * @throws MshvError `ERR_MSHV_DOORBELL_IN_USE` where another doorbell of the same address and size has the same
+   *   value, or either takes any (a size of 0 is a size of its own), naming it; `ERR_MSHV_CLOSED`; `EMFILE`
+   * @throws RangeError for another size, a value that does not fit it, an address whose write would not end
+   *   below 2^64
+   */
+  registerDoorbell(options: DoorbellOptions): Doorbell {
+    return this.#doorbells.register(options);
+  }
+
+  /**
+   * Closes the routes and doorbells, then the VPs, then the partition, and lets go of its memory. Harmless where closed already. The partition
+   * is closed whatever the driver says: an error reports that a route or doorbell could not be taken back first,
    * which matters where another process holds the descriptor too. One error is thrown as it is,
    * several as the `AggregateError` that is the `cause` of an `ERR_MSHV_CLOSE`. Inside a batch, the batch
    * applies nothing and throws `ERR_MSHV_CLOSED`.
@@ -168,6 +238,9 @@ export class Partition extends PartitionCalls implements Disposable {
       () => {
         closeIrqFd(this.irqfd);
       },
+      () => {
+        this.#doorbells.close();
+      },
       ...this.vps.reverse().map((vp) => () => {
         vp.close();
       }),
@@ -175,6 +248,7 @@ export class Partition extends PartitionCalls implements Disposable {
         const fd = this.#fd;
         this.#fd = -1;
         this.#native.close(fd);
+        this.#memory.forget();
         this.#ended();
       },
     ]);

@@ -134,9 +134,12 @@ export class Doorbells {
     const fd = this.#partition.fd();
     const holder = this.#colliding(settings);
     if (holder !== undefined) {
-      throw new MshvError(`cannot register a doorbell at ${text(settings)}: ${describe(holder)} is there`, {
-        code: 'ERR_MSHV_DOORBELL_IN_USE',
-      });
+      throw new MshvError(
+        `cannot register a doorbell at ${text(settings)}: ${describe(holder)} is there`,
+        {
+          code: 'ERR_MSHV_DOORBELL_IN_USE',
+        },
+      );
     }
     const event = options.event?.clone() ?? EventFd.create({ native });
     const result = this.#set(fd, settings, event, 0);
@@ -206,14 +209,7 @@ export class Doorbells {
 
   #set(fd: number, { gpa, size, match }: Settings, event: EventFd, flags: number): number {
     const matching = match === undefined ? 0 : ioeventfdFlags.DATAMATCH;
-    return this.#partition.native.ioeventfd(
-      fd,
-      event.fd,
-      gpa,
-      size,
-      match ?? 0n,
-      flags | matching,
-    );
+    return this.#partition.native.ioeventfd(fd, event.fd, gpa, size, match ?? 0n, flags | matching);
   }
 
   /** By the driver's rule: equal address and size, and either takes any value or both take the same. */
