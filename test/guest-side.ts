@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import type { Native } from '../lib/native.js';
-import type { SimulatedIoctl } from '../lib/sim/index.js';
+import type { AccessSize, SimulatedIoctl } from '../lib/sim/index.js';
 
 /** An interrupt as the guest's side sees it. */
 export interface SeenInterrupt {
@@ -47,7 +47,7 @@ export interface GuestSide extends Disposable {
   /** The guest writes memory, likewise. */
   writeMemory(partition: Partition, gpa: bigint, bytes: Uint8Array): void;
   /** The guest writes `size` bytes (1, 2, 4, 8) where no memory is. False where no doorbell matches. */
-  writeMmio(partition: Partition, gpa: bigint, size: number, value: bigint): boolean;
+  writeMmio(partition: Partition, gpa: bigint, size: AccessSize, value: bigint): boolean;
   /** The hypervisor refuses the next `count` hypercalls of a code with a status. */
   refuse(hypercall: number, status: number, count?: number): void;
   /** What the driver holds, where the backend can tell. */

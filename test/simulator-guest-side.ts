@@ -1,7 +1,6 @@
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
-import { systemError } from '../lib/errors.js';
 import { simNative } from '../lib/native.js';
-import { Simulator, type SimulatedIoctl } from '../lib/sim/index.js';
+import { Simulator, type AccessSize, type SimulatedIoctl } from '../lib/sim/index.js';
 import {
   newPartition,
   seenInterrupt,
@@ -44,26 +43,23 @@ export class SimulatorGuestSide implements GuestSide {
   }
 
   queueMessage(partition: Partition, vp: number, message: Uint8Array): void {
-    checked('queue a message', this.native.simQueueMessage(partition.fd, vp, message));
+    this.simulator.queueMessage(partition, vp, message);
   }
 
   readMemory(partition: Partition, gpa: bigint, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    checked('read guest memory', this.native.simGuestAccess(partition.fd, gpa, bytes, false));
-    return bytes;
+    return this.simulator.readMemory(partition, gpa, length);
   }
 
   writeMemory(partition: Partition, gpa: bigint, bytes: Uint8Array): void {
-    checked('write guest memory', this.native.simGuestAccess(partition.fd, gpa, bytes, true));
+    this.simulator.writeMemory(partition, gpa, bytes);
   }
 
-  writeMmio(partition: Partition, gpa: bigint, size: number, value: bigint): boolean {
-    return checked('write MMIO', this.native.simWriteMmio(partition.fd, gpa, size, value)) > 0;
+  writeMmio(partition: Partition, gpa: bigint, size: AccessSize, value: bigint): boolean {
+    return this.simulator.writeMmio(partition, gpa, size, value) > 0;
   }
 
   refuse(hypercall: number, status: number, count = 1): void {
-    const id = Number(this.simulator.path.replace('sim:', ''));
-    checked('refuse hypercalls', this.native.simRefuse(id, hypercall, status, 0, count, 0));
+    this.simulator.refuse({ hypercall, status, count });
   }
 
   driverState(partition: Partition): DriverState {
@@ -76,11 +72,4 @@ export class SimulatorGuestSide implements GuestSide {
   [Symbol.dispose](): void {
     this.simulator.close();
   }
-}
-
-function checked(attempt: string, result: number): number {
-  if (result < 0) {
-    throw systemError(attempt, result, { syscall: 'simulator' });
-  }
-  return result;
 }

@@ -1,11 +1,19 @@
 export { type EncodableType, encodeMessage, type MessageFields } from '../abi/encode-message.js';
+export type {
+  DriverDoorbell,
+  DriverMemory,
+  InstalledIntercept,
+  RegisteredResult,
+} from './driver-state.js';
 export type { GuestInterrupt } from './guest-interrupt.js';
 export {
   type DriverIrqFd,
   type DriverRoute,
   type EndOfInterrupt,
   type FailNextOptions,
+  type RefuseOptions,
   type SimulatedIoctl,
   Simulator,
   type SimulatorOptions,
 } from './simulator.js';
+export { type AccessSize, ScriptedGuest } from './scripted-guest.js';

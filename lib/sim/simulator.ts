@@ -1,22 +1,41 @@
 import { constants } from 'node:os';
 
+import { hvStatusCodes, type HvStatusName } from '../abi/hv-status.js';
+import { hypercalls, type HypercallName } from '../abi/hypercalls.js';
 import { irqfdFlags } from '../abi/irqfd.js';
 import { ioctls } from '../abi/ioctls.js';
 import { limits } from '../abi/limits.js';
 import {
   booleanArgument,
+  bytesArgument,
   choiceArgument,
   instanceArgument,
   integerArgument,
   optionsArgument,
   rangeError,
+  uint64Argument,
 } from '../arguments.js';
 import { Mshv } from '../device/mshv.js';
 import { Partition, type DriverGeneration } from '../device/partition.js';
 import { closedError, systemError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { simNative, type Native, type SimNative } from '../native.js';
+import {
+  decodeDoorbell,
+  decodeIntercept,
+  decodeMemory,
+  decodeResult,
+  doorbellWords,
+  interceptWords,
+  memoryWords,
+  resultWords,
+  type DriverDoorbell,
+  type DriverMemory,
+  type InstalledIntercept,
+  type RegisteredResult,
+} from './driver-state.js';
 import { decodeInterrupt, interruptWords, type GuestInterrupt } from './guest-interrupt.js';
+import { ScriptedGuest, sizeArgument, type AccessSize } from './scripted-guest.js';
 
 /** The driver's `hv_scheduler_type` for each kind of scheduler that makes a difference to it. */
 const schedulers = { hypervisor: 3, root: 4 } as const;
@@ -84,13 +103,32 @@ export interface DriverRoute {
   readonly data: number;
 }
 
+export interface RefuseOptions {
+  /** A hypercall that the driver passes through, by its name, or the code of any that it makes. */
+  hypercall: HypercallName | number;
+  /** What it is refused with: the name, or the code, 1 to 65535. */
+  status: HvStatusName | number;
+  /** How many calls pass first. Default 0. */
+  after?: number;
+  /** How many are refused then. 0 only takes back an earlier plan. Default 1. */
+  count?: number;
+  /** How many reps of a rep call are completed before it is refused. Default 0. */
+  reps?: number;
+}
+
 /** One irqfd that the driver has. */
 export interface DriverIrqFd {
   readonly gsi: number;
   readonly resample: boolean;
 }
 
+const largestUint16 = 0xffff;
 const largestUint32 = 2 ** 32 - 1;
+const largestMessage = 256;
+/** The driver's `reps` has 16 bits, the hypervisor's 12. */
+const largestReps = 4095;
+/** What one guest access may transfer, so that nobody waits for one for long. */
+const largestTransfer = 1 << 30;
 const largestErrno = 4095;
 
 /**
@@ -105,8 +143,9 @@ const largestErrno = 4095;
  * one interrupt each; writes by other means (another process, `fs.write`) that come faster than the
  * simulator looks may become one.
  *
- * No guest code runs: an interrupt is recorded when the driver asserts it. A vector that comes by fast
- * injection counts as taken at once, as by a VP that is dispatched immediately.
+ * No guest code runs: a VP does what `guest()` or `queueMessage()` has queued for it, and an interrupt is recorded
+ * when the driver asserts it. A vector that comes by fast injection counts as taken at once, as by a VP
+ * that is dispatched immediately.
  *
  * A simulator belongs to the environment that made it and ends with it. It needs `/proc`.
  */
@@ -250,6 +289,111 @@ export class Simulator implements Disposable {
     );
   }
 
+  /**
+   * Makes the hypervisor refuse hypercalls of a code, those included that the driver makes by itself
+   * (such as 0x4b, `HVCALL_MAP_GPA_PAGES`): `after` calls pass, then `count` are refused. Replaces what an
+   * earlier plan for the same code has left.
+   *
+   * For a lack of memory (`HV_STATUS_INSUFFICIENT_MEMORY` and the like) the driver deposits some and calls again,
+   * which counts; what comes of the others is up to who called.
+   */
+  refuse(options: RefuseOptions): void {
+    this.#usable();
+    optionsArgument('options', options, ['hypercall', 'status', 'after', 'count', 'reps']);
+    const { after = 0, count = 1, reps = 0 } = options;
+    const code = hypercallArgument(options.hypercall);
+    const status = statusArgument(options.status);
+    integerArgument('options.after', after, 0, largestUint32);
+    integerArgument('options.count', count, 0, largestUint32);
+    integerArgument('options.reps', reps, 0, largestReps);
+    this.#checked(
+      'plan a refusal',
+      this.#native.simRefuse(this.#id, code, status, after, count, reps),
+    );
+  }
+
+  /**
+   * The guest of a VP, to tell it what to do. Where there are several for one VP, each queues behind
+   * the others.
+   *
+   * @param vp - an existing VP
+   */
+  guest(partition: Partition, vp: number): ScriptedGuest {
+    const fd = this.#fdOfVp(partition, vp);
+    return new ScriptedGuest(
+      (kind, operands) => {
+        this.#usable();
+        this.#checked(
+          'queue a step of the guest',
+          this.#native.simGuestStep(fd(), vp, kind, BigUint64Array.from(operands)),
+        );
+      },
+      () => this.#checked('count the steps of the guest', this.#native.simPendingSteps(fd(), vp)),
+    );
+  }
+
+  /**
+   * Queues a message for a VP as it is: the run that comes to it returns it. A GPA intercept goes to the driver
+   * first, which returns it only where it cannot page the memory in.
+   *
+   * @param vp - an existing VP
+   * @param message - header and payload, at most 256 bytes; what is missing is 0. See `encodeMessage`.
+   */
+  queueMessage(partition: Partition, vp: number, message: Uint8Array): void {
+    const fd = this.#fdOfVp(partition, vp);
+    bytesArgument('message', message);
+    if (message.length > largestMessage) {
+      throw rangeError('message', `at most ${largestMessage} bytes`, message.length);
+    }
+    this.#checked('queue a message', this.#native.simQueueMessage(fd(), vp, message));
+  }
+
+  /**
+   * The guest reads memory by physical address, which sets the pages' accessed bits.
+   *
+   * @throws MshvError `ENXIO` where no memory is mapped, `EACCES` where the guest may not read: the driver has
+   *   not paged it in yet, or the host has unmapped it
+   */
+  readMemory(partition: Partition, gpa: bigint | number, length: number): Uint8Array {
+    const fd = this.#fdOf(partition);
+    const address = uint64Argument('gpa', gpa);
+    const bytes = new Uint8Array(integerArgument('length', length, 0, largestTransfer));
+    this.#access('read', address, this.#native.simGuestAccess(fd, address, bytes, false));
+    return bytes;
+  }
+
+  /**
+   * The guest writes memory, which sets the pages' accessed and dirty bits. All is written or nothing.
+   *
+   * @throws MshvError like `readMemory`, and `EACCES` where the memory was not mapped writable
+   */
+  writeMemory(partition: Partition, gpa: bigint | number, bytes: Uint8Array): void {
+    const fd = this.#fdOf(partition);
+    const address = uint64Argument('gpa', gpa);
+    bytesArgument('bytes', bytes);
+    this.#access('write', address, this.#native.simGuestAccess(fd, address, bytes, true));
+  }
+
+  /**
+   * The guest writes where no memory is; no VP has to run for it. Returns how many doorbells rang: with 0 a
+   * guest's VP would have exited.
+   *
+   * @param size - 1, 2, 4 or 8 bytes
+   * @param value - as many bits as `size` has
+   */
+  writeMmio(
+    partition: Partition,
+    gpa: bigint | number,
+    size: AccessSize,
+    value: bigint | number,
+  ): number {
+    const fd = this.#fdOf(partition);
+    const address = uint64Argument('gpa', gpa);
+    const bits = 8n * sizeArgument(size);
+    const written = uint64Argument('value', value, 0n, (1n << bits) - 1n);
+    return this.#checked('write MMIO', this.#native.simWriteMmio(fd, address, size, written));
+  }
+
   /** How often an ioctl was issued so far on this simulator's descriptors, failed calls included. */
   calls(ioctl: SimulatedIoctl): number {
     this.#usable();
@@ -291,6 +435,26 @@ export class Simulator implements Disposable {
       gsi: words[2 * i] ?? 0,
       resample: ((words[2 * i + 1] ?? 0) & irqfdFlags.RESAMPLE) !== 0,
     }));
+  }
+
+  /** The doorbells that the driver has, in the order they were registered. */
+  doorbells(partition: Partition): DriverDoorbell[] {
+    return this.#list(partition, 'simDoorbells', doorbellWords, decodeDoorbell);
+  }
+
+  /** The mappings of guest memory that the driver has, ascending by address. */
+  memory(partition: Partition): DriverMemory[] {
+    return this.#list(partition, 'simMemory', memoryWords, decodeMemory);
+  }
+
+  /** The intercepts that are installed, in the order they were. */
+  intercepts(partition: Partition): InstalledIntercept[] {
+    return this.#list(partition, 'simIntercepts', interceptWords, decodeIntercept);
+  }
+
+  /** The intercept results that are registered, in the order they were. */
+  interceptResults(partition: Partition): RegisteredResult[] {
+    return this.#list(partition, 'simInterceptResults', resultWords, decodeResult);
   }
 
   /**
@@ -379,6 +543,48 @@ export class Simulator implements Disposable {
     return fd;
   }
 
+  /** The descriptor of a partition, asked for again at each use, that has the VP. */
+  #fdOfVp(partition: Partition, vp: number): () => number {
+    const fd = this.#fdOf(partition);
+    integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+    if (this.#native.simPendingSteps(fd, vp) === -constants.errno.EINVAL) {
+      throw rangeError('vp', 'a VP that the partition has', vp);
+    }
+    return () => this.#fdOf(partition);
+  }
+
+  /** Reads a list of which nobody knows how long it is. */
+  #list<Value>(
+    partition: Partition,
+    list: 'simDoorbells' | 'simMemory' | 'simIntercepts' | 'simInterceptResults',
+    words: number,
+    decode: (words: BigUint64Array, at: number) => Value,
+  ): Value[] {
+    const fd = this.#fdOf(partition);
+    const read = (out: BigUint64Array): number =>
+      this.#checked('look at the partition', this.#native[list](fd, out));
+    const count = read(new BigUint64Array(0));
+    const found = new BigUint64Array(count * words);
+    read(found);
+    return Array.from({ length: count }, (_, i) => decode(found, i * words));
+  }
+
+  #access(what: 'read' | 'write', gpa: bigint, result: number): void {
+    const reasons = new Map([
+      [-constants.errno.ENXIO, 'no memory is mapped there'],
+      [-constants.errno.EACCES, `the guest may not ${what} there, or not until it is paged in`],
+    ]);
+    if (result < 0) {
+      const attempt = `${what} guest memory at 0x${gpa.toString(16)}`;
+      throw systemError(
+        attempt,
+        result,
+        { syscall: 'simulator' },
+        reasons.get(result) ?? this.oops,
+      );
+    }
+  }
+
   #checked(attempt: string, result: number): number {
     if (result < 0) {
       throw systemError(attempt, result, { syscall: 'simulator' }, this.oops);
@@ -400,6 +606,23 @@ function closeDevice(device: Mshv, crashed: boolean): void {
 
 function requestArgument(ioctl: SimulatedIoctl): number {
   return ioctls[choiceArgument('ioctl', ioctl, simulatedIoctls)];
+}
+
+function hypercallArgument(hypercall: HypercallName | number): number {
+  if (typeof hypercall === 'number') {
+    return integerArgument('options.hypercall', hypercall, 0, largestUint16);
+  }
+  const names = Object.keys(hypercalls) as HypercallName[];
+  return hypercalls[choiceArgument('options.hypercall', hypercall, names)].code;
+}
+
+function statusArgument(status: HvStatusName | number): number {
+  if (typeof status === 'number') {
+    return integerArgument('options.status', status, 1, largestUint16);
+  }
+  const names = Object.keys(hvStatusCodes) as HvStatusName[];
+  const refusals = names.filter((name) => hvStatusCodes[name] !== 0);
+  return hvStatusCodes[choiceArgument('options.status', status, refusals)];
 }
 
 function errnoArgument(error: string | number): number {

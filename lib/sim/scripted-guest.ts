@@ -1,0 +1,180 @@
+import { integerArgument, rangeError, uint64Argument } from '../arguments.js';
+
+/** What the addon calls what a guest can do. */
+const steps = {
+  longMode: 1,
+  ioPort: 2,
+  msr: 3,
+  cpuid: 4,
+  hypercall: 5,
+  memory: 6,
+  halt: 7,
+  tripleFault: 8,
+} as const;
+
+/** Queues one step of a guest: its kind and what it is done with. */
+export type QueueStep = (kind: number, operands: readonly bigint[]) => void;
+
+/** How many bytes an access has. */
+export type AccessSize = 1 | 2 | 4 | 8;
+
+const largestUint16 = 0xffff;
+const largestUint32 = 0xffff_ffff;
+
+/**
+ * The guest of one VP of a simulated partition, told what to do next. Each method queues something; the guest
+ * does it when the VP runs, in order, and the VMM sees what a processor in 64-bit mode would show: RIP, RFLAGS,
+ * segments and general registers in the message are those the VP has at that time, and on the register
+ * page where the simulator fills it.
+ *
+ * An instruction is over when the VMM has moved RIP on. Until then it is executed again at each run, as a
+ * processor does; so a VMM that forgets to complete a port access sees it again and again.
+ *
+ * What the hypervisor does by itself never comes to the VMM: a write that rings a doorbell, an access to memory
+ * that is there, CPUID and MSRs without an intercept installed. The first access to a page is resolved
+ * by the driver, inside the run. Page tables there are none: guest-virtual addresses are
+ * physical ones.
+ *
+ * x64 only.
+ */
+export class ScriptedGuest {
+  readonly #queue: QueueStep;
+  readonly #pending: () => number;
+
+  /** Made by `Simulator.guest`. */
+  constructor(queue: QueueStep, pending: () => number) {
+    this.#queue = queue;
+    this.#pending = pending;
+    queue(steps.longMode, []);
+  }
+
+  /**
+   * How many of the queued instructions are not over. The last one that came to the VMM counts until the
+   * VP runs again.
+   */
+  get pending(): number {
+    return this.#pending();
+  }
+
+  /**
+   * OUT: the VMM gets an I/O port intercept.
+   *
+   * @param port - 0 to 65535
+   * @param value - as many bits as `size` has
+   */
+  out(port: number, size: 1 | 2 | 4, value: number): this {
+    const operands = ioOperands(port, size);
+    integerArgument('value', value, 0, 2 ** (8 * size) - 1);
+    return this.#step(steps.ioPort, ...operands, 1n, BigInt(value));
+  }
+
+  /**
+   * IN: the VMM gets an I/O port intercept and leaves the value in RAX.
+   *
+   * @param port - 0 to 65535
+   */
+  in(port: number, size: 1 | 2 | 4): this {
+    return this.#step(steps.ioPort, ...ioOperands(port, size), 0n, 0n);
+  }
+
+  /**
+   * RDMSR. The VMM gets an MSR intercept where one is installed for this MSR (`X64_MSR_INDEX`), or where the
+   * hypervisor does not know it and one is installed for those (`X64_MSR`). Else the hypervisor
+   * answers with the register of the VP that it keeps there, and what it does not know is 0, or faults:
+   * then the guest goes on behind it.
+   */
+  rdmsr(msr: number): this {
+    return this.#step(steps.msr, BigInt(integerArgument('msr', msr, 0, largestUint32)), 0n, 0n);
+  }
+
+  /** WRMSR, intercepted like RDMSR. */
+  wrmsr(msr: number, value: bigint | number): this {
+    integerArgument('msr', msr, 0, largestUint32);
+    return this.#step(steps.msr, BigInt(msr), 1n, uint64Argument('value', value));
+  }
+
+  /**
+   * CPUID. The VMM gets an intercept where one is installed for the leaf (`X64_CPUID`) or for all
+   * (`X64_GLOBAL_CPUID`); else the hypervisor answers what this machine's CPUID says with the registered
+   * results on top.
+   */
+  cpuid(leaf: number, subleaf = 0): this {
+    integerArgument('leaf', leaf, 0, largestUint32);
+    integerArgument('subleaf', subleaf, 0, largestUint32);
+    return this.#step(steps.cpuid, BigInt(leaf), BigInt(subleaf));
+  }
+
+  /**
+   * VMCALL. The VMM gets an intercept where one is installed (`HYPERCALL`, or `UNKNOWN_SYNIC_CONNECTION` for
+   * HvCallPostMessage and HvCallSignalEvent); else the hypervisor refuses the call.
+   *
+   * @param control - RCX: the call's code and flags
+   * @param input - RDX: a guest physical address, or the first 8 bytes of a fast call
+   * @param output - R8, likewise
+   */
+  hypercall(
+    control: bigint | number,
+    input: bigint | number = 0,
+    output: bigint | number = 0,
+  ): this {
+    return this.#step(
+      steps.hypercall,
+      uint64Argument('control', control),
+      uint64Argument('input', input),
+      uint64Argument('output', output),
+    );
+  }
+
+  /**
+   * Writes memory. Outside of it the write rings the doorbells that match, else the VMM gets an unmapped-GPA
+   * intercept; where the memory may not be written, a GPA intercept.
+   *
+   * @param value - as many bits as `size` has
+   */
+  mmioWrite(gpa: bigint | number, size: AccessSize, value: bigint | number): this {
+    const operands = memoryOperands(gpa, size);
+    const most = 2n ** BigInt(8 * size) - 1n;
+    return this.#step(steps.memory, ...operands, 1n, uint64Argument('value', value, 0n, most));
+  }
+
+  /** Reads memory into RAX. Outside of it the VMM gets an unmapped-GPA intercept, and leaves the value there. */
+  mmioRead(gpa: bigint | number, size: AccessSize): this {
+    return this.#step(steps.memory, ...memoryOperands(gpa, size), 0n, 0n);
+  }
+
+  /** HLT: the VMM gets a halt message. It is over with that, wherever RIP is then. */
+  halt(): this {
+    return this.#step(steps.halt);
+  }
+
+  /** A fault while a fault is delivered while a fault is delivered: an unrecoverable-exception message. */
+  tripleFault(): this {
+    return this.#step(steps.tripleFault);
+  }
+
+  #step(kind: number, ...operands: bigint[]): this {
+    this.#queue(kind, operands);
+    return this;
+  }
+}
+
+const ioSizes = [1, 2, 4];
+const memorySizes = [1, 2, 4, 8];
+
+function ioOperands(port: number, size: number): [bigint, bigint] {
+  integerArgument('port', port, 0, largestUint16);
+  return [BigInt(port), sizeArgument(size, ioSizes)];
+}
+
+function memoryOperands(gpa: bigint | number, size: number): [bigint, bigint] {
+  return [uint64Argument('gpa', gpa), sizeArgument(size, memorySizes)];
+}
+
+/** The number of bytes of an access. */
+export function sizeArgument(size: number, sizes: readonly number[] = memorySizes): bigint {
+  integerArgument('size', size, 1, 8);
+  if (!sizes.includes(size)) {
+    throw rangeError('size', `one of ${sizes.join(', ')}`, size);
+  }
+  return BigInt(size);
+}
