@@ -17,6 +17,10 @@ export const hypercallLayout = {
 
 export const hypercallSize = 196;
 
+// Where each four bytes of a fast input are: RDX, R8, XMM0 to XMM5; EBX:ECX, EDI:ESI.
+const fastInput64 = [64, 68, 72, 76, ...Array.from({ length: 24 }, (_, word) => 96 + 4 * word)];
+const fastInput32 = [56, 48, 80, 88];
+
 /**
  * A hypercall of the guest that the hypervisor leaves to the VMM. Source:
  * `hv_x64_hypercall_intercept_message` of rust-vmm/mshv; the meaning of the registers is TLFS, "Hypercall Inputs" and
@@ -30,49 +34,49 @@ export class HypercallIntercept extends X64Intercept implements Fields<typeof hy
     super(message, Object.keys(hypercallLayout), hypercallSize);
   }
 
-  /** The low half of the control word. */
-  #controlLow(): number {
+  /** The low half of the control word: what `control` has, without a bigint. */
+  get controlLow(): number {
     return this.view.getUint32(this.is64Bit ? 56 : 40, true);
   }
 
   /** The high half of the control word. */
-  #controlHigh(): number {
+  get controlHigh(): number {
     return this.view.getUint32(this.is64Bit ? 60 : 64, true);
   }
 
   /** Which hypercall. */
   get code(): number {
-    return this.#controlLow() & 0xffff;
+    return this.controlLow & 0xffff;
   }
 
   /** The input is in registers: `inputGpa` and `outputGpa` are its 16 bytes, XMM0 to XMM5 follow. */
   get isFast(): boolean {
-    return (this.#controlLow() & (1 << 16)) !== 0;
+    return (this.controlLow & (1 << 16)) !== 0;
   }
 
   /** Length of the variable header in units of 8 bytes: 0 to 1023. */
   get variableHeaderSize(): number {
-    return (this.#controlLow() >>> 17) & 0x3ff;
+    return (this.controlLow >>> 17) & 0x3ff;
   }
 
   /** Meant for the hypervisor that runs this one. */
   get isNested(): boolean {
-    return (this.#controlLow() & (1 << 31)) !== 0;
+    return (this.controlLow & (1 << 31)) !== 0;
   }
 
   /** Total number of reps; 0 for a simple call. */
   get repCount(): number {
-    return this.#controlHigh() & 0xfff;
+    return this.controlHigh & 0xfff;
   }
 
   /** The rep to begin with. */
   get repStart(): number {
-    return (this.#controlHigh() >>> 16) & 0xfff;
+    return (this.controlHigh >>> 16) & 0xfff;
   }
 
   /** The whole control word. */
   get control(): bigint {
-    return (BigInt(this.#controlHigh()) << 32n) | BigInt(this.#controlLow());
+    return (BigInt(this.controlHigh) << 32n) | BigInt(this.controlLow);
   }
 
   /** Guest physical address of the input; the first 8 bytes of it where `isFast`. */
@@ -87,6 +91,18 @@ export class HypercallIntercept extends X64Intercept implements Fields<typeof hy
     return this.is64Bit
       ? this.view.getBigUint64(72, true)
       : (BigInt(this.view.getUint32(88, true)) << 32n) | BigInt(this.view.getUint32(80, true));
+  }
+
+  /**
+   * Copies the input of a fast call, which is in registers, without allocating.
+   *
+   * @param length - a multiple of 4, up to 112 bytes for a 64-bit caller and 16 for a 32-bit one
+   */
+  copyFastInput(into: DataView, length: number): void {
+    const offsets = this.is64Bit ? fastInput64 : fastInput32;
+    for (let at = 0; at < length; at += 4) {
+      into.setUint32(at, this.view.getUint32(offsets[at >> 2] ?? 0, true), true);
+    }
   }
 
   get rax(): bigint {

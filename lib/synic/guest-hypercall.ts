@@ -1,0 +1,31 @@
+/** A hypercall of the guest: what the dispatcher needs of a hypercall intercept. */
+export interface GuestHypercall {
+  readonly vpIndex: number;
+  /** The caller's virtual trust level. */
+  readonly vtl: number;
+  /** Whether the caller follows the 64-bit convention. */
+  readonly is64Bit: boolean;
+  /** How long the instruction is; 0 where that is not known. */
+  readonly instructionLength: number;
+  /** The two halves of the control word. */
+  readonly controlLow: number;
+  readonly controlHigh: number;
+  /** Where the input is, unless the call is fast. */
+  readonly inputGpa: bigint;
+  /** Where the output is to go, unless the call is fast. */
+  readonly outputGpa: bigint;
+  readonly rip: bigint;
+  /** Copies the input of a fast call: a multiple of 8 bytes, as many as the convention has registers for. */
+  copyFastInput(into: DataView, length: number): void;
+}
+
+/** The guest's memory, for the input of a hypercall. */
+export interface HypercallMemory {
+  /**
+   * Copies guest memory, once: the guest may change it at any moment, and what was checked must be what is
+   * used. The range lies within one page.
+   *
+   * @returns false where the range is not mapped
+   */
+  read(gpa: bigint, into: Uint8Array): boolean;
+}

@@ -1,0 +1,218 @@
+import { hvStatusCodes } from '../abi/hv-status.js';
+import { hypercallControl } from '../abi/synic.js';
+import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
+import { MshvError } from '../errors.js';
+import { implementationArgument } from './arguments.js';
+import { Failures, reasonOf, type FailureListener } from './failures.js';
+import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
+import { Completion, type HypercallCompletion } from './hypercall-completion.js';
+import { HypercallTable, type HypercallCall, type HypercallDefinition } from './hypercall-table.js';
+import { postMessageCall } from './post-message-call.js';
+import { retargetInterruptCall, type RetargetInterruptHandler } from './retarget-interrupt-call.js';
+import { signalEventCall } from './signal-event-call.js';
+import { SynicPortMap } from './synic-port-map.js';
+
+export interface HypercallDispatcherOptions {
+  /** Where messages and events go. */
+  portMap: SynicPortMap;
+  /** The guest's memory. */
+  memory: HypercallMemory;
+  /** Answers `HvRetargetDeviceInterrupt`. Default: the guest has no such call. */
+  retargetDeviceInterrupt?: RetargetInterruptHandler;
+  /**
+   * Is told of what handlers throw: `ERR_MSHV_HYPERCALL_HANDLER`, with that as its `cause`. Default: the
+   * first failure of each call is a process warning.
+   */
+  onError?: FailureListener;
+}
+
+const pageSize = 4096;
+/** How many bytes of input a fast call has registers for: TLFS, "Hypercall Calling Conventions". */
+const fastInput64 = 112;
+const fastInput32 = 16;
+
+/** What one call in progress needs, made once. */
+class Scratch implements HypercallCall {
+  readonly bytes = new Uint8Array(pageSize);
+  readonly input = new DataView(this.bytes.buffer);
+  readonly completion = new Completion();
+  readonly #parts = new Map<number, Uint8Array>();
+  vpIndex = 0;
+  vtl = 0;
+  isFast = false;
+  inputSize = 0;
+  variableHeaderSize = 0;
+  repCount = 0;
+  repStart = 0;
+  repsCompleted = 0;
+  hypercall: GuestHypercall | undefined;
+
+  get outputGpa(): bigint {
+    return this.hypercall?.outputGpa ?? 0n;
+  }
+
+  /** The first bytes: the same view each time for inputs of the same size. */
+  part(size: number): Uint8Array {
+    let part = this.#parts.get(size);
+    if (part === undefined) {
+      part = this.bytes.subarray(0, size);
+      this.#parts.set(size, part);
+    }
+    return part;
+  }
+}
+
+/**
+ * Answers the hypercalls that the hypervisor leaves to the VMM: finds the call's definition, gets and checks
+ * its input as the TLFS says, and completes it.
+ *
+ * | status | where |
+ * |---|---|
+ * | `HV_STATUS_INVALID_HYPERCALL_CODE` | nobody has defined the call |
+ * | `HV_STATUS_INVALID_HYPERCALL_INPUT` | the control word has reserved bits, reps of a simple call, none of a rep call, a start that is not below the count, or a variable header where none may be; a fast input that the registers do not hold, an input longer than a page |
+ * | `HV_STATUS_INVALID_ALIGNMENT` | the input is not aligned to 8 bytes, spans pages, or is where the guest has no memory |
+ * | `HV_STATUS_OPERATION_FAILED` | the handler threw |
+ * | any other | the handler's |
+ *
+ * `HvPostMessage` (0x5c), `HvSignalEvent` (0x5d) and, with a handler, `HvRetargetDeviceInterrupt` (0x7e) are
+ * defined from the start. A fast `HvSignalEvent` allocates nothing.
+ */
+export class HypercallDispatcher {
+  readonly #table = new HypercallTable();
+  readonly #memory: HypercallMemory;
+  readonly #failures: Failures;
+  // More than one is in use only where a handler dispatches.
+  readonly #free: Scratch[] = [new Scratch()];
+
+  constructor(options: HypercallDispatcherOptions) {
+    optionsArgument('options', options, [
+      'portMap',
+      'memory',
+      'retargetDeviceInterrupt',
+      'onError',
+    ]);
+    const { portMap, memory, retargetDeviceInterrupt, onError } = options;
+    instanceArgument('options.portMap', portMap, SynicPortMap);
+    this.#memory = implementationArgument('options.memory', memory, ['read']);
+    this.#failures = new Failures('options.onError', onError);
+    this.#table.add(postMessageCall(portMap));
+    this.#table.add(signalEventCall(portMap));
+    if (retargetDeviceInterrupt !== undefined) {
+      functionArgument('options.retargetDeviceInterrupt', retargetDeviceInterrupt);
+      this.#table.add(retargetInterruptCall(retargetDeviceInterrupt));
+    }
+  }
+
+  /**
+   * Adds a call.
+   *
+   * @returns removes it; harmless a second time
+   * @throws MshvError `ERR_MSHV_HYPERCALL_IN_USE` where its code has a definition
+   */
+  add(definition: HypercallDefinition): Disposable {
+    return this.#table.add(definition);
+  }
+
+  /**
+   * Answers a hypercall. The VP must not run on before its registers have what the result says.
+   *
+   * @param hypercall - borrowed, with whatever message is behind it
+   * @returns valid until the next call
+   */
+  dispatch(hypercall: GuestHypercall): HypercallCompletion {
+    const scratch = this.#free.pop() ?? new Scratch();
+    try {
+      scratch.completion.begin(hypercall);
+      const definition = this.#table.get(hypercall.controlLow & hypercallControl.codeMask);
+      if (definition === undefined) {
+        return scratch.completion.end(hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_CODE, 0);
+      }
+      const refused = this.#read(scratch, definition, hypercall);
+      if (refused !== hvStatusCodes.HV_STATUS_SUCCESS) {
+        return scratch.completion.end(refused, scratch.repStart);
+      }
+      const status = this.#handle(definition, scratch);
+      const done =
+        status === hvStatusCodes.HV_STATUS_SUCCESS ? scratch.repCount : scratch.repsCompleted;
+      return scratch.completion.end(status, done);
+    } finally {
+      scratch.hypercall = undefined;
+      this.#free.push(scratch);
+    }
+  }
+
+  /** Gets the input, and returns what is wrong with it. */
+  #read(scratch: Scratch, definition: HypercallDefinition, hypercall: GuestHypercall): number {
+    const { controlLow: low, controlHigh: high, is64Bit } = hypercall;
+    const { inputSize, variableHeader, repInputSize } = definition;
+    const repCount = high & hypercallControl.repCountMask;
+    const repStart = (high >>> hypercallControl.repStartShift) & hypercallControl.repStartMask;
+    const headerSize =
+      8 * ((low >>> hypercallControl.variableHeaderShift) & hypercallControl.variableHeaderMask);
+    scratch.hypercall = hypercall;
+    scratch.vpIndex = hypercall.vpIndex;
+    scratch.vtl = hypercall.vtl;
+    scratch.isFast = (low & hypercallControl.fast) !== 0;
+    scratch.variableHeaderSize = headerSize;
+    scratch.repCount = repCount;
+    scratch.repStart = 0;
+    scratch.repsCompleted = 0;
+    scratch.inputSize = inputSize + headerSize + (repInputSize ?? 0) * repCount;
+    const repsAreRight =
+      repInputSize === undefined ? repCount === 0 && repStart === 0 : repStart < repCount;
+    const padded = (scratch.inputSize + 7) & ~7;
+    if (
+      (low & hypercallControl.reservedLow) !== 0 ||
+      (high & hypercallControl.reservedHigh) !== 0 ||
+      (headerSize !== 0 && variableHeader !== true) ||
+      !repsAreRight ||
+      padded > (scratch.isFast ? (is64Bit ? fastInput64 : fastInput32) : pageSize)
+    ) {
+      return hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_INPUT;
+    }
+    scratch.repStart = repStart;
+    scratch.repsCompleted = repStart;
+    if (scratch.isFast) {
+      hypercall.copyFastInput(scratch.input, padded);
+      return hvStatusCodes.HV_STATUS_SUCCESS;
+    }
+    if (padded === 0) {
+      return hvStatusCodes.HV_STATUS_SUCCESS;
+    }
+    const { inputGpa } = hypercall;
+    const inPage = Number(inputGpa & 0xfffn);
+    const isReadable =
+      inPage % 8 === 0 &&
+      inPage + padded <= pageSize &&
+      this.#memory.read(inputGpa, scratch.part(padded));
+    return isReadable ? hvStatusCodes.HV_STATUS_SUCCESS : hvStatusCodes.HV_STATUS_INVALID_ALIGNMENT;
+  }
+
+  #handle(definition: HypercallDefinition, scratch: Scratch): number {
+    try {
+      const status = definition.handle(scratch);
+      const { repsCompleted, repStart, repCount } = scratch;
+      if (!isBetween(status, 0, 0xffff) || !isBetween(repsCompleted, repStart, repCount)) {
+        scratch.repsCompleted = repStart;
+        throw new RangeError(
+          `its handler returned status ${String(status)} with ${String(repsCompleted)} reps done`,
+        );
+      }
+      return status;
+    } catch (cause) {
+      const { name } = definition;
+      this.#failures.report(
+        new MshvError(`hypercall ${name} failed: ${reasonOf(cause)}`, {
+          code: 'ERR_MSHV_HYPERCALL_HANDLER',
+          cause,
+        }),
+        definition,
+      );
+      return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
+    }
+  }
+}
+
+function isBetween(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}

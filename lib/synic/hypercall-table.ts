@@ -1,0 +1,95 @@
+import { booleanArgument, integerArgument, optionsArgument, stringArgument } from '../arguments.js';
+import { MshvError } from '../errors.js';
+import { implementationArgument } from './arguments.js';
+
+/** The input of a hypercall, checked as far as its definition goes. Valid during `handle` only. */
+export interface HypercallCall {
+  readonly vpIndex: number;
+  /** The caller's virtual trust level. */
+  readonly vtl: number;
+  readonly isFast: boolean;
+  /** The input, beginning with its fixed part; what is behind `inputSize` is not the guest's. */
+  readonly input: DataView;
+  /** How many bytes of input there are: the fixed part, the variable header, the list. */
+  readonly inputSize: number;
+  /** The variable header's bytes, which follow the fixed part. */
+  readonly variableHeaderSize: number;
+  /** Where the guest wants the output; a handler that has some writes it itself. */
+  readonly outputGpa: bigint;
+  /** How many elements the list of a rep call has; 0 in a simple call. */
+  readonly repCount: number;
+  /** The element to begin with. */
+  readonly repStart: number;
+  /**
+   * How many elements are done, `repStart` included: for the handler of a rep call to say where it does not
+   * return `HV_STATUS_SUCCESS`.
+   */
+  repsCompleted: number;
+}
+
+/** A hypercall that a dispatcher answers. */
+export interface HypercallDefinition {
+  /** 0 to 0xffff. */
+  readonly code: number;
+  /** For messages. */
+  readonly name: string;
+  /** Bytes of the fixed input: 0 to 4096. */
+  readonly inputSize: number;
+  /** Whether a variable header may follow the fixed input. Default false. */
+  readonly variableHeader?: boolean;
+  /** Makes it a rep call: bytes of an element of its list, 0 where the call has none but a count. */
+  readonly repInputSize?: number;
+  /**
+   * Does what the guest asked for.
+   *
+   * @returns the HV status
+   */
+  handle(call: HypercallCall): number;
+}
+
+/** The hypercalls that a dispatcher answers, by code. */
+export class HypercallTable {
+  readonly #definitions = new Map<number, HypercallDefinition>();
+
+  get(code: number): HypercallDefinition | undefined {
+    return this.#definitions.get(code);
+  }
+
+  /**
+   * Adds a call.
+   *
+   * @returns removes it; harmless a second time
+   * @throws MshvError `ERR_MSHV_HYPERCALL_IN_USE` where its code has a definition
+   */
+  add(definition: HypercallDefinition): Disposable {
+    optionsArgument('definition', definition, [
+      'code',
+      'name',
+      'inputSize',
+      'variableHeader',
+      'repInputSize',
+      'handle',
+    ]);
+    const { variableHeader = false, repInputSize = 0 } = definition;
+    const code = integerArgument('definition.code', definition.code, 0, 0xffff);
+    stringArgument('definition.name', definition.name);
+    integerArgument('definition.inputSize', definition.inputSize, 0, 4096);
+    booleanArgument('definition.variableHeader', variableHeader);
+    integerArgument('definition.repInputSize', repInputSize, 0, 4096);
+    implementationArgument('definition', definition, ['handle']);
+    const present = this.#definitions.get(code);
+    if (present !== undefined) {
+      throw new MshvError(`hypercall 0x${code.toString(16)} is ${present.name} already`, {
+        code: 'ERR_MSHV_HYPERCALL_IN_USE',
+      });
+    }
+    this.#definitions.set(code, definition);
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#definitions.get(code) === definition) {
+          this.#definitions.delete(code);
+        }
+      },
+    };
+  }
+}

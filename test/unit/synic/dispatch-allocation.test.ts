@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+
+const program = fileURLToPath(new URL('../programs/dispatch-hypercalls.ts', import.meta.url));
+
+async function dispatch(kind: 'signal' | 'message', ...options: string[]) {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...options,
+    ...['--import', 'tsx', program, kind],
+  ]);
+  const lines = stdout.trim().split('\n');
+  const result = JSON.parse(lines.at(-1) ?? '') as { growth: number; handled: number };
+  return { ...result, collections: lines.slice(0, -1) };
+}
+
+test('a million fast events are dispatched without allocating', async () => {
+  const young = ['--min-semi-space-size=256', '--max-semi-space-size=256', '--trace-gc'];
+  const { growth, handled, collections } = await dispatch('signal', ...young);
+  expect(handled).toBe(1_000_000);
+  expect(collections.filter((line) => line.includes('Scavenge'))).toEqual([]);
+  // An object for each would be 16 MB at least.
+  expect(growth).toBeLessThan(200_000);
+});
+
+test('a million messages, each 256th answered later, leave nothing behind', async () => {
+  const { growth, handled } = await dispatch('message', '--expose-gc');
+  expect(handled).toBe(1_000_000);
+  // A byte for each would be a million.
+  expect(growth).toBeLessThan(900_000);
+});

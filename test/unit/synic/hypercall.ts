@@ -1,0 +1,118 @@
+import { encodeMessage } from '../../../lib/abi/encode-message.js';
+import { HypercallIntercept } from '../../../lib/abi/messages/hypercall-intercept.js';
+import type { HypercallMemory } from '../../../lib/synic/guest-hypercall.js';
+
+/** A hypercall as the guest's instruction leaves it. */
+export interface HypercallInput {
+  code: number;
+  fast?: boolean;
+  variableHeaderWords?: number;
+  repCount?: number;
+  repStart?: number;
+  /** More bits of the control word. */
+  control?: bigint;
+  /** Where the input is, or the input itself where fast. */
+  input?: bigint | Uint8Array;
+  output?: bigint;
+  bits?: 32 | 64;
+  rip?: bigint;
+  instructionLength?: number;
+  vtl?: number;
+  vpIndex?: number;
+}
+
+/** The message of a hypercall with its input in registers of either convention. */
+export function hypercallMessage({
+  code,
+  fast = false,
+  variableHeaderWords = 0,
+  repCount = 0,
+  repStart = 0,
+  control = 0n,
+  input = 0n,
+  output = 0n,
+  bits = 64,
+  rip = 0x1000n,
+  instructionLength = 3,
+  vtl = 0,
+  vpIndex = 0,
+}: HypercallInput): Uint8Array {
+  const word =
+    BigInt(code) |
+    (fast ? 1n << 16n : 0n) |
+    (BigInt(variableHeaderWords) << 17n) |
+    (BigInt(repCount) << 32n) |
+    (BigInt(repStart) << 48n) |
+    control;
+  const registers = new DataView(new ArrayBuffer(112));
+  if (input instanceof Uint8Array) {
+    input.forEach((byte, i) => {
+      registers.setUint8(i, byte);
+    });
+  } else {
+    registers.setBigUint64(0, input, true);
+    registers.setBigUint64(8, output, true);
+  }
+  const [first, second] = [registers.getBigUint64(0, true), registers.getBigUint64(8, true)];
+  const common = { rip, instructionLength, vtl, vpIndex, cr0Pe: true, eferLma: bits === 64 };
+  const xmm = [16, 32, 48, 64, 80, 96].map(
+    (at) => (registers.getBigUint64(at + 8, true) << 64n) | registers.getBigUint64(at, true),
+  );
+  // What is above the low half is none of a 32-bit caller's registers.
+  const low = (value: bigint): bigint => BigInt.asUintN(32, value) | (0xdeadn << 32n);
+  return bits === 64
+    ? encodeMessage('hypercall', { ...common, rcx: word, rdx: first, r8: second, xmm })
+    : encodeMessage('hypercall', {
+        ...common,
+        rax: low(word),
+        rdx: low(word >> 32n),
+        rcx: low(first),
+        rbx: low(first >> 32n),
+        rsi: low(second),
+        rdi: low(second >> 32n),
+      });
+}
+
+/** The intercept of such a hypercall. */
+export function hypercall(input: HypercallInput): HypercallIntercept {
+  return new HypercallIntercept(hypercallMessage(input));
+}
+
+/** Guest memory from 0 to 64 KiB that counts how often it is read. */
+export class SmallMemory implements HypercallMemory {
+  readonly bytes = new Uint8Array(0x1_0000);
+  reads = 0;
+
+  read(gpa: bigint, into: Uint8Array): boolean {
+    this.reads++;
+    if (gpa + BigInt(into.length) > BigInt(this.bytes.length)) return false;
+    into.set(this.bytes.subarray(Number(gpa), Number(gpa) + into.length));
+    return true;
+  }
+}
+
+/** The input of `HvPostMessage`. */
+export function postMessageInput(
+  connectionId: number,
+  payload: Uint8Array,
+  { type = 1, size = payload.length, reserved = 0 } = {},
+): Uint8Array {
+  const input = new Uint8Array(256);
+  const view = new DataView(input.buffer);
+  view.setUint32(0, connectionId, true);
+  view.setUint32(4, reserved, true);
+  view.setUint32(8, type, true);
+  view.setUint32(12, size, true);
+  input.set(payload, 16);
+  return input;
+}
+
+/** The input of `HvSignalEvent`. */
+export function signalEventInput(connectionId: number, flag: number, reserved = 0): Uint8Array {
+  const input = new Uint8Array(8);
+  const view = new DataView(input.buffer);
+  view.setUint32(0, connectionId, true);
+  view.setUint16(4, flag, true);
+  view.setUint16(6, reserved, true);
+  return input;
+}
