@@ -149,7 +149,7 @@ export class GuestMemory implements Disposable {
     const { offset = 0, native = linuxNative() } = options;
     pageArgument('options.offset', offset, 0, Number.MAX_SAFE_INTEGER - largestMemory);
     nativeArgument('options.native', native);
-    const size = options.size ?? restOfFile(fd, offset);
+    const { size = restOfFile(fd, offset) } = options;
     sizeArgument('options.size', size);
     return GuestMemory.#ofFile(native, fd, offset, size);
   }
@@ -210,7 +210,8 @@ export class GuestMemory implements Disposable {
       throw rangeError('offset', `a multiple of ${element}`, offset);
     }
     const most = Math.floor((this.size - offset) / element);
-    return new type(this.buffer, offset, integerArgument('length', length ?? most, 0, most));
+    const elements = length === undefined ? most : integerArgument('length', length, 0, most);
+    return new type(this.buffer, offset, elements);
   }
 
   /** Copies `length` bytes out of it. */

@@ -240,7 +240,7 @@ export class MemoryMap {
       integerArgument('options.size', size, pageSize, memory.size - offset),
     );
     const gpa = uint64Argument('options.gpa', options.gpa, 0n, lastGpa + 1n - BigInt(size));
-    pageAligned('options.gpa', gpa);
+    pageAligned('options.gpa', options.gpa);
     booleanArgument('options.writable', writable);
     booleanArgument('options.executable', executable);
     if (name !== undefined) {
@@ -273,14 +273,16 @@ const lastGpa = 2n ** 52n - 1n;
 export function gpaRangeArgument(name: string, range: GpaRange): { gpa: bigint; size: bigint } {
   optionsArgument(name, range, ['gpa', 'size']);
   const gpa = uint64Argument(`${name}.gpa`, range.gpa, 0n, lastGpa);
-  pageAligned(`${name}.gpa`, gpa);
+  pageAligned(`${name}.gpa`, range.gpa);
   const size = uint64Argument(`${name}.size`, range.size, BigInt(pageSize), lastGpa + 1n - gpa);
-  pageAligned(`${name}.size`, size);
+  pageAligned(`${name}.size`, range.size);
   return { gpa, size };
 }
 
 function pageAligned(name: string, value: number | bigint): void {
-  if (BigInt(value) % BigInt(pageSize) !== 0n) {
+  const aligned =
+    typeof value === 'bigint' ? value % BigInt(pageSize) === 0n : value % pageSize === 0;
+  if (!aligned) {
     throw rangeError(name, `a multiple of ${pageSize}`, value);
   }
 }

@@ -7,12 +7,16 @@ import { hypercalls } from '../../lib/abi/hypercalls.js';
 import { partitionProperties, syntheticProcessorFeatures } from '../../lib/abi/properties.js';
 import * as library from '../../lib/index.js';
 import {
+  Doorbell,
   EventFd,
   GsiAllocator,
+  GuestMemory,
   IrqFd,
   IrqFdRoute,
+  MappedMemory,
   Mshv,
   MsiRouteTable,
+  PageBitmap,
   Partition,
   PartitionCalls,
   RegisterPage,
@@ -48,6 +52,14 @@ interface Subjects {
   vpRun: VpRun;
   /** Of VP 0. */
   page: RegisterPage;
+  GuestMemory: typeof GuestMemory;
+  /** 64 KiB, of which 0x4000 bytes are mapped at GPA 0x10000. */
+  memory: GuestMemory;
+  mapping: MappedMemory;
+  /** Of the pages at GPA 0x10000. */
+  bitmap: PageBitmap;
+  /** At GPA 0xd0000000, 4 bytes. */
+  doorbell: Doorbell;
   irqfd: IrqFd;
   /** Live, GSI 1. */
   route: IrqFdRoute;
@@ -307,6 +319,174 @@ function propertyRows(subject: 'calls' | 'mshv'): Row[] {
     ),
   ];
 }
+
+const pages = (name: string): Argument => ({
+  name,
+  accepts: 'a multiple of 4096',
+  wrong: range(1, 4095, 4097),
+});
+
+function rangeRows(method: string, name: string, others: object, ...keys: string[]): Row[] {
+  return rows(
+    'partition',
+    method,
+    [only, ...keyed(name, 'gpa', 'size', ...keys)],
+    [
+      option('gpa', { size: 4096, ...others }),
+      required(quantity(`${name}.gpa`, 0n, 2n ** 52n - 1n)),
+      pages(`${name}.gpa`),
+    ],
+    [
+      option('size', { gpa: 0x2000, ...others }),
+      required(quantity(`${name}.size`, 4096n, 2n ** 52n - 0x2000n)),
+      { ...pages(`${name}.size`), wrong: range(4097, 8191n) },
+    ],
+  );
+}
+
+const memoryRows: Row[] = [
+  ...rows(
+    'GuestMemory',
+    'allocate',
+    [
+      only,
+      required(integer('size', 4096, 2 ** 47)),
+      { ...pages('size'), wrong: range(4097, 2 ** 46 + 1) },
+    ],
+    [(wrong) => [4096, wrong], ...keyed('options', 'shared', 'hugePages', 'native')],
+    [(wrong) => [4096, { shared: wrong }], boolean('options.shared')],
+    [(wrong) => [4096, { hugePages: wrong }], boolean('options.hugePages')],
+    [(wrong) => [4096, { native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'GuestMemory',
+    'fromFd',
+    [only, required(integer('fd', 0, 2 ** 31 - 1))],
+    [(wrong) => [0, wrong], ...keyed('options', 'offset', 'size', 'native')],
+    [
+      (wrong) => [0, { offset: wrong, size: 4096 }],
+      integer('options.offset', 0, Number.MAX_SAFE_INTEGER - 2 ** 47),
+      pages('options.offset'),
+    ],
+    [
+      (wrong) => [0, { size: wrong }],
+      integer('options.size', 4096, 2 ** 47),
+      { ...pages('options.size'), wrong: range(4097) },
+    ],
+    [(wrong) => [0, { size: 4096, native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'memory',
+    'view',
+    [
+      only,
+      {
+        name: 'type',
+        accepts: 'the constructor of a typed array',
+        wrong: type(undefined, null, 'Uint8Array', 1, {}, [], symbol),
+      },
+    ],
+    [(wrong) => [Uint8Array, wrong], integer('offset', 0, 0x10000)],
+    [
+      (wrong) => [BigUint64Array, wrong],
+      { name: 'offset', accepts: 'a multiple of 8', wrong: range(1, 4, 12) },
+    ],
+    [(wrong) => [Uint32Array, 0xfff0, wrong], integer('length', 0, 4)],
+  ),
+  ...rows(
+    'memory',
+    'read',
+    [(wrong) => [wrong, 1], required(integer('offset', 0, 0x10000))],
+    [(wrong) => [0xff00, wrong], required(integer('length', 0, 0x100))],
+  ),
+  ...rows(
+    'memory',
+    'write',
+    [(wrong) => [wrong, new Uint8Array(1)], required(integer('offset', 0, 0x10000))],
+    [
+      (wrong) => [0, wrong],
+      {
+        name: 'bytes',
+        accepts: 'a Uint8Array',
+        wrong: type(undefined, null, 'bytes', 1, {}, [1], new Uint16Array(1), new ArrayBuffer(1)),
+      },
+    ],
+    [
+      (wrong) => [0xffff, new Uint8Array(Number(wrong))],
+      {
+        name: 'bytes.length',
+        accepts: 'a whole number from 0 to 1',
+        wrong: range(2, 4096),
+      },
+    ],
+  ),
+  ...rows(
+    'partition',
+    'mapMemory',
+    [
+      (wrong) => [wrong, { gpa: 0x100000 }],
+      required(instance('memory', 'GuestMemory', new Uint8Array(4096))),
+    ],
+    [
+      (wrong) => [subjects.memory, wrong],
+      ...keyed('options', 'gpa', 'offset', 'size', 'writable', 'executable', 'name'),
+    ],
+    [
+      (wrong) => [subjects.memory, { gpa: wrong }],
+      required(quantity('options.gpa', 0n, 2n ** 52n - 0x10000n)),
+      pages('options.gpa'),
+    ],
+    [
+      (wrong) => [subjects.memory, { gpa: 0x100000, offset: wrong }],
+      integer('options.offset', 0, 0xf000),
+      pages('options.offset'),
+    ],
+    [
+      (wrong) => [subjects.memory, { gpa: 0x100000, offset: 0x2000, size: wrong }],
+      integer('options.size', 4096, 0xe000),
+      { ...pages('options.size'), wrong: range(4097) },
+    ],
+    [(wrong) => [subjects.memory, { gpa: 0x100000, writable: wrong }], boolean('options.writable')],
+    [
+      (wrong) => [subjects.memory, { gpa: 0x100000, executable: wrong }],
+      boolean('options.executable'),
+    ],
+    [(wrong) => [subjects.memory, { gpa: 0x100000, name: wrong }], ...string('options.name')],
+  ),
+  ...rangeRows('unmapMemory', 'range', {}),
+  ...(['dirtyPages', 'accessedPages'] as const).flatMap((method) => [
+    ...rangeRows(method, 'options', {}, 'clear'),
+    ...rows('partition', method, [
+      option('clear', { gpa: 0, size: 4096 }),
+      boolean('options.clear'),
+    ]),
+  ]),
+  ...rows('bitmap', 'has', [only, required(quantity('gpa', 0x10000n, 0x13fffn))]),
+  ...rows(
+    'partition',
+    'registerDoorbell',
+    [only, ...keyed('options', 'gpa', 'size', 'match', 'event', 'name')],
+    [option('gpa', { size: 8 }), required(quantity('options.gpa', 0n, 2n ** 64n - 9n))],
+    [
+      option('size', { gpa: 0x1000 }),
+      {
+        name: 'options.size',
+        accepts: 'one of 0, 1, 2, 4, 8',
+        wrong: [...type(null, '4', 4n, {}, true), ...range(3, 16, -1, NaN, 0.5)],
+      },
+    ],
+    [option('match', { gpa: 0x1000 }), quantity('options.match', 0n, 2n ** 64n - 1n)],
+    [
+      option('match', { gpa: 0x1000, size: 2 }),
+      { ...quantity('options.match', 0n, 0xffffn), wrong: range(0x10000, -1n) },
+    ],
+    [
+      option('event', { gpa: 0x1000 }),
+      instance('options.event', 'EventFd', { fd: 3 }, EventFd, Mshv),
+    ],
+    [option('name', { gpa: 0x1000 }), ...string('options.name')],
+  ),
+];
 
 const hostCalls = ['HVCALL_GET_PARTITION_PROPERTY', 'HVCALL_GET_PARTITION_PROPERTY_EX'];
 
@@ -696,6 +876,7 @@ const table: readonly Row[] = [
     ],
   ),
   ...vpRows,
+  ...memoryRows,
   ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
   ...hypercallRows('mshv', 'device'),
   ...hypercallRows('calls', 'partition'),
@@ -1067,6 +1248,7 @@ beforeEach(() => {
   host.native.vps.of(vp.fd).pages[0]?.set([1], registerPageLayout.isValid);
   const page = vp.registerPage;
   if (page === undefined) throw new Error('VP 0 has no register page');
+  const memory = GuestMemory.allocate(0x10000, { native: host.native });
   subjects = {
     Mshv,
     EventFd,
@@ -1080,6 +1262,11 @@ beforeEach(() => {
     vp,
     vpRun: running.start(() => undefined),
     page,
+    GuestMemory,
+    memory,
+    mapping: host.partition.mapMemory(memory, { gpa: 0x10000, size: 0x4000 }),
+    bitmap: host.partition.dirtyPages({ gpa: 0x10000, size: 0x4000 }),
+    doorbell: host.partition.registerDoorbell({ gpa: 0xd0000000, size: 4 }),
     irqfd,
     route: irqfd.newRoute({ msi: { address: 0xfee00000n, data: 0x50 } }),
     resampleRoute: irqfd.newResampleRoute({ vector: 0x60 }),
@@ -1094,6 +1281,7 @@ beforeEach(() => {
   return () => {
     subjects.event.close();
     subjects.sharedPartition.close();
+    subjects.memory.close();
     host[Symbol.dispose]();
     expect(openDescriptors()).toBe(before);
   };
@@ -1107,6 +1295,9 @@ function state() {
     partitions: host.native.partitions.size,
     vps: partition.vps.length,
     running: !subjects.vpRun.ended,
+    mappings: partition.mappings.length,
+    doorbells: partition.doorbells.length,
+    memory: subjects.memory.read(0, 16).join(),
     pageDirty: page.dirty,
     pending: event.pending,
     gsisInUse: gsis.inUse,
@@ -1272,6 +1463,11 @@ const classes = {
   vp: Vp,
   vpRun: VpRun,
   page: RegisterPage,
+  GuestMemory,
+  memory: GuestMemory,
+  mapping: MappedMemory,
+  bitmap: PageBitmap,
+  doorbell: Doorbell,
   irqfd: IrqFd,
   route: IrqFdRoute,
   resampleRoute: IrqFdRoute,
@@ -1291,6 +1487,13 @@ function functionsOf(object: object): (string | symbol)[] {
 describe('a closed object', () => {
   const args: ReadonlyMap<string | symbol, unknown[]> = new Map([
     ['createVp', [4]],
+    ['view', [Uint8Array]],
+    ['read', [0, 1]],
+    ['write', [0, new Uint8Array(1)]],
+    ['unmapMemory', [{ gpa: 0x10000, size: 0x4000 }]],
+    ['dirtyPages', [{ gpa: 0x10000, size: 0x4000 }]],
+    ['accessedPages', [{ gpa: 0x10000, size: 0x4000, clear: true }]],
+    ['registerDoorbell', [{ gpa: 0x1000 }]],
     ['newResampleRoute', [{ vector: 0x70 }]],
     ['batch', [() => undefined]],
     ['setMsi', [0xfee00000n, 0x51]],
@@ -1350,6 +1553,9 @@ describe('a closed object', () => {
     page: () => {
       subjects.vp.close();
     },
+    memory: () => {
+      subjects.memory.close();
+    },
     irqfd: () => {
       subjects.partition.close();
     },
@@ -1362,7 +1568,7 @@ describe('a closed object', () => {
   };
   const names = [
     ...(['mshv', 'partition', 'calls', 'sharedPartition', 'vp', 'page'] as const),
-    ...(['irqfd', 'route', 'event'] as const),
+    ...(['memory', 'irqfd', 'route', 'event'] as const),
   ];
   const calls = names.flatMap((name) =>
     functionsOf(classes[name].prototype)
@@ -1374,7 +1580,10 @@ describe('a closed object', () => {
     closings[name]();
     host.native.record();
     const before = openDescriptors();
-    const given = args.get(`${name}.${String(method)}`) ?? args.get(method) ?? [];
+    const given =
+      method === 'mapMemory'
+        ? [subjects.memory, { gpa: 0x100000 }]
+        : (args.get(`${name}.${String(method)}`) ?? args.get(method) ?? []);
     expect(await errorOf(subjects[name], method, given)).toMatchObject({
       name: 'MshvError',
       code: 'ERR_MSHV_CLOSED',
@@ -1388,7 +1597,7 @@ describe('a closed object', () => {
     }
   });
 
-  it.each(['mshv', 'partition', 'sharedPartition', 'vp', 'route', 'event'] as const)(
+  it.each(['mshv', 'partition', 'sharedPartition', 'vp', 'memory', 'route', 'event'] as const)(
     '%s.close() again is harmless',
     (name) => {
       closings[name]();
@@ -1410,6 +1619,7 @@ describe('a closed object', () => {
     ['page.dirty', () => subjects.page.dirty],
     ['page.rip', () => subjects.page.rip],
     ['page.rflags', () => subjects.page.rflags],
+    ['memory.buffer', () => subjects.memory.buffer],
     ['event.fd', () => subjects.event.fd],
     ['event.pending', () => subjects.event.pending],
     ['route.event.fd', () => subjects.route.event.fd],
@@ -1418,6 +1628,7 @@ describe('a closed object', () => {
     expect(get).not.toThrow();
     subjects.partition.close();
     subjects.sharedPartition.close();
+    subjects.memory.close();
     subjects.event.close();
     expect(get).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
   });
@@ -1435,6 +1646,9 @@ describe('the table', () => {
     'Partition#initialize',
     'Mshv#hostProperties',
     'Partition#share',
+    'PageBitmap#[Symbol.iterator]',
+    'MappedMemory#unmap',
+    'MappedMemory#[Symbol.dispose]',
     'SharedPartition#share',
     'Vp#run',
     'Vp#cancel',
@@ -1449,13 +1663,14 @@ describe('the table', () => {
     'EventFd#ref',
     'EventFd#unref',
     'EventFd#[Symbol.asyncIterator]',
-    ...['Mshv', 'Partition', 'SharedPartition', 'Vp', 'IrqFdRoute', 'EventFd'].flatMap((name) => [
-      `${name}#close`,
-      `${name}#[Symbol.dispose]`,
-    ]),
-    ...['Partition', 'SharedPartition', 'Vp', 'VpRun', 'IrqFd', 'IrqFdRoute', 'EventFd'].map(
-      (name) => `${name}#[nodejs.util.inspect.custom]`,
-    ),
+    ...[
+      ...['Mshv', 'Partition', 'SharedPartition', 'Vp', 'GuestMemory', 'Doorbell'],
+      ...['IrqFdRoute', 'EventFd'],
+    ].flatMap((name) => [`${name}#close`, `${name}#[Symbol.dispose]`]),
+    ...[
+      ...['Partition', 'SharedPartition', 'Vp', 'VpRun', 'GuestMemory', 'MappedMemory'],
+      ...['PageBitmap', 'Doorbell', 'IrqFd', 'IrqFdRoute', 'EventFd'],
+    ].map((name) => `${name}#[nodejs.util.inspect.custom]`),
   ];
 
   /** Constructors that only this library calls; all but MshvError's are private in TypeScript. */
@@ -1463,6 +1678,10 @@ describe('the table', () => {
     'Mshv',
     'Partition',
     'PartitionCalls',
+    'Doorbell',
+    'GuestMemory',
+    'MappedMemory',
+    'PageBitmap',
     'RegisterPage',
     'SharedPartition',
     'Vp',
