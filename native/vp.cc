@@ -10,6 +10,18 @@
 #include "syscalls.h"
 
 namespace mshv {
+namespace {
+
+// Whether the environment was told to end, which the runtime tells by refusing what could run
+// JavaScript.
+bool IsEnding(napi_env env) {
+  napi_value global = nullptr;
+  bool has = false;
+  return napi_get_global(env, &global) != napi_ok ||
+         napi_has_named_property(env, global, "undefined", &has) != napi_ok;
+}
+
+}  // namespace
 
 Vp::~Vp() {
   for (VpPage& page : pages_) {
@@ -75,12 +87,19 @@ void VpTable::DetachAll() {
 int VpTable::Run(Vp& vp, void* message) {
   // So long does worker.terminate() wait for a VP that does not exit.
   constexpr auto kRest = std::chrono::milliseconds(100);
+  // V8 ends a loop only after so many rounds, which are minutes where one takes a tenth of a
+  // second.
+  if (ending_) {
+    return -ESHUTDOWN;
+  }
   if (runner_ == nullptr) {
     if (const int error = Runner::Create(kRest, &runner_); error < 0) {
       return error;
     }
   }
-  return vp.control().Run(*runner_, vp.fd(), message);
+  const int result = vp.control().Run(*runner_, vp.fd(), message);
+  ending_ = result == -EINTR && IsEnding(env_);
+  return ending_ ? -ESHUTDOWN : result;
 }
 
 int VpTable::Start(Vp& vp, napi_value message, napi_value on_exit) {
@@ -165,7 +184,10 @@ int Run(Environment& environment, AttachedVp vp, std::span<uint8_t> message) {
   if (message.size() < sizeof(abi::mshv_run_vp)) {
     return -EINVAL;
   }
-  return vp->thread != nullptr ? -EBUSY : environment.vps().Run(*vp.vp, message.data());
+  if (vp->thread != nullptr) {
+    return -EBUSY;
+  }
+  return environment.vps().Run(*vp.vp, message.data());
 }
 
 int Cancel(Environment&, AttachedVp vp) {

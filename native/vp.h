@@ -63,7 +63,7 @@ class VpTable {
   void Detach(int fd);
   void DetachAll();
 
-  // MSHV_RUN_VP on the environment's own thread.
+  // MSHV_RUN_VP on the environment's own thread. -ESHUTDOWN where the environment ends.
   int Run(Vp& vp, void* message);
   int Start(Vp& vp, napi_value message, napi_value on_exit);
 
@@ -74,6 +74,7 @@ class VpTable {
   std::unordered_map<int, std::unique_ptr<Vp>> vps_;
   // Of the environment's own thread, from the first Run until no VP is left.
   std::unique_ptr<Runner> runner_;
+  bool ending_ = false;
 };
 
 }  // namespace mshv

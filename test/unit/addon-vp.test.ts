@@ -1,0 +1,449 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { ioctls } from '../../lib/abi/ioctls.js';
+import { descriptorKinds, linuxNative, type Native, simNative } from '../../lib/native.js';
+import { openDescriptors } from '../open-descriptors.js';
+
+const { EBADF, EBUSY, ECANCELED, EFAULT, EINTR, EINVAL, ENOENT, ENOTTY } = constants.errno;
+
+/** SIGRTMIN of the C library, which keeps the first two. */
+const kickSignal = 34;
+const runVp = ioctls.MSHV_RUN_VP;
+
+const program = (name: string): string =>
+  fileURLToPath(new URL(`programs/${name}`, import.meta.url));
+
+/** The names of the process's threads that run VPs. */
+const vpThreads = (): string[] =>
+  readdirSync('/proc/self/task').filter(
+    (id) => readFileSync(`/proc/self/task/${id}/comm`, 'latin1') === 'mshv-vp\n',
+  );
+
+const mappings = (file: string): number =>
+  readFileSync('/proc/self/maps', 'latin1').split(file).length - 1;
+
+/** A VP's exits, as vpStart hands them over, and the promise of the next one. */
+class Exits {
+  readonly message = new Uint8Array(256);
+  readonly taken: (readonly [number, number])[] = [];
+  #waiting: ((exit: readonly [number, number]) => void) | undefined;
+
+  readonly onExit = (result: number): void => {
+    const exit = [result, this.message[0] ?? -1] as const;
+    this.taken.push(exit);
+    this.#waiting?.(exit);
+    this.#waiting = undefined;
+  };
+
+  next(): Promise<readonly [number, number]> {
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+}
+
+/** An intercept message that is told from others by its type's lowest byte. */
+function message(number: number): Uint8Array {
+  const bytes = new Uint8Array(256);
+  new DataView(bytes.buffer).setUint32(0, 0x80010000 + number, true);
+  return bytes;
+}
+
+/** Runs until something but the Worker's tick ends it. */
+function run(native: Native, vp: number, into = new Uint8Array(256)): number {
+  for (;;) {
+    const result = native.vpRun(vp, into);
+    if (result !== -EINTR) return result;
+  }
+}
+
+describe.each([
+  ['hypervisor', 3],
+  ['root', 4],
+])("a VP of the simulator with the %s's scheduler", (_, scheduler) => {
+  const native = simNative();
+  let before: { descriptors: number; mappings: number };
+  let sim: number;
+  let device: number;
+  let partition: number;
+  let vp: number;
+  let control: number;
+  let exits: Exits;
+
+  beforeEach(() => {
+    before = { descriptors: openDescriptors(), mappings: mappings('memfd:mshv') };
+    sim = native.simCreate(scheduler, false, false);
+    device = native.open(`sim:${sim}`);
+    partition = native.createPartition(device, 1n, 0n);
+    native.initializePartition(partition);
+    vp = native.createVp(partition, 0);
+    control = native.vpAttach(vp, -1);
+    exits = new Exits();
+  });
+
+  afterEach(() => {
+    for (const fd of [vp, control, partition, device]) native.close(fd);
+    native.simDestroy(sim);
+    expect(vpThreads()).toEqual([]);
+    expect({ descriptors: openDescriptors(), mappings: mappings('memfd:mshv') }).toEqual(before);
+  });
+
+  const queue = (number: number): void => {
+    expect(native.simQueueMessage(partition, 0, message(number))).toBe(0);
+  };
+  const state = new Uint8Array(4096);
+  const lapic = (): number => native.vpGetState(vp, 0, state);
+
+  describe('on the caller’s thread', () => {
+    it('returns its exits in order', () => {
+      const into = new Uint8Array(300).fill(0xff);
+      queue(1);
+      queue(2);
+      expect([run(native, vp, into), into[0]]).toEqual([0, 1]);
+      expect([run(native, vp, into), into[0]]).toEqual([0, 2]);
+      expect(into.subarray(256)).toEqual(new Uint8Array(44).fill(0xff));
+    });
+
+    it('lets the caller go again and again without an exit', () => {
+      const results = [1, 2, 3].map(() => native.vpRun(vp, new Uint8Array(256)));
+      expect(results).toEqual([-EINTR, -EINTR, -EINTR]);
+    });
+
+    it('does not enter where a cancel waits, once for all that wait', () => {
+      queue(1);
+      for (let i = 0; i < 3; i++) expect(native.vpCancel(vp)).toBe(0);
+      const calls = native.simCalls(sim, runVp);
+      expect(run(native, vp)).toBe(-ECANCELED);
+      expect(native.simCalls(sim, runVp)).toBe(calls);
+      expect(run(native, vp)).toBe(0);
+    });
+
+    it('says what the driver refused, and keeps the cancel', () => {
+      native.simFailNext(sim, runVp, constants.errno.EIO, 0, 1);
+      expect(run(native, vp)).toBe(-constants.errno.EIO);
+      native.vpCancel(vp);
+      expect(run(native, vp)).toBe(-ECANCELED);
+    });
+  });
+
+  describe('on a thread of its own', () => {
+    const start = (): void => {
+      expect(native.vpStart(vp, exits.message, exits.onExit)).toBe(0);
+    };
+    const resume = (): void => {
+      expect(native.vpResume(vp)).toBe(0);
+    };
+
+    it('hands over each exit and waits to be resumed', async () => {
+      queue(1);
+      queue(2);
+      const first = exits.next();
+      start();
+      expect(await first).toEqual([0, 1]);
+      for (let i = 0; i < 10; i++) await setImmediate();
+      expect(exits.taken).toHaveLength(1);
+      const second = exits.next();
+      resume();
+      expect(await second).toEqual([0, 2]);
+    });
+
+    it('has one thread, which lets no signal but the kick in', async () => {
+      start();
+      const [thread = '', ...more] = vpThreads();
+      expect(more).toEqual([]);
+      const status = readFileSync(`/proc/self/task/${thread}/status`, 'latin1');
+      const blocked = BigInt(`0x${/^SigBlk:\s*(\w+)$/m.exec(status)?.[1] ?? ''}`);
+      const isBlocked = (signal: number): boolean => ((blocked >> BigInt(signal - 1)) & 1n) === 1n;
+      const { SIGINT, SIGTERM, SIGCHLD, SIGWINCH } = constants.signals;
+      expect([SIGINT, SIGTERM, SIGCHLD, SIGWINCH].map(isBlocked)).not.toContain(false);
+      expect(isBlocked(kickSignal)).toBe(false);
+      const exit = exits.next();
+      native.vpCancel(vp);
+      await exit;
+    });
+
+    it('is in nobody else’s hands while it runs', async () => {
+      start();
+      const exit = exits.next();
+      expect(native.vpStart(vp, exits.message, exits.onExit)).toBe(-EBUSY);
+      expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EBUSY);
+      expect(native.vpResume(vp)).toBe(-EBUSY);
+      await running();
+      expect([lapic(), native.vpSetState(vp, 0, state)]).toEqual([-EBUSY, -EBUSY]);
+      const result = new Uint32Array(2);
+      const input = new Uint8Array(16);
+      expect(native.hypercall(vp, 0x44, 0, input, new Uint8Array(8), result)).toBe(-EBUSY);
+      native.vpCancel(vp);
+      expect(await exit).toEqual([-ECANCELED, 0]);
+      expect([lapic(), native.vpSetState(vp, 0, state)]).toEqual([4096, 4096]);
+      expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EBUSY);
+      const next = exits.next();
+      resume();
+      native.vpCancel(vp);
+      expect(await next).toEqual([-ECANCELED, 0]);
+    });
+
+    it('ends wherever it is, and is started again', async () => {
+      expect([native.vpStop(vp), native.vpResume(vp)]).toEqual([-ENOENT, -ENOENT]);
+      expect(native.vpHoldLoop(vp, true)).toBe(-ENOENT);
+      // Perhaps before it runs, while it runs, with an exit on its way, handed over, and resumed.
+      const moments: (() => Promise<void>)[] = [
+        () => Promise.resolve(),
+        running,
+        () => {
+          queue(1);
+          return Promise.resolve();
+        },
+        async () => {
+          const exit = exits.next();
+          queue(2);
+          await exit;
+        },
+        async () => {
+          const exit = exits.next();
+          queue(3);
+          await exit;
+          resume();
+        },
+      ];
+      for (const moment of moments) {
+        start();
+        await moment();
+        expect(native.vpStop(vp)).toBe(0);
+        expect(vpThreads()).toEqual([]);
+        const taken = exits.taken.length;
+        for (let i = 0; i < 5; i++) await setImmediate();
+        expect(exits.taken).toHaveLength(taken);
+      }
+    });
+
+    it.each<[string, (vp: number) => number]>([
+      ['stopped', (fd) => native.vpStop(fd)],
+      ['closed', (fd) => native.close(fd)],
+      ['released', (fd) => native.adopt(native.release(fd), descriptorKinds.vp)],
+    ])('is %s from inside the call for its exit', async (_, end) => {
+      const results: number[] = [];
+      const ended = new Promise<void>((resolve) => {
+        native.vpStart(vp, exits.message, () => {
+          results.push(end(vp), vpThreads().length, native.vpResume(vp));
+          resolve();
+        });
+      });
+      queue(1);
+      await ended;
+      expect(results.slice(1, 2)).toEqual([0]);
+      expect([-ENOENT, -EBADF]).toContain(results[2]);
+    });
+
+    it('loses its pages and its thread with its descriptor', async () => {
+      const mapped = mappings('memfd:mshv_vp');
+      const pages = [0, 1].map((page) => native.vpPage(vp, page));
+      expect(pages.map((page) => typeof page !== 'number' && page.byteLength)).toEqual([
+        4096, 4096,
+      ]);
+      expect([0, 1].map((page) => native.vpPage(vp, page) === pages[page])).toEqual([true, true]);
+      expect(mappings('memfd:mshv_vp')).toBe(mapped + 2);
+      start();
+      await running();
+      expect(native.close(vp)).toBe(0);
+      expect(pages.map((page) => typeof page !== 'number' && page.byteLength)).toEqual([0, 0]);
+      expect(mappings('memfd:mshv_vp')).toBe(mapped);
+      expect(native.vpPage(vp, 0)).toBe(-EBADF);
+    });
+
+    it('shows the same exit in its message page', async () => {
+      const page = native.vpPage(vp, 1);
+      if (typeof page === 'number') throw new Error(`vpPage(): ${page}`);
+      queue(7);
+      const exit = exits.next();
+      start();
+      await exit;
+      expect(new Uint8Array(page).subarray(0, 256)).toEqual(exits.message);
+    });
+
+    it('says that an exit is lost where there is nothing to put it into', async () => {
+      start();
+      const exit = exits.next();
+      structuredClone(exits.message.buffer, { transfer: [exits.message.buffer] });
+      queue(1);
+      expect(await exit).toEqual([-EFAULT, -1]);
+    });
+
+    it('hands over errors, and goes on where that is asked for', async () => {
+      native.simFailNext(sim, runVp, constants.errno.EIO, 0, 1);
+      const error = exits.next();
+      start();
+      expect(await error).toEqual([-constants.errno.EIO, 0]);
+      queue(1);
+      const exit = exits.next();
+      resume();
+      expect(await exit).toEqual([0, 1]);
+    });
+
+    it('keeps a cancel that its end came before', async () => {
+      start();
+      await running();
+      native.vpCancel(vp);
+      native.vpStop(vp);
+      queue(1);
+      const results = [run(native, vp)];
+      while (results.at(-1) === -ECANCELED) results.push(run(native, vp));
+      // The cancel was handed to nobody, unless it was acknowledged before the stop.
+      expect([[0], [-ECANCELED, 0]]).toContainEqual(results);
+    });
+
+    it('loses neither a cancel nor an exit, whenever they come', async () => {
+      const random = fc.sample(fc.nat(999), { numRuns: 3000, seed: 20260 });
+      let first = exits.next();
+      start();
+      let queued = 0;
+      let seen = 0;
+      for (const [i, number] of random.entries()) {
+        const withExit = number % 3 === 0;
+        if (withExit && number % 2 === 0) queue(++queued % 256);
+        for (let turn = 0; turn < number * (i % 4); turn++);
+        expect(native.vpCancel(vp)).toBe(0);
+        if (withExit && number % 2 === 1) queue(++queued % 256);
+        for (;;) {
+          const [result, type] = await first;
+          first = exits.next();
+          resume();
+          if (result === -ECANCELED) break;
+          expect([result, type]).toEqual([0, ++seen % 256]);
+        }
+      }
+      while (seen < queued) {
+        const [result, type] = await first;
+        first = exits.next();
+        resume();
+        expect([result, type]).toEqual([0, ++seen % 256]);
+      }
+      expect(exits.taken.filter(([result]) => result === -ECANCELED)).toHaveLength(random.length);
+    });
+
+    /** Resolves once the thread is inside the driver. */
+    async function running(): Promise<void> {
+      while (lapic() !== -EBUSY) await setImmediate();
+    }
+  });
+
+  describe('shared with a Worker', () => {
+    async function share(runs: number): Promise<Worker> {
+      const shared = {
+        vp: native.release(native.dup(vp)),
+        control: native.release(native.dup(control)),
+      };
+      const worker = new Worker(program('vp-worker.mjs'), { workerData: { ...shared, runs } });
+      const [adopted] = (await once(worker, 'message')) as [number[]];
+      expect(adopted).toEqual([shared.vp, shared.control, shared.control]);
+      return worker;
+    }
+
+    it('is run there and cancelled here', async () => {
+      const worker = await share(3);
+      const ended = once(worker, 'exit');
+      const results: unknown[] = [];
+      worker.on('message', (result) => results.push(result));
+      const next = async (): Promise<void> => {
+        await once(worker, 'message');
+      };
+      let result = next();
+      native.vpCancel(vp);
+      await result;
+      result = next();
+      queue(5);
+      await result;
+      native.vpCancel(vp);
+      expect(await ended).toEqual([0]);
+      expect(results).toEqual([
+        [-ECANCELED, 0],
+        [0, 5],
+        [-ECANCELED, 5],
+      ]);
+    });
+
+    it('is run in one place at a time', async () => {
+      const worker = await share(1);
+      while (lapic() !== -EBUSY) await setImmediate();
+      expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EBUSY);
+      const exit = exits.next();
+      native.vpStart(vp, exits.message, exits.onExit);
+      expect(await exit).toEqual([-EBUSY, 0]);
+      native.vpStop(vp);
+      const ended = once(worker, 'exit');
+      native.vpCancel(vp);
+      expect(await ended).toEqual([0]);
+      queue(1);
+      expect(run(native, vp)).toBe(0);
+    });
+
+    it('is free again once the Worker is terminated', async () => {
+      const worker = await share(1);
+      while (lapic() !== -EBUSY) await setImmediate();
+      await worker.terminate();
+      queue(1);
+      expect(run(native, vp)).toBe(0);
+    });
+  });
+});
+
+describe('on the kernel', () => {
+  const native = linuxNative();
+
+  it('hands over what a descriptor that is no VP says to a run', async () => {
+    const event = native.eventfdCreate(0, false);
+    const control = native.vpAttach(event, -1);
+    const exits = new Exits();
+    const exit = exits.next();
+    expect(native.vpRun(event, new Uint8Array(256))).toBe(-ENOTTY);
+    native.vpCancel(event);
+    expect(native.vpRun(event, new Uint8Array(256))).toBe(-ECANCELED);
+    expect(native.vpStart(event, exits.message, exits.onExit)).toBe(0);
+    expect(await exit).toEqual([-ENOTTY, 0]);
+    expect(native.vpGetState(event, 0, new Uint8Array(8))).toBe(-ENOTTY);
+    native.close(event);
+    expect(vpThreads()).toEqual([]);
+    native.close(control);
+  });
+
+  it('takes a run control of this process only', () => {
+    const event = native.eventfdCreate(0, false);
+    const control = native.vpAttach(event, -1);
+    const script = `
+      const native = require('bindings')('mshv');
+      process.stdout.write(String(native.adopt(3, 2)));`;
+    const { stdout } = spawnSync(process.execPath, ['-e', script], {
+      encoding: 'utf8',
+      cwd: fileURLToPath(new URL('../../', import.meta.url)),
+      stdio: ['ignore', 'pipe', 'inherit', control],
+    });
+    expect(stdout).toBe(String(-EINVAL));
+    native.close(control);
+    native.close(event);
+  });
+});
+
+describe('a process with running VPs', () => {
+  const endings = JSON.parse(
+    execFileSync(process.execPath, [program('vp-endings.mjs')], { encoding: 'utf8' }),
+  ) as string[];
+
+  it.each(endings)('%s', (ending) => {
+    const { status, signal, stderr } = spawnSync(
+      process.execPath,
+      [program('vp-endings.mjs'), ending],
+      { encoding: 'utf8', timeout: 50_000 },
+    );
+    const dies = ending.startsWith('dies');
+    expect({ status, signal }).toEqual({ status: dies ? 1 : 3, signal: null });
+    expect(stderr.includes('Error: thrown')).toBe(dies);
+  });
+});

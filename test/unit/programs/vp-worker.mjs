@@ -1,0 +1,20 @@
+// Runs a VP that another thread shares, until it is told otherwise: says each result.
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+
+const native = createRequire(import.meta.url)('bindings')('mshv_sim');
+const { vp, control } = workerData;
+
+const adopted = [native.adopt(vp, 1), native.adopt(control, 2), native.vpAttach(vp, control)];
+parentPort.postMessage(adopted);
+
+const message = new Uint8Array(256);
+for (let runs = workerData.runs; runs > 0;) {
+  const result = native.vpRun(vp, message);
+  if (result === -constants.errno.EINTR) continue;
+  parentPort.postMessage([result, message[0]]);
+  runs--;
+}
+native.close(vp);
+native.close(control);
