@@ -160,6 +160,11 @@ export class FakeHypervisor {
     this.#command('ext_features', offered ? 0x200 : 0);
   }
 
+  /** Completes changes of partition properties by message, or at once. */
+  setAsyncProperties(asynchronous: boolean): void {
+    this.#command('async', asynchronous ? 1 : 0);
+  }
+
   /** Writes `MARK text` into the log. */
   mark(text: string): void {
     this.#command('mark', text);

@@ -14,9 +14,10 @@ import type { RegisterName } from '../abi/registers.js';
 import type { VpStateType } from '../abi/vp-state.js';
 import { functionArgument, integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
-import { systemError } from '../errors.js';
+import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
 import { ExitCompletion, type HypercallResult } from './exit-completion.js';
+import { performHypercall, type HypercallOptions } from './hypercall.js';
 import type { PartitionCalls } from './partition-calls.js';
 import { PendingExit } from './pending-exit.js';
 import { mapRegisterPage, type RegisterPage } from './register-page.js';
@@ -33,7 +34,7 @@ import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
 import { runError, runningError } from './vp-running.js';
 import { getVpState, setVpState } from './vp-state.js';
 
-const { ECANCELED, EINTR, ENODEV } = constants.errno;
+const { EBUSY, ECANCELED, EINTR, ENODEV } = constants.errno;
 
 let create: (native: Native, fd: number, index: number, partition: PartitionCalls) => Vp;
 
@@ -250,6 +251,26 @@ export class Vp implements Disposable {
       }
     }
     return this.#interceptPage ?? undefined;
+  }
+
+  /**
+   * Any hypercall that the driver passes through on a VP's descriptor, with its input packed by the caller. It
+   * reaches the whole partition, other VPs too, and no more than `partition.hypercall()` does, which never
+   * waits for a VP: this is for whoever has the VP's descriptor only.
+   *
+   * @returns the output
+   * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
+   */
+  hypercall(options: HypercallOptions): Uint8Array {
+    const descriptor = this.#descriptor;
+    try {
+      return performHypercall(descriptor.native, () => descriptor.fd, 'vp', options);
+    } catch (error) {
+      if (error instanceof MshvError && error.errno === -EBUSY) {
+        throw runningError(this.index, `call ${error.hypercall ?? ''}`);
+      }
+      throw error;
+    }
   }
 
   /**

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { translateGvaFlags } from '../../lib/abi/hypercall-outputs.js';
-import { hypercalls } from '../../lib/abi/hypercalls.js';
+import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
 import { partitionProperties, syntheticProcessorFeatures } from '../../lib/abi/properties.js';
 import * as library from '../../lib/index.js';
 import {
@@ -488,15 +488,17 @@ const memoryRows: Row[] = [
   ),
 ];
 
-const hostCalls = ['HVCALL_GET_PARTITION_PROPERTY', 'HVCALL_GET_PARTITION_PROPERTY_EX'];
-
-function hypercallRows(subject: 'calls' | 'mshv', descriptor: string): Row[] {
+function hypercallRows(subject: 'calls' | 'mshv' | 'vp', descriptor: string): Row[] {
   const named = (name: string, ...accepted: [string, ...[unknown, string][]][]): Argument[] =>
     accepted.map(([accepts, ...wrong]) => ({
       name,
       accepts,
       wrong: wrong.map(([value, shown]) => ({ value, error: 'range', shown })),
     }));
+  const names = (Object.keys(hypercalls) as HypercallName[]).filter(
+    (name) => subject === 'calls' || hypercalls[name][subject === 'vp' ? 'vp' : 'device'],
+  );
+  const notPassed = { calls: [], vp: [0x45], mshv: [0x45, 0x50] }[subject];
   const property = { code: 'HVCALL_GET_PARTITION_PROPERTY', input: new Uint8Array(16) };
   const registers = { code: 0x50, input: new Uint8Array(24), reps: 2 };
   const bytes = (length: number): [Uint8Array, string] => [
@@ -531,7 +533,7 @@ function hypercallRows(subject: 'calls' | 'mshv', descriptor: string): Row[] {
       option('code', { input: new Uint8Array(16) }),
       {
         name: 'options.code',
-        accepts: `one of ${(subject === 'mshv' ? hostCalls : Object.keys(hypercalls)).map((name) => `'${name}'`).join(', ')}`,
+        accepts: `one of ${names.map((name) => `'${name}'`).join(', ')}`,
         wrong: [
           ...type(undefined, null, 1n, {}, [0x44], true, symbol, () => 1),
           ...range('', 'HVCALL_POST_MESSAGE', 'toString'),
@@ -539,9 +541,10 @@ function hypercallRows(subject: 'calls' | 'mshv', descriptor: string): Row[] {
       },
       named('options.code', [
         `a code that the driver passes through on a ${descriptor} descriptor`,
-        ...[0, 0x43, 0x5c, 0x10050, -1, 0.5, ...(subject === 'mshv' ? [0x45, 0x50] : [])].map(
-          (code): [number, string] => [code, `0x${code.toString(16)}`],
-        ),
+        ...[0, 0x43, 0x5c, 0x10050, -1, 0.5, ...notPassed].map((code): [number, string] => [
+          code,
+          `0x${code.toString(16)}`,
+        ]),
       ]),
     ],
     [
@@ -880,6 +883,7 @@ const table: readonly Row[] = [
   ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
   ...hypercallRows('mshv', 'device'),
   ...hypercallRows('calls', 'partition'),
+  ...hypercallRows('vp', 'vp'),
   ...propertyRows('mshv'),
   ...propertyRows('calls'),
   ...rows(
