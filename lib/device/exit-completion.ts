@@ -13,7 +13,6 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
-import type { PendingExit } from './pending-exit.js';
 import type { RegisterPage } from './register-page.js';
 
 /** What the hypervisor's answer to a guest's hypercall is. */
@@ -26,12 +25,13 @@ export interface HypercallResult {
 
 /** What completing an exit needs of its VP. */
 export interface CompletedVp {
-  /** Throws where it is closed. */
-  checkOpen(): void;
+  /** Throws unless the VP is open and stopped with this exit, which is not completed. */
+  check(exit: X64Intercept): void;
+  /** The exit is. */
+  completed(): void;
   /** The register page where there is one and it is valid. */
   validPage(): RegisterPage | undefined;
   setRegisters(codes: Uint32Array, words: BigUint64Array): void;
-  readonly exits: PendingExit;
 }
 
 /** What a completion changes beside RIP, in the order in which it is written. */
@@ -60,6 +60,7 @@ export class ExitCompletion {
 
   ioPort(exit: IoPortIntercept, value: number | undefined): void {
     instanceArgument('exit', exit, IoPortIntercept);
+    this.#vp.check(exit);
     const { size } = exit;
     if (size !== 1 && size !== 2 && size !== 4) {
       throw cannotComplete(`an access of ${size} bytes`);
@@ -80,6 +81,7 @@ export class ExitCompletion {
 
   msr(exit: MsrIntercept, value: bigint | number | undefined): void {
     instanceArgument('exit', exit, MsrIntercept);
+    this.#vp.check(exit);
     if (exit.isWrite) {
       absentArgument('value', value, 'WRMSR');
       this.#write(exit, nothing);
@@ -91,6 +93,7 @@ export class ExitCompletion {
 
   cpuid(exit: CpuidIntercept, result: CpuidValues): void {
     instanceArgument('exit', exit, CpuidIntercept);
+    this.#vp.check(exit);
     optionsArgument('result', result, ['eax', 'ebx', 'ecx', 'edx']);
     const word = (name: keyof CpuidValues): bigint =>
       BigInt(integerArgument(`result.${name}`, result[name], 0, 0xffff_ffff));
@@ -99,6 +102,7 @@ export class ExitCompletion {
 
   hypercall(exit: HypercallIntercept, result: HypercallResult): void {
     instanceArgument('exit', exit, HypercallIntercept);
+    this.#vp.check(exit);
     optionsArgument('result', result, ['status', 'repsCompleted']);
     const { status, repsCompleted = 0 } = result;
     const low = BigInt(integerArgument('result.status', status, 0, 0xffff));
@@ -112,13 +116,12 @@ export class ExitCompletion {
 
   skip(exit: X64Intercept): void {
     instanceArgument('exit', exit, X64Intercept);
+    this.#vp.check(exit);
     this.#write(exit, nothing);
   }
 
   #write(exit: X64Intercept, names: Written, ...values: readonly bigint[]): void {
-    this.#vp.checkOpen();
     const rip = nextRip(exit);
-    this.#vp.exits.check(exit);
     const page = this.#vp.validPage();
     if (page === undefined) {
       this.#writeByHypercall(names, values, rip);
@@ -128,7 +131,7 @@ export class ExitCompletion {
       });
       page.rip = rip;
     }
-    this.#vp.exits.clear();
+    this.#vp.completed();
   }
 
   #writeByHypercall(names: Written, values: readonly bigint[], rip: bigint): void {

@@ -44,9 +44,14 @@ export class PendingExit {
   }
 }
 
-/** Nothing but the bytes tells a snapshot of this exit from one of an earlier exit. */
+/**
+ * Nothing but the bytes tells a snapshot of this exit from one of an earlier exit. A view of an earlier one of another
+ * type is over the same bytes.
+ */
 function isSnapshot(exit: Message, pending: Message): boolean {
   return (
-    exit.messageType === pending.messageType && Buffer.compare(exit.payload, pending.payload) === 0
+    exit.type === pending.type &&
+    exit.messageType === pending.messageType &&
+    Buffer.compare(exit.payload, pending.payload) === 0
   );
 }

@@ -74,8 +74,12 @@ export class Vp implements Disposable {
     this.partition = partition;
     this.#exits = new PendingExit(this.index);
     this.#completion = new ExitCompletion({
-      checkOpen: () => {
+      check: (exit) => {
         descriptor.checkOpen();
+        this.#exits.check(exit);
+      },
+      completed: () => {
+        this.#exits.clear();
       },
       validPage: () => {
         const page = this.registerPage;
@@ -84,7 +88,6 @@ export class Vp implements Disposable {
       setRegisters: (codes, words) => {
         this.partition.setRegisters(this.index, codes, words);
       },
-      exits: this.#exits,
     });
   }
 

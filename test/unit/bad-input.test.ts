@@ -602,7 +602,16 @@ function registerName(name: string): Argument {
   };
 }
 
-/** An exit as a VP could have stopped with. */
+/** Lets VP 0 stop with an exit, which it is to be completed of. */
+function stopWith(...[kind, fields]: Parameters<typeof encodeMessage>): unknown {
+  const { vp } = subjects;
+  host.native.vps.of(vp.fd).queue(encodeMessage(kind, fields));
+  const exit = vp.run();
+  host.native.record();
+  return exit;
+}
+
+/** An exit that no VP has stopped with. */
 const exitOf = (...[kind, fields]: Parameters<typeof encodeMessage>) =>
   new InterceptMessages(encodeMessage(kind, fields)).current;
 
@@ -728,29 +737,29 @@ const vpRows: readonly Row[] = [
     'completeIoPort',
     [only, exitArgument('IoPortIntercept', 'msr', 'halt')],
     ...([1, 2, 4] as const).map((size): [Row['args'], Argument] => [
-      (wrong) => [exitOf('io-port', { ...read, size }), wrong],
+      (wrong) => [stopWith('io-port', { ...read, size }), wrong],
       required(integer('value', 0, 2 ** (8 * size) - 1)),
     ]),
-    [(wrong) => [exitOf('io-port', { ...write, size: 1 }), wrong], absent('value', 'OUT')],
+    [(wrong) => [stopWith('io-port', { ...write, size: 1 }), wrong], absent('value', 'OUT')],
   ),
   ...rows(
     'vp',
     'completeMsr',
     [only, exitArgument('MsrIntercept', 'io-port')],
-    [(wrong) => [exitOf('msr', read), wrong], required(quantity('value', 0n, largestWord))],
-    [(wrong) => [exitOf('msr', write), wrong], absent('value', 'WRMSR')],
+    [(wrong) => [stopWith('msr', read), wrong], required(quantity('value', 0n, largestWord))],
+    [(wrong) => [stopWith('msr', write), wrong], absent('value', 'WRMSR')],
   ),
   ...rows(
     'vp',
     'completeCpuid',
     [(wrong) => [wrong, cpuidResult], exitArgument('CpuidIntercept', 'io-port')],
     [
-      (wrong) => [exitOf('cpuid', read), wrong],
+      (wrong) => [stopWith('cpuid', read), wrong],
       keyed('result', 'eax', 'ebx', 'ecx', 'edx'),
       { name: 'result', accepts: 'an object', wrong: type(undefined) },
     ],
     ...(['eax', 'ebx', 'ecx', 'edx'] as const).map((name): [Row['args'], Argument] => [
-      (wrong) => [exitOf('cpuid', read), { ...cpuidResult, [name]: wrong }],
+      (wrong) => [stopWith('cpuid', read), { ...cpuidResult, [name]: wrong }],
       required(integer(`result.${name}`, 0, 0xffffffff)),
     ]),
   ),
@@ -759,16 +768,16 @@ const vpRows: readonly Row[] = [
     'completeHypercall',
     [(wrong) => [wrong, { status: 0 }], exitArgument('HypercallIntercept', 'io-port')],
     [
-      (wrong) => [exitOf('hypercall', read), wrong],
+      (wrong) => [stopWith('hypercall', read), wrong],
       keyed('result', 'status', 'repsCompleted'),
       { name: 'result', accepts: 'an object', wrong: type(undefined) },
     ],
     [
-      (wrong) => [exitOf('hypercall', read), { status: wrong }],
+      (wrong) => [stopWith('hypercall', read), { status: wrong }],
       required(integer('result.status', 0, 0xffff)),
     ],
     [
-      (wrong) => [exitOf('hypercall', read), { status: 0, repsCompleted: wrong }],
+      (wrong) => [stopWith('hypercall', read), { status: 0, repsCompleted: wrong }],
       integer('result.repsCompleted', 0, 0xfff),
     ],
   ),
