@@ -43,7 +43,11 @@ inline int EventFdRead(int fd, uint64_t* value) {
 
 inline int EventFdPoll(int fd) {
   pollfd request{.fd = fd, .events = POLLIN, .revents = 0};
-  const int ready = poll(&request, 1, 0);
+  int ready = 0;
+  do {
+    ready = poll(&request, 1, 0);
+    // It does not wait, but looks for signals all the same: a thread that runs a VP gets some.
+  } while (ready < 0 && errno == EINTR);
   return ready < 0 ? -errno : ready;
 }
 

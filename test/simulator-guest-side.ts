@@ -1,6 +1,11 @@
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import { simNative } from '../lib/native.js';
-import { Simulator, type AccessSize, type SimulatedIoctl } from '../lib/sim/index.js';
+import {
+  Simulator,
+  type AccessSize,
+  type SimulatedIoctl,
+  type SimulatorOptions,
+} from '../lib/sim/index.js';
 import {
   newPartition,
   seenInterrupt,
@@ -13,8 +18,13 @@ import {
 export class SimulatorGuestSide implements GuestSide {
   readonly backend = 'simulator';
   readonly native = simNative();
-  readonly simulator = new Simulator();
-  readonly device: Mshv = this.simulator.open();
+  readonly simulator: Simulator;
+  readonly device: Mshv;
+
+  constructor(options: SimulatorOptions = {}) {
+    this.simulator = new Simulator(options);
+    this.device = this.simulator.open();
+  }
 
   createPartition(vps?: number, options?: PartitionOptions): Partition {
     return newPartition(this.device, vps, options);

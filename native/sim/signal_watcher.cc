@@ -38,8 +38,7 @@ void SignalWatcher::Take(std::vector<EventFdId>* ids) {
   }
   // epoll_wait without a time-out looks at the ready list without its lock, so while the thread
   // polls it may wrongly find nothing. poll(2) takes the lock, so its answer decides.
-  pollfd ready{.fd = epoll_.get(), .events = POLLIN, .revents = 0};
-  while (ids->empty() && poll(&ready, 1, 0) > 0) {
+  while (ids->empty() && kernel::EventFdPoll(epoll_.get()) > 0) {
     // Room for all, so that one call is enough: a second one could go on forever in a storm of
     // writes.
     events_.resize(static_cast<size_t>(watched_));

@@ -1,5 +1,7 @@
 #include "user_memory.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -8,6 +10,7 @@
 #include <cerrno>
 
 #include "../abi/mshv.h"
+#include "../unique_fd.h"
 
 namespace mshv::sim {
 namespace {
@@ -25,6 +28,30 @@ constexpr int kPopulateWrite = 23;
 // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses come from system call arguments.
 void* Pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
 
+// The kernel was built without it, or a filter forbids it.
+bool IsUnavailable(int error) { return error == ENOSYS || error == EPERM; }
+
+// Through the kernel, which looks at both sides.
+bool CopyByPipe(void* to, const void* from, size_t size) {
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+    return false;
+  }
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  // What a pipe always has room for.
+  constexpr size_t kPart = PIPE_BUF;
+  for (size_t done = 0; done < size; done += kPart) {
+    const size_t part = std::min(kPart, size - done);
+    const auto expected = static_cast<ssize_t>(part);
+    if (write(in.get(), static_cast<const uint8_t*>(from) + done, part) != expected ||
+        read(out.get(), static_cast<uint8_t*>(to) + done, part) != expected) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 bool CopyFromUser(void* to, uint64_t from, size_t size) {
@@ -33,7 +60,9 @@ bool CopyFromUser(void* to, uint64_t from, size_t size) {
   }
   const iovec local{.iov_base = to, .iov_len = size};
   const iovec remote{.iov_base = Pointer(from), .iov_len = size};
-  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+  const ssize_t copied = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+  return copied < 0 && IsUnavailable(errno) ? CopyByPipe(to, Pointer(from), size)
+                                            : copied == static_cast<ssize_t>(size);
 }
 
 bool CopyToUser(uint64_t to, const void* from, size_t size) {
@@ -42,7 +71,9 @@ bool CopyToUser(uint64_t to, const void* from, size_t size) {
   }
   const iovec local{.iov_base = const_cast<void*>(from), .iov_len = size};
   const iovec remote{.iov_base = Pointer(to), .iov_len = size};
-  return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+  const ssize_t copied = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+  return copied < 0 && IsUnavailable(errno) ? CopyByPipe(Pointer(to), from, size)
+                                            : copied == static_cast<ssize_t>(size);
 }
 
 bool InUserSpace(uint64_t address, uint64_t size) {
