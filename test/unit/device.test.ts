@@ -315,6 +315,34 @@ describe('closing the device', () => {
     expect(error).toMatchObject({ code: 'EIO', ioctl: 'MSHV_IRQFD' });
   });
 
+  it('throws one flat error where partitions have several', () => {
+    const { native, device } = opened();
+    for (let i = 0; i < 2; i++) {
+      const partition = device.createPartition();
+      partition.initialize();
+      partition.createVp(0);
+      for (const data of [0x41, 0x42]) {
+        partition.irqfd.newRoute({ msi: { address: 0xfee00000n, data } });
+      }
+    }
+    native.record(fails('irqfd', EIO));
+    expect(() => {
+      device.close();
+    }).toThrow(
+      expect.objectContaining({
+        code: 'ERR_MSHV_CLOSE',
+        message: 'Mshv is closed, but 4 steps of closing it failed',
+        cause: expect.objectContaining({
+          errors: Array.from(
+            { length: 4 },
+            () => expect.objectContaining({ code: 'EIO' }) as Error,
+          ),
+        }) as Error,
+      }),
+    );
+    expect(device.closed).toBe(true);
+  });
+
   it('throws one error where several partitions have one', () => {
     const { error } = refused(3);
     expect(error).toMatchObject({

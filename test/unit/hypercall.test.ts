@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 
 import { hvStatusCodes, hvStatusName } from '../../lib/abi/hv-status.js';
 import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
+import { x64Registers } from '../../lib/abi/x64-registers.js';
 import { MshvError, type PartitionCalls } from '../../lib/index.js';
+import { simNative } from '../../lib/native.js';
+import { Simulator } from '../../lib/sim/index.js';
 import type { FakeAnswer, FakeHypercall } from '../fake-native.js';
 import { FakeHost } from './fake-host.js';
 
@@ -355,5 +358,33 @@ describe('the allow-list', () => {
       'HVCALL_GET_PARTITION_PROPERTY_EX',
     ]);
     expect(host.native.violations).toEqual([]);
+  });
+});
+
+describe('an older driver, which deposits memory and returns EAGAIN', () => {
+  it('writes and reads every register all the same', () => {
+    using simulator = new Simulator({ deposits: 'again' });
+    const partition = simulator.open().createPartition();
+    partition.initialize();
+    partition.createVp(0);
+    const id = Number(simulator.path.replace('sim:', ''));
+    const { HVCALL_SET_VP_REGISTERS, HVCALL_GET_VP_REGISTERS } = hypercalls;
+    /** Lets `after` calls pass, then one be short of memory after `reps` reps. */
+    const starve = (code: number, after: number, reps: number): void => {
+      const status = HV_STATUS_INSUFFICIENT_MEMORY;
+      expect(simNative().simRefuse(id, code, status, after, 1, reps)).toBe(0);
+    };
+    const names = Uint32Array.from({ length: 300 }, (_, i) => x64Registers.RAX + (i % 16));
+    const values = BigUint64Array.from({ length: 600 }, (_, i) => (i % 2 === 0 ? BigInt(i) : 0n));
+    const before = simulator.calls('MSHV_ROOT_HVCALL');
+    starve(HVCALL_SET_VP_REGISTERS.code, 0, 100);
+    partition.setRegisters(0, names, values);
+    // 127, of which 100 are done; 127 from there on; the last 73.
+    expect(simulator.calls('MSHV_ROOT_HVCALL') - before).toBe(3);
+    starve(HVCALL_GET_VP_REGISTERS.code, 1, 20);
+    const got = partition.getRegisters(0, names);
+    expect(simulator.calls('MSHV_ROOT_HVCALL') - before).toBe(6);
+    const last = (name: number): bigint => values[2 * names.lastIndexOf(name)] ?? 0n;
+    expect([...got]).toEqual([...names].flatMap((name) => [last(name), 0n]));
   });
 });
