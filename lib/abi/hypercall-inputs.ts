@@ -91,9 +91,12 @@ export function writeGetVpRegisters(
 /**
  * `hv_input_set_vp_registers`, likewise. `values` has two words a register, the low one first: those of
  * `names[i]` are `values[2 * i]` and `values[2 * i + 1]`.
+ *
+ * @param words - the bytes of `input` again: from one such array to another no bigint is made
  */
 export function writeSetVpRegisters(
   input: DataView,
+  words: BigUint64Array,
   vp: number,
   vtl: number | undefined,
   names: Uint32Array,
@@ -106,9 +109,9 @@ export function writeSetVpRegisters(
     const at = 16 + 32 * i;
     input.setUint32(at, names[first + i] ?? 0, true);
     input.setUint32(at + 4, 0, true);
-    input.setBigUint64(at + 8, 0n, true);
-    input.setBigUint64(at + 16, values[2 * (first + i)] ?? 0n, true);
-    input.setBigUint64(at + 24, values[2 * (first + i) + 1] ?? 0n, true);
+    words[at / 8 + 1] = 0n;
+    words[at / 8 + 2] = values[2 * (first + i)] ?? 0n;
+    words[at / 8 + 3] = values[2 * (first + i) + 1] ?? 0n;
   }
   return 16 + 32 * count;
 }

@@ -12,16 +12,17 @@ export function readPartitionProperty(output: DataView): bigint {
  * The registers of a completed `HVCALL_GET_VP_REGISTERS`, two words each, into `values` as
  * `writeSetVpRegisters` takes them.
  *
+ * @param output - the output in words: from one such array to another no bigint is made
  * @param first - the index of the first register of the call
  */
 export function readVpRegisters(
-  output: DataView,
+  output: BigUint64Array,
   values: BigUint64Array,
   first: number,
   count: number,
 ): void {
   for (let i = 0; i < 2 * count; i++) {
-    values[2 * first + i] = output.getBigUint64(8 * i, true);
+    values[2 * first + i] = output[i] ?? 0n;
   }
 }
 

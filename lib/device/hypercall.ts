@@ -48,6 +48,9 @@ export class HypercallPages {
   readonly #result = new Uint32Array(2);
   readonly input = new DataView(this.#inputBytes.buffer);
   readonly output = new DataView(this.#outputBytes.buffer);
+  /** The same bytes in words of 64 bits. */
+  readonly inputWords = new BigUint64Array(this.#inputBytes.buffer);
+  readonly outputWords = new BigUint64Array(this.#outputBytes.buffer);
 
   inputBytes(length: number): Uint8Array {
     return (this.#inputs[length] ??= this.#inputBytes.subarray(0, length));

@@ -669,7 +669,7 @@ export abstract class PartitionCalls {
         first,
         names.length,
       );
-      readVpRegisters(hypercallPages.output, values, first, done);
+      readVpRegisters(hypercallPages.outputWords, values, first, done);
       first += done;
     }
     return values;
@@ -696,7 +696,16 @@ export abstract class PartitionCalls {
         fd,
         'HVCALL_SET_VP_REGISTERS',
         count,
-        writeSetVpRegisters(hypercallPages.input, vp, undefined, names, values, first, count),
+        writeSetVpRegisters(
+          hypercallPages.input,
+          hypercallPages.inputWords,
+          vp,
+          undefined,
+          names,
+          values,
+          first,
+          count,
+        ),
         0,
         true,
         'set registers of VP',

@@ -184,7 +184,17 @@ describe('an input', () => {
       }));
       check(
         'hv_input_set_vp_registers',
-        (input) => inputs.writeSetVpRegisters(input, vp, vtl, names, values, first, count),
+        (input) =>
+          inputs.writeSetVpRegisters(
+            input,
+            new BigUint64Array(input.buffer, input.byteOffset, input.byteLength / 8),
+            vp,
+            vtl,
+            names,
+            values,
+            first,
+            count,
+          ),
         Object.assign({ vp_index: vp, ...vtlFields(vtl) }, ...elements) as Fields,
         16 + 32 * count,
       );
@@ -385,7 +395,7 @@ describe('an output', () => {
       'values[1].reg128.high_part': 4,
     });
     const values = new BigUint64Array(8);
-    outputs.readVpRegisters(view(bytes), values, 1, 2);
+    outputs.readVpRegisters(new BigUint64Array(bytes.buffer), values, 1, 2);
     expect([...values]).toEqual([0n, 0n, 1n, 2n, 2n ** 64n - 1n, 4n, 0n, 0n]);
   });
 
