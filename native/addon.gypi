@@ -12,7 +12,7 @@
     'poller.cc',
     'run_control.cc',
     'runner.cc',
-    'view.cc',
+    'viewed_mapping.cc',
     'vp.cc',
     'vp_thread.cc',
   ],

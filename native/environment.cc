@@ -33,9 +33,9 @@ int Environment::Own(int fd_or_error) {
 void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
   auto* environment = static_cast<Environment*>(data);
   // First, because a thread uses a descriptor, and a guest that runs uses memory.
-  environment->vps_.DetachAll();
+  environment->vps_.Forget();
   environment->poller_.UnwatchAll();
-  environment->memories_.DetachAll();
+  environment->memories_.Forget();
   environment->closing_.WhenEmpty([environment, hook] {
     const std::unique_ptr<Environment> last(environment);
     for (size_t fd = 0; fd < last->owned_.size(); ++fd) {

@@ -19,7 +19,7 @@
 
 #include "environment.h"
 #include "memory.h"
-#include "view.h"
+#include "viewed_mapping.h"
 #include "vp.h"
 
 namespace mshv {

@@ -142,8 +142,9 @@ int Memory::FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Mem
 }
 
 void* Memory::At(uint64_t offset, uint64_t size) const {
-  const bool inside = offset <= mapping_.size() && size <= mapping_.size() - offset;
-  return inside ? mapping_.data() + offset : nullptr;
+  const Mapping& mapping = mapping_.mapping();
+  const bool inside = offset <= mapping.size() && size <= mapping.size() - offset;
+  return inside ? mapping.data() + offset : nullptr;
 }
 
 int Memory::DupFile() const {
@@ -152,13 +153,6 @@ int Memory::DupFile() const {
   }
   const int copy = fcntl(file_.get(), F_DUPFD_CLOEXEC, 0);
   return copy < 0 ? -errno : copy;
-}
-
-Memory::~Memory() {
-  // Losing the addresses is better than a buffer over what comes to be there.
-  if (moved_) {
-    mapping_.Abandon();
-  }
 }
 
 int MemoryTable::Add(std::unique_ptr<Memory> memory) {
@@ -173,12 +167,12 @@ Memory* MemoryTable::Find(int handle) const {
 
 void MemoryTable::Unmap(int handle) {
   const auto memory = memories_.extract(handle);
-  memory.mapped()->Detach(env_);
+  memory.mapped()->mapping().Detach(env_);
 }
 
-void MemoryTable::DetachAll() {
+void MemoryTable::Forget() {
   for (const auto& [handle, memory] : memories_) {
-    memory->DropView(env_);
+    memory->mapping().Forget(env_);
   }
 }
 
@@ -199,7 +193,7 @@ int FromFd(Environment& environment, int32_t fd, uint64_t offset, uint64_t size)
 int Fd(Environment& environment, OwnedMemory memory) { return environment.Own(memory->DupFile()); }
 
 BufferOrError Buffer(Environment& environment, OwnedMemory memory) {
-  return memory->Buffer(environment.env());
+  return memory->mapping().Buffer(environment.env());
 }
 
 int Read(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
@@ -222,7 +216,7 @@ int Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> 
 }
 
 int Detach(Environment& environment, OwnedMemory memory) {
-  memory->Detach(environment.env());
+  memory->mapping().Detach(environment.env());
   return 0;
 }
 

@@ -10,7 +10,7 @@
 
 #include "mapping.h"
 #include "unique_fd.h"
-#include "view.h"
+#include "viewed_mapping.h"
 
 namespace mshv {
 
@@ -19,8 +19,6 @@ namespace mshv {
 class Memory {
  public:
   Memory(Mapping mapping, UniqueFd file) : mapping_(std::move(mapping)), file_(std::move(file)) {}
-
-  ~Memory();
 
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -34,17 +32,11 @@ class Memory {
   // A new descriptor; -ENODEV where there is no file.
   int DupFile() const;
 
-  BufferOrError Buffer(napi_env env) { return view_.Get(env, mapping_); }
-  void Detach(napi_env env) { moved_ |= !view_.Detach(env); }
-  // The same where the whole environment ends, and every buffer with it.
-  void DropView(napi_env env) { view_.Detach(env); }
+  ViewedMapping& mapping() { return mapping_; }
 
  private:
-  Mapping mapping_;
+  ViewedMapping mapping_;
   UniqueFd file_;
-  View view_;
-  // Its view's bytes belong to a buffer that is not known here.
-  bool moved_ = false;
 };
 
 // The memory of one environment, by handles that are never used again.
@@ -57,8 +49,8 @@ class MemoryTable {
   // Null where there is none.
   Memory* Find(int handle) const;
   void Unmap(int handle);
-  // The environment ends: nobody can look at a view any more.
-  void DetachAll();
+  // The environment ends.
+  void Forget();
 
  private:
   napi_env env_;

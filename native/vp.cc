@@ -23,34 +23,27 @@ bool IsEnding(napi_env env) {
 
 }  // namespace
 
-Vp::~Vp() {
-  for (VpPage& page : pages_) {
-    // Losing the addresses is better than a buffer over what comes to be there.
-    if (page.moved) {
-      page.mapping.Abandon();
-    }
-  }
-}
-
 BufferOrError Vp::Page(napi_env env, uint32_t number) {
   if (number >= pages_.size()) {
     return {.error = -EINVAL};
   }
-  VpPage& page = pages_[number];
-  if (!page.mapping) {
+  ViewedMapping& page = pages_[number];
+  if (!page.mapping()) {
     void* data = nullptr;
     if (const int error = sys::MapVpPage(fd_, number, &data); error < 0) {
       return {.error = error};
     }
-    page.mapping = Mapping(data, abi::MSHV_HV_PAGE_SIZE);
+    page.Set(Mapping(data, abi::MSHV_HV_PAGE_SIZE));
   }
-  return page.view.Get(env, page.mapping);
+  return page.Buffer(env);
 }
 
-void Vp::DetachPages(napi_env env) {
-  for (VpPage& page : pages_) {
-    page.moved |= !page.view.Detach(env);
+bool Vp::End() {
+  if (thread == nullptr) {
+    return false;
   }
+  VpThread::End(std::move(thread));
+  return true;
 }
 
 int VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
@@ -64,24 +57,29 @@ Vp* VpTable::Find(int fd) const {
 }
 
 void VpTable::Detach(int fd) {
-  auto vp = vps_.extract(fd);
+  const auto vp = vps_.extract(fd);
   if (!vp) {
     return;
   }
-  if (vp.mapped()->thread != nullptr) {
-    VpThread::End(std::move(vp.mapped()->thread));
+  vp.mapped()->End();
+  for (ViewedMapping& page : vp.mapped()->pages()) {
+    page.Detach(env_);
   }
-  vp.mapped()->DetachPages(env_);
   // Nothing else is to be interrupted by its timer.
   if (vps_.empty()) {
     runner_.reset();
   }
 }
 
-void VpTable::DetachAll() {
-  while (!vps_.empty()) {
-    Detach(vps_.begin()->first);
+void VpTable::Forget() {
+  for (const auto& [fd, vp] : vps_) {
+    vp->End();
+    for (ViewedMapping& page : vp->pages()) {
+      page.Forget(env_);
+    }
   }
+  vps_.clear();
+  runner_.reset();
 }
 
 int VpTable::Run(Vp& vp, void* message) {
@@ -206,13 +204,7 @@ int Resume(Environment&, AttachedVp vp) {
   return vp->thread == nullptr ? -ENOENT : vp->thread->Resume();
 }
 
-int Stop(Environment&, AttachedVp vp) {
-  if (vp->thread == nullptr) {
-    return -ENOENT;
-  }
-  VpThread::End(std::move(vp->thread));
-  return 0;
-}
+int Stop(Environment&, AttachedVp vp) { return vp->End() ? 0 : -ENOENT; }
 
 int HoldLoop(Environment&, AttachedVp vp, bool hold) {
   if (vp->thread == nullptr) {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -13,7 +14,7 @@
 #include "mapping.h"
 #include "run_control.h"
 #include "runner.h"
-#include "view.h"
+#include "viewed_mapping.h"
 #include "vp_thread.h"
 
 namespace mshv {
@@ -22,7 +23,6 @@ namespace mshv {
 class Vp {
  public:
   Vp(int fd, std::unique_ptr<RunControl> control) : fd_(fd), control_(std::move(control)) {}
-  ~Vp();
 
   Vp(const Vp&) = delete;
   Vp& operator=(const Vp&) = delete;
@@ -32,22 +32,17 @@ class Vp {
 
   // Where it runs on a thread of its own.
   std::unique_ptr<VpThread> thread;
+  // False where it does not.
+  bool End();
 
+  // The register page is 0, the intercept message page 1.
   BufferOrError Page(napi_env env, uint32_t number);
-  void DetachPages(napi_env env);
+  std::span<ViewedMapping> pages() { return pages_; }
 
  private:
-  struct VpPage {
-    Mapping mapping;
-    View view;
-    // Its view's bytes belong to a buffer that is not known here.
-    bool moved = false;
-  };
-
   const int fd_;
   const std::unique_ptr<RunControl> control_;
-  // The register page and the intercept message page.
-  std::array<VpPage, 2> pages_;
+  std::array<ViewedMapping, 2> pages_;
 };
 
 // The VPs that one environment works with, by descriptor. Functions return 0 or -errno.
@@ -61,7 +56,8 @@ class VpTable {
   Vp* Find(int fd) const;
   // Ends its thread and detaches its pages. Harmless where it is not attached.
   void Detach(int fd);
-  void DetachAll();
+  // The environment ends.
+  void Forget();
 
   // MSHV_RUN_VP on the environment's own thread. -ESHUTDOWN where the environment ends.
   int Run(Vp& vp, void* message);

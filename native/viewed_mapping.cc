@@ -1,4 +1,4 @@
-#include "view.h"
+#include "viewed_mapping.h"
 
 #include <cerrno>
 #include <utility>
@@ -16,7 +16,14 @@ void DiscountFromHeap(napi_env env, int64_t bytes) {
 
 }  // namespace
 
-BufferOrError View::Get(napi_env env, const Mapping& mapping) {
+ViewedMapping::~ViewedMapping() {
+  // Losing the addresses is better than a buffer over what comes to be there.
+  if (moved_) {
+    mapping_.Abandon();
+  }
+}
+
+BufferOrError ViewedMapping::Buffer(napi_env env) {
   BufferOrError result;
   if (buffer_ != nullptr) {
     if (napi_get_reference_value(env, buffer_, &result.buffer) != napi_ok ||
@@ -25,7 +32,7 @@ BufferOrError View::Get(napi_env env, const Mapping& mapping) {
     }
     return result;
   }
-  if (napi_create_external_arraybuffer(env, mapping.data(), mapping.size(), nullptr, nullptr,
+  if (napi_create_external_arraybuffer(env, mapping_.data(), mapping_.size(), nullptr, nullptr,
                                        &result.buffer) != napi_ok ||
       napi_create_reference(env, result.buffer, 1, &buffer_) != napi_ok) {
     // Without a reference the buffer could not be detached later.
@@ -36,28 +43,33 @@ BufferOrError View::Get(napi_env env, const Mapping& mapping) {
     napi_get_and_clear_last_exception(env, &error);
     return {.error = -ENOTSUP};
   }
-  size_ = static_cast<int64_t>(mapping.size());
-  DiscountFromHeap(env, size_);
+  DiscountFromHeap(env, static_cast<int64_t>(mapping_.size()));
   return result;
 }
 
-bool View::Detach(napi_env env) {
+void ViewedMapping::Detach(napi_env env) { moved_ |= DetachBuffer(env) == Detached::kByOthers; }
+
+void ViewedMapping::Forget(napi_env env) { DetachBuffer(env); }
+
+ViewedMapping::Detached ViewedMapping::DetachBuffer(napi_env env) {
   if (buffer_ == nullptr) {
-    return true;
+    return Detached::kByUs;
   }
-  bool free = false;
+  Detached detached = Detached::kByOthers;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) == napi_ok) {
     napi_value buffer = nullptr;
-    bool moved = true;
-    free = napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr &&
-           napi_is_detached_arraybuffer(env, buffer, &moved) == napi_ok && !moved &&
-           napi_detach_arraybuffer(env, buffer) == napi_ok;
+    bool before = true;
+    if (napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr &&
+        napi_is_detached_arraybuffer(env, buffer, &before) == napi_ok && !before &&
+        napi_detach_arraybuffer(env, buffer) == napi_ok) {
+      detached = Detached::kByUs;
+    }
     napi_close_handle_scope(env, scope);
   }
   napi_delete_reference(env, std::exchange(buffer_, nullptr));
-  DiscountFromHeap(env, -std::exchange(size_, 0));
-  return free;
+  DiscountFromHeap(env, -static_cast<int64_t>(mapping_.size()));
+  return detached;
 }
 
 }  // namespace mshv
