@@ -1,6 +1,7 @@
 import { limits } from '../abi/limits.js';
 import { synicLimits } from '../abi/synic.js';
 import { instanceArgument, integerArgument, rangeError, typeError } from '../arguments.js';
+import { MshvError } from '../errors.js';
 
 // Checks of what the ports take, in the manner of lib/arguments.ts.
 
@@ -14,6 +15,13 @@ export function vtlArgument(name: string, vtl: number): number {
 
 export function vpArgument(vp: number): number {
   return integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+}
+
+/** The error for a VP that the partition could have, and has not. */
+export function noVpError(vp: number): MshvError {
+  return new MshvError(`the partition has no VP ${vp}: create it first`, {
+    code: 'ERR_MSHV_NO_VP',
+  });
 }
 
 export function sintArgument(sint: number): number {

@@ -263,7 +263,7 @@ export class SynicPortMap {
   ): number {
     let answer: unknown;
     try {
-      answer = entry.port.handleMessage(message.slice(), secure, type);
+      answer = entry.port.handleMessage(new Uint8Array(message), secure, type);
     } catch (error) {
       this.#report(entry, error);
       return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
@@ -275,7 +275,7 @@ export class SynicPortMap {
       return hvStatusCodes.HV_STATUS_SUCCESS;
     }
     // The handler may have changed its copy.
-    const outstanding = { vtl, secure, type, message: message.slice(), status: undefined };
+    const outstanding = { vtl, secure, type, message: new Uint8Array(message), status: undefined };
     entry.answers.await(outstanding);
     Promise.resolve(answer).then(
       (later: unknown) => {

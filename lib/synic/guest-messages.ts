@@ -1,0 +1,605 @@
+import { inspect } from 'node:util';
+
+import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
+import { limits } from '../abi/limits.js';
+import { synicLimits } from '../abi/synic.js';
+import { integerArgument, optionsArgument, typeError } from '../arguments.js';
+import { closedError, MshvError } from '../errors.js';
+import {
+  implementationArgument,
+  messageArguments,
+  noVpError,
+  sintArgument,
+  vpArgument,
+  vtlArgument,
+} from './arguments.js';
+import { Failures, reasonOf, type FailureListener } from './failures.js';
+import type { GuestMessagePort } from './guest-ports.js';
+import { settle, SintQueue, type Poster, type QueuedMessage } from './sint-queue.js';
+
+/** What the queues need of a partition. */
+export interface MessagePartition {
+  hasVp(index: number): boolean;
+  /**
+   * Puts a message into the slot of a SINT: `HVCALL_POST_MESSAGE_DIRECT`.
+   *
+   * @param payload - borrowed for the call
+   * @returns the HV status; or throws an MshvError that has it as `hvStatus`. `HV_STATUS_OBJECT_IN_USE` and
+   *   `HV_STATUS_INSUFFICIENT_BUFFERS` mean that the slot is busy, any other that the message is refused for good
+   */
+  postMessage(vtl: number, vp: number, sint: number, type: number, payload: Uint8Array): number;
+}
+
+/**
+ * What the queues need of whoever runs a VP. Only that one writes the VP's deliverability notifications: two
+ * writers would undo each other's bits.
+ */
+export interface MessageVpOwner {
+  /**
+   * Asks for an intercept when a SINT's slot is free: `HvRegisterDeliverabilityNotifications`. When it
+   * comes, `GuestMessages.sintsDeliverable` is to be called.
+   *
+   * @param sints - exactly the SINTs to be told of, a bit for each
+   */
+  setDeliverabilityNotifications(vtl: number, sints: number): void;
+}
+
+export interface GuestMessagesOptions {
+  /** The most messages that are taken for a SINT of a VP and not delivered: 1 to 65536. Default 64. */
+  bound?: number;
+  /**
+   * Is told of messages that the hypervisor refused for good: `ERR_MSHV_MESSAGE_REFUSED` with `hypercall`
+   * and `hvStatus`; and of notifications that could not be asked for: `ERR_MSHV_NOTIFICATION`. Default: the
+   * first failure of each VP is a process warning.
+   */
+  onError?: FailureListener;
+}
+
+/** The messages that were taken and not delivered: can be cloned, and made of JSON with some care. */
+export interface SavedGuestMessages {
+  readonly queues: readonly SavedQueue[];
+}
+
+export interface SavedQueue {
+  readonly vtl: number;
+  readonly vp: number;
+  readonly sint: number;
+  /** In the order in which they are to be delivered. */
+  readonly messages: readonly { readonly type: number; readonly payload: Uint8Array }[];
+}
+
+const largestBound = 65_536;
+const allSints = 0xffff;
+
+/** The queues of one VTL of a VP. */
+class VpQueues {
+  readonly vtl: number;
+  readonly vp: number;
+  readonly sints: readonly SintQueue[];
+  /** Who posts without a port, by SINT. */
+  readonly anonymous: readonly Poster[];
+  /** The SINTs whose slot was busy, and whose notification has not come. */
+  blocked = 0;
+  /** What the register holds; undefined where that is not known. */
+  registered: number | undefined = 0;
+  /** The SINTs that are being delivered to. */
+  flushing = 0;
+  /** The SINTs whose notification came while they were. */
+  deliverable = 0;
+  /** The messages that are being posted. */
+  readonly posting = new Set<QueuedMessage>();
+
+  constructor(vtl: number, vp: number, bound: number) {
+    this.vtl = vtl;
+    this.vp = vp;
+    this.sints = Array.from({ length: synicLimits.sints }, () => new SintQueue(bound));
+    this.anonymous = this.sints.map(() => ({ waiting: undefined }));
+  }
+}
+
+/**
+ * The messages on their way to the guest: a bounded queue for each SINT of each VP.
+ *
+ * A message goes into its SINT's slot at once where that is free and nothing is before it. Where the slot is
+ * busy it waits, and the VP's owner is asked for a notification. A message that the hypervisor refuses for good is
+ * reported, and those behind it go on. Messages to one SINT of a VP are delivered in the order in which they
+ * were posted, each once.
+ */
+export class GuestMessages {
+  readonly #partition: MessagePartition;
+  readonly #bound: number;
+  readonly #failures: Failures;
+  readonly #queues = new Map<number, VpQueues>();
+  readonly #owners = new Map<number, MessageVpOwner>();
+
+  constructor(partition: MessagePartition, options: GuestMessagesOptions = {}) {
+    implementationArgument('partition', partition, ['hasVp', 'postMessage']);
+    optionsArgument('options', options, ['bound', 'onError']);
+    const { bound = 64, onError } = options;
+    this.#bound = integerArgument('options.bound', bound, 1, largestBound);
+    this.#failures = new Failures('options.onError', onError);
+    this.#partition = partition;
+  }
+
+  /** How many messages have been posted and not delivered, those included that are not taken yet. */
+  get size(): number {
+    let size = 0;
+    for (const { sints } of this.#queues.values()) {
+      size += sints.reduce((sum, queue) => sum + queue.length, 0);
+    }
+    return size;
+  }
+
+  /**
+   * Makes a port.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
+   */
+  newPort(vtl: number, vp: number, sint: number): GuestMessagePort {
+    this.#targetArguments(vtl, vp, sint);
+    return new QueuedMessagePort(vtl, vp, sint, {
+      post: (poster, target, type, payload) =>
+        this.#post(this.#queuesOf(vtl, target), sint, poster, type, payload),
+      move: (poster, from, to) => {
+        this.#move(poster, sint, this.#queuesOf(vtl, from), this.#queuesOf(vtl, to));
+      },
+      hasVp: (index) => this.#partition.hasVp(index),
+      leave: (poster, from, error) => {
+        this.#leave(poster, sint, this.#queuesOf(vtl, from), error);
+      },
+    });
+  }
+
+  /**
+   * Posts a message without a port, as `GuestMessagePort.post` does. All who do so for a SINT count as one
+   * poster.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
+   */
+  postMessage(
+    vtl: number,
+    vp: number,
+    sint: number,
+    type: number,
+    payload: Uint8Array,
+  ): boolean | Promise<void> {
+    this.#targetArguments(vtl, vp, sint);
+    messageArguments(type, payload);
+    const queues = this.#queuesOf(vtl, vp);
+    const poster = queues.anonymous[sint];
+    return poster !== undefined && this.#post(queues, sint, poster, type, payload);
+  }
+
+  /**
+   * Says who runs a VP: that one is asked for the notifications that are due now and later.
+   *
+   * @returns ends this; harmless a second time
+   * @throws MshvError `ERR_MSHV_VP_OWNED` where the VP has an owner
+   */
+  attachVp(vp: number, owner: MessageVpOwner): Disposable {
+    vpArgument(vp);
+    implementationArgument('owner', owner, ['setDeliverabilityNotifications']);
+    if (this.#owners.has(vp)) {
+      throw new MshvError(`VP ${vp} has an owner already`, { code: 'ERR_MSHV_VP_OWNED' });
+    }
+    this.#owners.set(vp, owner);
+    for (const queues of this.#queuesOfVp(vp)) {
+      this.#notify(queues);
+    }
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#owners.get(vp) === owner) {
+          this.#owners.delete(vp);
+          for (const queues of this.#queuesOfVp(vp)) {
+            // The next owner may find the VP in another state.
+            queues.registered = queues.blocked === 0 ? 0 : undefined;
+          }
+        }
+      },
+    };
+  }
+
+  /**
+   * Takes note that slots are free, as the SINT-deliverable intercept says, and delivers to them. For the
+   * VP's owner.
+   *
+   * @param sints - a bit for each; those that nothing waits for do no harm
+   */
+  sintsDeliverable(vtl: number, vp: number, sints: number): void {
+    vtlArgument('vtl', vtl);
+    vpArgument(vp);
+    integerArgument('sints', sints, 0, allSints);
+    const queues = this.#queues.get(keyOf(vtl, vp));
+    if (queues === undefined) {
+      return;
+    }
+    // The hypervisor has taken these bits out of the register.
+    if (queues.registered !== undefined) {
+      queues.registered &= ~sints;
+    }
+    queues.blocked &= ~sints;
+    queues.deliverable |= sints & queues.flushing;
+    for (let sint = 0; sint < synicLimits.sints; sint++) {
+      if ((sints & (1 << sint)) !== 0) {
+        this.#flush(queues, sint);
+      }
+    }
+    this.#notify(queues);
+  }
+
+  /** The messages that are taken and not delivered. Those whose promise has not resolved are their posters'. */
+  save(): SavedGuestMessages {
+    const queues = [...this.#queues.values()].flatMap(({ vtl, vp, sints }) =>
+      sints.map((queue, sint) => ({
+        vtl,
+        vp,
+        sint,
+        messages: queue
+          .all()
+          .filter(({ waiter }) => waiter === undefined)
+          .map(({ type, payload }) => ({ type, payload: new Uint8Array(payload) })),
+      })),
+    );
+    return { queues: queues.filter(({ messages }) => messages.length > 0) };
+  }
+
+  /**
+   * Makes the queues what they were when they were saved, posts what can be posted and asks for notifications
+   * of the rest. The VPs' SynIC pages and registers must have been restored before. Restored messages belong to
+   * no port: `setTargetVp` does not move them.
+   *
+   * What was queued here is discarded: promises that have not settled reject with `ERR_MSHV_RESET`.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP`; TypeError, RangeError: nothing is changed then
+   */
+  restore(saved: SavedGuestMessages): void {
+    const checked = this.#savedArgument(saved);
+    this.#discard();
+    for (const { vtl, vp, sint, messages } of checked) {
+      const queue = this.#queuesOf(vtl, vp).sints[sint];
+      for (const { type, payload } of messages) {
+        queue?.push({
+          type,
+          payload: new Uint8Array(payload),
+          poster: undefined,
+          waiter: undefined,
+        });
+      }
+    }
+    for (const queues of [...this.#queues.values()]) {
+      for (let sint = 0; sint < synicLimits.sints; sint++) {
+        this.#flush(queues, sint);
+      }
+      this.#notify(queues);
+    }
+  }
+
+  /**
+   * Discards every message: the guest has been reset. Promises that have not settled reject with
+   * `ERR_MSHV_RESET`. The ports stay.
+   */
+  reset(): void {
+    this.#discard();
+    for (const queues of [...this.#queues.values()]) {
+      this.#notify(queues);
+    }
+  }
+
+  [inspect.custom](): string {
+    return `GuestMessages { size: ${this.size}, bound: ${this.#bound} }`;
+  }
+
+  #targetArguments(vtl: number, vp: number, sint: number): void {
+    vtlArgument('vtl', vtl);
+    vpArgument(vp);
+    sintArgument(sint);
+    if (!this.#partition.hasVp(vp)) {
+      throw noVpError(vp);
+    }
+  }
+
+  #savedArgument(saved: SavedGuestMessages): readonly SavedQueue[] {
+    optionsArgument('saved', saved, ['queues']);
+    arrayArgument('saved.queues', saved.queues);
+    for (const queue of saved.queues) {
+      optionsArgument('saved.queues[]', queue, ['vtl', 'vp', 'sint', 'messages']);
+      this.#targetArguments(queue.vtl, queue.vp, queue.sint);
+      arrayArgument('saved.queues[].messages', queue.messages);
+      for (const message of queue.messages) {
+        optionsArgument('saved.queues[].messages[]', message, ['type', 'payload']);
+        messageArguments(message.type, message.payload);
+      }
+    }
+    return saved.queues;
+  }
+
+  #queuesOf(vtl: number, vp: number): VpQueues {
+    const key = keyOf(vtl, vp);
+    let queues = this.#queues.get(key);
+    if (queues === undefined) {
+      queues = new VpQueues(vtl, vp, this.#bound);
+      this.#queues.set(key, queues);
+    }
+    return queues;
+  }
+
+  #queuesOfVp(vp: number): VpQueues[] {
+    return [...this.#queues.values()].filter((queues) => queues.vp === vp);
+  }
+
+  #post(
+    queues: VpQueues,
+    sint: number,
+    poster: Poster,
+    type: number,
+    payload: Uint8Array,
+  ): boolean | Promise<void> {
+    const queue = queues.sints[sint];
+    if (queue === undefined || poster.waiting !== undefined) {
+      return false;
+    }
+    const message: QueuedMessage = {
+      type,
+      payload: new Uint8Array(payload),
+      poster,
+      waiter: undefined,
+    };
+    if (queue.hasRoom) {
+      queue.push(message);
+      this.#deliver(queues, sint);
+      return true;
+    }
+    const waiting = new Promise<void>((resolve, reject) => {
+      message.waiter = { resolve, reject };
+    });
+    // A poster that does not look at its promise must not end the process.
+    waiting.catch(() => undefined);
+    poster.waiting = waiting;
+    queue.push(message);
+    this.#deliver(queues, sint);
+    return waiting;
+  }
+
+  /** Delivers unless the slot is known to be busy. */
+  #deliver(queues: VpQueues, sint: number): void {
+    if ((queues.blocked & (1 << sint)) === 0) {
+      this.#flush(queues, sint);
+    }
+    this.#notify(queues);
+  }
+
+  #flush(queues: VpQueues, sint: number): void {
+    const bit = 1 << sint;
+    const queue = queues.sints[sint];
+    // A delivery that is going on gets to what was added meanwhile.
+    if (queue === undefined || (queues.flushing & bit) !== 0) {
+      return;
+    }
+    queues.flushing |= bit;
+    try {
+      for (let message = queue.head; message !== undefined; message = queue.head) {
+        queues.posting.add(message);
+        const refusal = this.#tryPost(queues, sint, message);
+        queues.posting.delete(message);
+        if (refusal === 'busy') {
+          if ((queues.deliverable & bit) === 0) {
+            queues.blocked |= queue.length === 0 ? 0 : bit;
+            return;
+          }
+          queues.deliverable &= ~bit;
+          continue;
+        }
+        // Not there any more where the queues were reset meanwhile.
+        if (queue.head === message) {
+          queue.shift();
+          if (refusal !== undefined) {
+            this.#refuse(queues, message, refusal);
+          }
+          settle(message);
+        }
+      }
+    } finally {
+      queues.flushing &= ~bit;
+      queues.deliverable &= ~bit;
+    }
+  }
+
+  /** Posts a message, and returns why that did not succeed. */
+  #tryPost(
+    { vtl, vp }: VpQueues,
+    sint: number,
+    { type, payload }: QueuedMessage,
+  ): 'busy' | MshvError | undefined {
+    let status: number | undefined;
+    let cause: unknown;
+    try {
+      status = this.#partition.postMessage(vtl, vp, sint, type, payload);
+    } catch (error) {
+      cause = error;
+      status = error instanceof MshvError ? error.hvStatus?.code : undefined;
+    }
+    switch (status) {
+      case hvStatusCodes.HV_STATUS_SUCCESS:
+        return undefined;
+      case hvStatusCodes.HV_STATUS_OBJECT_IN_USE:
+      case hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS:
+        return 'busy';
+      default:
+        return refusedError(vtl, vp, sint, status, cause);
+    }
+  }
+
+  /** Tells of a message that will never be delivered: its poster, where that still waits for an answer. */
+  #refuse(queues: VpQueues, message: QueuedMessage, error: MshvError): void {
+    if (message.waiter === undefined) {
+      this.#failures.report(error, queues);
+    } else {
+      settle(message, error);
+    }
+  }
+
+  /** Makes the VP's register say what it has to say, where that is not so. */
+  #notify(queues: VpQueues): void {
+    const { vtl, vp, blocked } = queues;
+    const owner = this.#owners.get(vp);
+    if (owner === undefined || queues.registered === blocked) {
+      return;
+    }
+    queues.registered = blocked;
+    try {
+      owner.setDeliverabilityNotifications(vtl, blocked);
+    } catch (cause) {
+      queues.registered = undefined;
+      this.#failures.report(
+        new MshvError(
+          `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
+          { code: 'ERR_MSHV_NOTIFICATION', cause },
+        ),
+        queues,
+      );
+    }
+  }
+
+  #move(poster: Poster, sint: number, from: VpQueues, to: VpQueues): void {
+    const target = to.sints[sint];
+    const moved = this.#remove(from, sint, (message) => message.poster === poster);
+    for (const message of moved) {
+      target?.push(message);
+    }
+    target?.takeWaiting();
+    this.#deliver(to, sint);
+  }
+
+  /** Ends a poster: what is taken will be delivered, what is not will never be. */
+  #leave(poster: Poster, sint: number, from: VpQueues, error: Error): void {
+    const left = this.#remove(
+      from,
+      sint,
+      (message) => message.poster === poster && message.waiter !== undefined,
+    );
+    for (const message of left) {
+      settle(message, error);
+    }
+  }
+
+  #remove(
+    queues: VpQueues,
+    sint: number,
+    leaves: (message: QueuedMessage) => boolean,
+  ): QueuedMessage[] {
+    const queue = queues.sints[sint];
+    const removed =
+      queue?.remove((message) => leaves(message) && !queues.posting.has(message)) ?? [];
+    if (queue?.length === 0) {
+      queues.blocked &= ~(1 << sint);
+    }
+    queue?.takeWaiting();
+    this.#notify(queues);
+    return removed;
+  }
+
+  #discard(): void {
+    const error = new MshvError('the message was not delivered: the queues were reset', {
+      code: 'ERR_MSHV_RESET',
+    });
+    for (const queues of this.#queues.values()) {
+      for (const queue of queues.sints) {
+        for (const message of queue.remove(() => true)) {
+          settle(message, error);
+        }
+      }
+      queues.blocked = 0;
+      queues.registered = undefined;
+    }
+  }
+}
+
+/** What a port needs of the queues. */
+interface PortQueues {
+  post(poster: Poster, vp: number, type: number, payload: Uint8Array): boolean | Promise<void>;
+  move(poster: Poster, from: number, to: number): void;
+  leave(poster: Poster, vp: number, error: Error): void;
+  hasVp(index: number): boolean;
+}
+
+class QueuedMessagePort implements GuestMessagePort {
+  readonly #vtl: number;
+  readonly #sint: number;
+  readonly #queues: PortQueues;
+  readonly #poster: Poster = { waiting: undefined };
+  #vp: number;
+  #disposed = false;
+
+  constructor(vtl: number, vp: number, sint: number, queues: PortQueues) {
+    this.#vtl = vtl;
+    this.#vp = vp;
+    this.#sint = sint;
+    this.#queues = queues;
+  }
+
+  post(type: number, payload: Uint8Array): boolean | Promise<void> {
+    this.#open();
+    messageArguments(type, payload);
+    return this.#queues.post(this.#poster, this.#vp, type, payload);
+  }
+
+  setTargetVp(vp: number): void {
+    this.#open();
+    if (!this.#queues.hasVp(vpArgument(vp))) {
+      throw noVpError(vp);
+    }
+    const from = this.#vp;
+    if (vp !== from) {
+      this.#vp = vp;
+      this.#queues.move(this.#poster, from, vp);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#disposed) {
+      this.#disposed = true;
+      this.#queues.leave(this.#poster, this.#vp, closedError('GuestMessagePort'));
+    }
+  }
+
+  [inspect.custom](): string {
+    const state = this.#disposed ? ', closed' : '';
+    return `GuestMessagePort { vtl: ${this.#vtl}, vp: ${this.#vp}, sint: ${this.#sint}${state} }`;
+  }
+
+  #open(): void {
+    if (this.#disposed) {
+      throw closedError('GuestMessagePort');
+    }
+  }
+}
+
+function keyOf(vtl: number, vp: number): number {
+  return vtl * limits.MSHV_MAX_VPS + vp;
+}
+
+function arrayArgument(name: string, value: unknown): void {
+  if (!Array.isArray(value)) {
+    throw typeError(name, 'an array', value);
+  }
+}
+
+function refusedError(
+  vtl: number,
+  vp: number,
+  sint: number,
+  status: number | undefined,
+  cause: unknown,
+): MshvError {
+  const name = status === undefined ? undefined : (hvStatusName(status) ?? 'unknown');
+  const why = status === undefined ? reasonOf(cause) : `${name} (0x${status.toString(16)})`;
+  return new MshvError(
+    `a message to SINT ${sint} of VP ${vp}, VTL ${vtl}, is refused and skipped: ${why}`,
+    {
+      code: 'ERR_MSHV_MESSAGE_REFUSED',
+      hypercall: 'HVCALL_POST_MESSAGE_DIRECT',
+      ...(status !== undefined && name !== undefined && { hvStatus: { code: status, name } }),
+      ...(cause !== undefined && { cause }),
+    },
+  );
+}
