@@ -1,0 +1,176 @@
+import { inspect } from 'node:util';
+
+import { synicLimits } from '../abi/synic.js';
+import { integerArgument, nativeArgument, optionsArgument } from '../arguments.js';
+import { closedError, MshvError } from '../errors.js';
+import type { Native } from '../native.js';
+import {
+  implementationArgument,
+  noVpError,
+  sintArgument,
+  vpArgument,
+  vtlArgument,
+} from './arguments.js';
+import { Failures, reasonOf, type FailureListener } from './failures.js';
+import type { GuestEventPort } from './guest-ports.js';
+import { Interrupt } from './interrupt.js';
+
+/** What event ports need of a partition. */
+export interface EventPartition {
+  hasVp(index: number): boolean;
+  /**
+   * Sets an event flag of a SINT and asserts the SINT: `HVCALL_SIGNAL_EVENT_DIRECT`.
+   *
+   * @returns whether the flag was clear before
+   */
+  signalEvent(vtl: number, vp: number, sint: number, flag: number): boolean;
+}
+
+export interface DirectGuestEventPortOptions {
+  /** The addon that makes the interrupt's event. */
+  native?: Native;
+  /**
+   * Is told of what the partition throws when the interrupt is delivered: `ERR_MSHV_EVENT_REFUSED`, with
+   * that as its `cause`. A guest that has its SynIC off makes every signal fail. Default: the first failure of each
+   * port is a process warning.
+   */
+  onError?: FailureListener;
+}
+
+interface Flag {
+  readonly vtl: number;
+  readonly vp: number;
+  readonly sint: number;
+  readonly flag: number;
+}
+
+/** An event port that signals its flag directly, without a port of the hypervisor's. */
+export class DirectGuestEventPort implements GuestEventPort {
+  readonly #partition: EventPartition;
+  readonly #failures: Failures;
+  readonly #interrupt: Interrupt;
+  #flag: Flag | undefined;
+  #disposed = false;
+
+  constructor(partition: EventPartition, options: DirectGuestEventPortOptions = {}) {
+    implementationArgument('partition', partition, ['hasVp', 'signalEvent']);
+    optionsArgument('options', options, ['native', 'onError']);
+    const { native, onError } = options;
+    if (native !== undefined) {
+      nativeArgument('options.native', native);
+    }
+    this.#failures = new Failures('options.onError', onError);
+    this.#partition = partition;
+    this.#interrupt = Interrupt.fromFunction(
+      () => {
+        this.#deliver();
+      },
+      native === undefined ? {} : { native },
+    );
+  }
+
+  /**
+   * What signals the flag: see `GuestEventPort.interrupt`. It never throws: what the partition refuses is reported.
+   * After disposal it does nothing.
+   */
+  interrupt(): Interrupt {
+    return this.#interrupt;
+  }
+
+  /**
+   * Signals the flag.
+   *
+   * @returns whether it was clear before: false where the guest has not seen the last signal yet, and where
+   *   the port has no flag
+   * @throws MshvError as the partition refuses it; `ERR_MSHV_CLOSED` after disposal
+   */
+  signal(): boolean {
+    this.#open();
+    return this.#signal();
+  }
+
+  /**
+   * Chooses the flag.
+   *
+   * @param flag - 0 to 2047
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index; nothing changes then
+   */
+  set(vtl: number, vp: number, sint: number, flag: number): void {
+    this.#open();
+    vtlArgument('vtl', vtl);
+    vpArgument(vp);
+    sintArgument(sint);
+    integerArgument('flag', flag, 0, synicLimits.eventFlags - 1);
+    this.#present(vp);
+    this.#flag = { vtl, vp, sint, flag };
+  }
+
+  clear(): void {
+    this.#open();
+    this.#flag = undefined;
+  }
+
+  /**
+   * Signals the same flag of another VP from now on. A port without a flag stays without one.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index; nothing changes then
+   */
+  setTargetVp(vp: number): void {
+    this.#open();
+    this.#present(vpArgument(vp));
+    if (this.#flag !== undefined) {
+      this.#flag = { ...this.#flag, vp };
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    this.#flag = undefined;
+    this.#interrupt[Symbol.dispose]();
+  }
+
+  [inspect.custom](): string {
+    if (this.#disposed) {
+      return 'GuestEventPort { closed }';
+    }
+    if (this.#flag === undefined) {
+      return 'GuestEventPort { no flag }';
+    }
+    const { vtl, vp, sint, flag } = this.#flag;
+    return `GuestEventPort { vtl: ${vtl}, vp: ${vp}, sint: ${sint}, flag: ${flag} }`;
+  }
+
+  #signal(): boolean {
+    if (this.#flag === undefined) {
+      return false;
+    }
+    const { vtl, vp, sint, flag } = this.#flag;
+    return this.#partition.signalEvent(vtl, vp, sint, flag);
+  }
+
+  #deliver(): void {
+    try {
+      this.#signal();
+    } catch (cause) {
+      this.#failures.report(
+        new MshvError(`cannot signal an event of the guest: ${reasonOf(cause)}`, {
+          code: 'ERR_MSHV_EVENT_REFUSED',
+          cause,
+        }),
+        this,
+      );
+    }
+  }
+
+  #present(vp: number): void {
+    if (!this.#partition.hasVp(vp)) {
+      throw noVpError(vp);
+    }
+  }
+
+  #open(): void {
+    if (this.#disposed) {
+      throw closedError('GuestEventPort');
+    }
+  }
+}
