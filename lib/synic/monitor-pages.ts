@@ -1,0 +1,311 @@
+import { inspect } from 'node:util';
+
+import { monitorPageLayout } from '../abi/synic.js';
+import {
+  instanceArgument,
+  integerArgument,
+  optionsArgument,
+  rangeError,
+  uint64Argument,
+} from '../arguments.js';
+import { MshvError } from '../errors.js';
+import { connectionIdArgument, implementationArgument, vtlArgument } from './arguments.js';
+import { SynicPortMap } from './synic-port-map.js';
+import type { SynicMonitor } from './synic.js';
+
+/** What monitor pages need of the guest's memory. */
+export interface MonitorMemory {
+  /**
+   * The 4096 bytes of a page, as the guest sees them at this moment; undefined where there is no such
+   * memory. Asked for at each `poll`, and not kept.
+   */
+  page?(gpa: bigint): Uint8Array | undefined;
+  /** Allocates a page of zeros for a VTL and returns its GPA; undefined where there is no room. */
+  allocatePage?(vtl: number): bigint | undefined;
+  /** Takes an allocated page back. */
+  freePage?(gpa: bigint): void;
+}
+
+export interface MonitorPagesOptions {
+  /** Needed for `poll` and `allocateMonitorPage`. Default: pages whose writes are trapped, and no others. */
+  memory?: MonitorMemory;
+}
+
+interface Monitor {
+  readonly connectionId: number;
+  readonly latency: bigint;
+}
+
+interface Page {
+  readonly vtl: number;
+  readonly gpa: bigint;
+  readonly allocated: boolean;
+  /** When each trigger is to be looked at next. */
+  readonly nextChecks: (bigint | undefined)[];
+}
+
+const layout = monitorPageLayout;
+const pageSize = BigInt(layout.size);
+
+/**
+ * The guest-to-host monitor pages of a partition, one for each VTL: a guest sets a trigger's bit in the page
+ * instead of signalling a connection.
+ *
+ * A page is used in one of two ways. Where the guest's writes to it are trapped, `handleWrite` signals at
+ * once, and the page's contents do not count. Where they are not, `poll` looks at the contents, at each trigger as
+ * often as its latency says.
+ */
+export class MonitorPages implements SynicMonitor, Disposable {
+  readonly #portMap: SynicPortMap;
+  readonly #memory: MonitorMemory;
+  readonly #monitors = new Array<Monitor | undefined>(layout.monitors).fill(undefined);
+  readonly #pages = new Map<number, Page>();
+  #unclaimed = 0;
+
+  /** @param portMap - where the connections are signalled, with the VTL of the page and flag 0 */
+  constructor(portMap: SynicPortMap, options: MonitorPagesOptions = {}) {
+    instanceArgument('portMap', portMap, SynicPortMap);
+    optionsArgument('options', options, ['memory']);
+    const { memory = {} } = options;
+    implementationArgument('options.memory', memory, []);
+    const methods = ['page', 'allocatePage', 'freePage'] as const;
+    const given = methods.filter((method) => memory[method] !== undefined);
+    implementationArgument('options.memory', memory, given);
+    this.#portMap = portMap;
+    this.#memory = memory;
+  }
+
+  /** How many triggers of ids that nobody has registered were written so far. */
+  get unclaimed(): number {
+    return this.#unclaimed;
+  }
+
+  /** The page in use, or undefined where there is none. */
+  monitorPage(vtl: number): bigint | undefined {
+    return this.#pages.get(vtlArgument('vtl', vtl))?.gpa;
+  }
+
+  /**
+   * Has a trigger signal an event connection.
+   *
+   * @param monitorId - 0 to 127
+   * @param latency - how long `poll` may put a notification off, in units of 100 ns: 0 to 65535
+   * @returns undoes it; harmless a second time
+   * @throws MshvError `ERR_MSHV_MONITOR_ID_IN_USE`, naming the connection
+   */
+  registerMonitor(monitorId: number, connectionId: number, latency: number): Disposable {
+    integerArgument('monitorId', monitorId, 0, layout.monitors - 1);
+    connectionIdArgument(connectionId);
+    integerArgument('latency', latency, 0, 0xffff);
+    const present = this.#monitors[monitorId];
+    if (present !== undefined) {
+      throw new MshvError(
+        `monitor id ${monitorId} is in use by connection 0x${present.connectionId.toString(16)}`,
+        { code: 'ERR_MSHV_MONITOR_ID_IN_USE' },
+      );
+    }
+    const monitor = { connectionId, latency: BigInt(latency) };
+    this.#monitors[monitorId] = monitor;
+    for (const { nextChecks } of this.#pages.values()) {
+      nextChecks[monitorId] = undefined;
+    }
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#monitors[monitorId] === monitor) {
+          this.#monitors[monitorId] = undefined;
+        }
+      },
+    };
+  }
+
+  /**
+   * Sets, or with undefined clears, the page that a VTL writes to. A page that was allocated for it before is
+   * freed.
+   *
+   * @param gpa - a multiple of 4096
+   * @throws MshvError `ERR_MSHV_MONITOR_PAGE_IN_USE` where it is another VTL's
+   */
+  setMonitorPage(vtl: number, gpa: bigint | undefined): void {
+    vtlArgument('vtl', vtl);
+    if (gpa !== undefined) {
+      uint64Argument('gpa', gpa);
+      if (gpa % pageSize !== 0n) {
+        throw rangeError('gpa', `a multiple of ${layout.size}`, gpa);
+      }
+    }
+    this.#set(vtl, gpa, false);
+  }
+
+  /**
+   * Allocates a page and sets it. A page that was allocated before is freed.
+   *
+   * @returns its GPA; undefined where the memory has no page to give, and nothing changes
+   */
+  allocateMonitorPage(vtl: number): bigint | undefined {
+    vtlArgument('vtl', vtl);
+    const gpa = this.#memory.allocatePage?.(vtl);
+    if (gpa === undefined) {
+      return undefined;
+    }
+    try {
+      this.#set(vtl, gpa, true);
+    } catch (error) {
+      this.#memory.freePage?.(gpa);
+      throw error;
+    }
+    return gpa;
+  }
+
+  /**
+   * Handles a trapped write of the guest: signals the connection of each trigger whose bit it sets, in the order
+   * of their ids. It may cover a part of a trigger group, several, or none, and reach beyond the page; the
+   * bytes that are not in the page are somebody else's.
+   *
+   * @param gpa - where the first byte goes
+   * @returns whether any of it is in a monitor page
+   */
+  handleWrite(gpa: number | bigint, bytes: Uint8Array): boolean {
+    const first = uint64Argument('gpa', gpa);
+    instanceArgument('bytes', bytes, Uint8Array);
+    const page = this.#pageAt(first, bytes.length);
+    if (page === undefined) {
+      return false;
+    }
+    const start = Number(first - page.gpa);
+    for (let i = 0; i < bytes.length; i++) {
+      const offset = start + i - layout.triggerGroups;
+      const group = Math.floor(offset / layout.triggerGroupSize);
+      const byte = offset - group * layout.triggerGroupSize;
+      if (group < 0 || group >= layout.groups || byte >= layout.triggersPerGroup / 8) {
+        continue;
+      }
+      const bits = bytes[i] ?? 0;
+      for (let bit = 0; bit < 8; bit++) {
+        if ((bits & (1 << bit)) !== 0) {
+          this.#trigger(page, group * layout.triggersPerGroup + byte * 8 + bit);
+        }
+      }
+    }
+    return true;
+  }
+
+  /**
+   * Handles a trapped read of the guest: the bytes in a monitor page read as 0, since every trigger has been
+   * signalled when it was set. The others are left alone.
+   *
+   * @returns whether any of it is in a monitor page
+   */
+  handleRead(gpa: number | bigint, bytes: Uint8Array): boolean {
+    const first = uint64Argument('gpa', gpa);
+    instanceArgument('bytes', bytes, Uint8Array);
+    const page = this.#pageAt(first, bytes.length);
+    if (page === undefined) {
+      return false;
+    }
+    const start = Number(page.gpa - first);
+    bytes.fill(0, Math.max(start, 0), Math.min(start + layout.size, bytes.length));
+    return true;
+  }
+
+  /**
+   * Looks at the triggers whose time has come, in the groups that the page has enabled; takes back those that are
+   * set and signals their connections. A trigger that is set again while its connection is signalled is
+   * signalled again at its next turn.
+   *
+   * @param now - any clock that does not go back, in units of 100 ns
+   * @returns when to call again; undefined where there is nothing to look at: no page, or no monitor
+   */
+  poll(now: bigint): bigint | undefined {
+    uint64Argument('now', now);
+    let next: bigint | undefined;
+    for (const page of [...this.#pages.values()]) {
+      const bytes = this.#memory.page?.(page.gpa);
+      if (bytes === undefined || bytes.length < layout.size) {
+        continue;
+      }
+      const words = new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
+      for (let id = 0; id < layout.monitors; id++) {
+        const monitor = this.#monitors[id];
+        // A handler may have given the VTL another page.
+        if (monitor === undefined || this.#pages.get(page.vtl) !== page) {
+          continue;
+        }
+        let due = page.nextChecks[id];
+        if (due === undefined || due <= now) {
+          due = now + (monitor.latency === 0n ? 1n : monitor.latency);
+          page.nextChecks[id] = due;
+          if (takeTrigger(words, id)) {
+            this.#trigger(page, id);
+          }
+        }
+        next = next === undefined || due < next ? due : next;
+      }
+    }
+    return next;
+  }
+
+  /** Clears all pages, and frees those that were allocated. Harmless a second time. */
+  [Symbol.dispose](): void {
+    for (const vtl of [...this.#pages.keys()]) {
+      this.#set(vtl, undefined, false);
+    }
+  }
+
+  [inspect.custom](): string {
+    const monitors = this.#monitors.filter((monitor) => monitor !== undefined).length;
+    return `MonitorPages { monitors: ${monitors}, pages: ${this.#pages.size} }`;
+  }
+
+  #set(vtl: number, gpa: bigint | undefined, allocated: boolean): void {
+    const present = this.#pages.get(vtl);
+    if (present?.gpa === gpa) {
+      return;
+    }
+    const holder = [...this.#pages.values()].find((page) => page.gpa === gpa);
+    if (gpa !== undefined && holder !== undefined) {
+      throw new MshvError(
+        `page 0x${gpa.toString(16)} is the monitor page of VTL ${holder.vtl} already`,
+        { code: 'ERR_MSHV_MONITOR_PAGE_IN_USE' },
+      );
+    }
+    if (present?.allocated === true) {
+      this.#memory.freePage?.(present.gpa);
+    }
+    if (gpa === undefined) {
+      this.#pages.delete(vtl);
+    } else {
+      const nextChecks = new Array<bigint | undefined>(layout.monitors).fill(undefined);
+      this.#pages.set(vtl, { vtl, gpa, allocated, nextChecks });
+    }
+  }
+
+  #pageAt(first: bigint, length: number): Page | undefined {
+    const end = first + BigInt(length);
+    for (const page of this.#pages.values()) {
+      if (first < page.gpa + pageSize && end > page.gpa) {
+        return page;
+      }
+    }
+    return undefined;
+  }
+
+  #trigger(page: Page, monitorId: number): void {
+    const monitor = this.#monitors[monitorId];
+    if (monitor === undefined) {
+      this.#unclaimed++;
+      return;
+    }
+    this.#portMap.handleSignalEvent(page.vtl, monitor.connectionId, 0);
+  }
+}
+
+/** Takes a trigger's bit back, where its group is enabled and it is set: atomically, the guest is setting others. */
+function takeTrigger(words: Int32Array, id: number): boolean {
+  const group = Math.floor(id / layout.triggersPerGroup);
+  if ((Atomics.load(words, layout.triggerState / 4) & (1 << group)) === 0) {
+    return false;
+  }
+  const word = (layout.triggerGroups + group * layout.triggerGroupSize) / 4;
+  const bit = 1 << (id % layout.triggersPerGroup);
+  return (Atomics.load(words, word) & bit) !== 0 && (Atomics.and(words, word, ~bit) & bit) !== 0;
+}

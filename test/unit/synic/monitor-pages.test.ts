@@ -1,0 +1,421 @@
+import * as fc from 'fast-check';
+import { inspect } from 'node:util';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { MonitorPages, type MonitorMemory } from '../../../lib/synic/monitor-pages.js';
+import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
+import { SynicPorts } from '../../../lib/synic/synic-ports.js';
+import { call, rangeOf, row, typeOf } from './refusals.js';
+
+const gpa = 0x12_3000n;
+const groups = 8;
+
+let portMap: SynicPortMap;
+/** The connections that were signalled. */
+let signalled: number[];
+let monitors: MonitorPages;
+
+/** A page of guest memory, and what its owner was asked for. */
+class PageMemory implements MonitorMemory {
+  readonly bytes = new Uint8Array(4096);
+  readonly view = new DataView(this.bytes.buffer);
+  readonly calls: unknown[][] = [];
+  free = [0x5000n, 0x6000n];
+
+  page(at: bigint): Uint8Array | undefined {
+    return at === gpa ? this.bytes : undefined;
+  }
+
+  allocatePage(vtl: number): bigint | undefined {
+    this.calls.push(['allocatePage', vtl]);
+    return this.free.shift();
+  }
+
+  freePage(at: bigint): void {
+    this.calls.push(['freePage', at]);
+  }
+
+  enable(mask: number): void {
+    this.view.setUint32(0, mask, true);
+  }
+
+  set(id: number): void {
+    const at = groups + 8 * (id >> 5);
+    this.view.setUint32(at, this.view.getUint32(at, true) | (1 << (id & 31)), true);
+  }
+
+  isSet(id: number): boolean {
+    return ((this.view.getUint32(groups + 8 * (id >> 5), true) >>> (id & 31)) & 1) !== 0;
+  }
+}
+
+let memory: PageMemory;
+
+/** Connection 1000 + n for monitor id n. */
+function register(id: number, latency = 0): Disposable {
+  portMap.addEventPort(1000 + id, 0, { handleEvent: () => signalled.push(id) });
+  return monitors.registerMonitor(id, 1000 + id, latency);
+}
+
+beforeEach(() => {
+  portMap = new SynicPortMap();
+  signalled = [];
+  memory = new PageMemory();
+  monitors = new MonitorPages(portMap, { memory });
+});
+
+const withCode = (code: string, message?: string): Error =>
+  expect.objectContaining({ code, ...(message !== undefined && { message }) }) as Error;
+
+function words(...pending: number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(40));
+  pending.forEach((word, group) => {
+    view.setUint32(groups + 8 * group, word, true);
+  });
+  return new Uint8Array(view.buffer);
+}
+
+describe('a trapped write', () => {
+  beforeEach(() => {
+    monitors.setMonitorPage(0, gpa);
+    [5, 7, 9, 31, 32, 127].forEach((id) => register(id));
+  });
+
+  it('signals every trigger that it sets, in order', () => {
+    const bytes = words((1 << 31) | (1 << 9) | (1 << 5), 1, 0, 1 << 31);
+    expect(monitors.handleWrite(gpa, bytes)).toBe(true);
+    expect(signalled).toEqual([5, 9, 31, 32, 127]);
+  });
+
+  it('of a part of a group signals what that part sets', () => {
+    expect(monitors.handleWrite(gpa + 8n, Uint8Array.of(1 << 5))).toBe(true);
+    expect(monitors.handleWrite(gpa + 9n, Uint8Array.of(1 << 1, 0))).toBe(true);
+    expect(monitors.handleWrite(Number(gpa) + 8 + 24 + 3, Uint8Array.of(0x80))).toBe(true);
+    expect(signalled).toEqual([5, 9, 127]);
+  });
+
+  it('of the trigger state, the armed bits and the rest signals nothing', () => {
+    const armed = words();
+    [12, 20, 28, 36].forEach((at) => armed.fill(0xff, at, at + 4));
+    armed.fill(0xff, 0, 8);
+    expect(monitors.handleWrite(gpa, armed)).toBe(true);
+    expect(monitors.handleWrite(gpa + 40n, new Uint8Array(4056).fill(0xff))).toBe(true);
+    expect([signalled, monitors.unclaimed]).toEqual([[], 0]);
+  });
+
+  it('that begins before the page or ends behind it counts for what is in it', () => {
+    const before = new Uint8Array(16).fill(0xff, 0, 4);
+    before[12] = 1 << 5;
+    expect(monitors.handleWrite(gpa - 4n, before)).toBe(true);
+    expect(signalled).toEqual([5]);
+    expect(monitors.handleWrite(gpa + 4092n, new Uint8Array(8).fill(0xff))).toBe(true);
+    expect(signalled).toEqual([5]);
+  });
+
+  it.each([
+    ['before', gpa - 64n, 64],
+    ['behind', gpa + 4096n, 64],
+    ['far away', 0xffff_ffff_ffff_fff0n, 64],
+    ['nowhere', gpa, 0],
+  ])('%s the page is none', (_, at, length) => {
+    expect(monitors.handleWrite(at, new Uint8Array(length).fill(0xff))).toBe(false);
+    expect(signalled).toEqual([]);
+  });
+
+  it('of an id that nobody has registered is counted', () => {
+    expect(monitors.handleWrite(gpa, words((1 << 5) | (1 << 6)))).toBe(true);
+    expect([signalled, monitors.unclaimed]).toEqual([[5], 1]);
+  });
+
+  it('signals with the VTL of the page', () => {
+    const handleEvent = vi.fn();
+    portMap.addEventPort(1, 2, { handleEvent });
+    monitors.registerMonitor(0, 1, 0);
+    monitors.handleWrite(gpa, words(1));
+    expect(handleEvent).not.toHaveBeenCalled();
+    monitors.setMonitorPage(2, 0x8000n);
+    monitors.handleWrite(0x8000n, words(1));
+    expect(handleEvent.mock.calls).toEqual([[0]]);
+  });
+
+  it('goes on where a handler takes monitors away', () => {
+    portMap.addEventPort(1, 0, {
+      handleEvent: () => {
+        signalled.push(0);
+        later[Symbol.dispose]();
+      },
+    });
+    monitors.registerMonitor(0, 1, 0);
+    const later = register(6);
+    monitors.handleWrite(gpa, words((1 << 7) | (1 << 6) | 1));
+    expect([signalled, monitors.unclaimed]).toEqual([[0, 7], 1]);
+  });
+
+  it('sets what a page of bits says, wherever it begins and ends', () => {
+    for (let id = 0; id < 128; id++) {
+      if (![5, 7, 9, 31, 32, 127].includes(id)) register(id);
+    }
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 0, maxLength: 80 }),
+        fc.integer({ min: -50, max: 60 }),
+        (bytes, start) => {
+          signalled = [];
+          monitors.handleWrite(gpa + BigInt(start), bytes);
+          const page = new Uint8Array(4096 + 200);
+          page.set(bytes, 100 + start);
+          const view = new DataView(page.buffer, 100);
+          const expected = Array.from({ length: 128 }, (_, id) => id).filter(
+            (id) => ((view.getUint32(groups + 8 * (id >> 5), true) >>> (id & 31)) & 1) !== 0,
+          );
+          expect(signalled).toEqual(expected);
+        },
+      ),
+      { numRuns: 300, seed: 7 },
+    );
+  });
+});
+
+it('a trapped read is of zeros, as far as it is in the page', () => {
+  monitors.setMonitorPage(0, gpa);
+  const read = (at: bigint, length: number): [boolean, number[]] => {
+    const bytes = new Uint8Array(length).fill(0xff);
+    return [monitors.handleRead(at, bytes), [...bytes]];
+  };
+  expect(read(gpa + 8n, 4)).toEqual([true, [0, 0, 0, 0]]);
+  expect(read(gpa - 2n, 4)).toEqual([true, [0xff, 0xff, 0, 0]]);
+  expect(read(gpa + 4094n, 4)).toEqual([true, [0, 0, 0xff, 0xff]]);
+  expect(read(gpa + 4096n, 2)).toEqual([false, [0xff, 0xff]]);
+});
+
+describe('a polled page', () => {
+  it('has each trigger looked at as often as its latency says', () => {
+    monitors.setMonitorPage(0, gpa);
+    memory.enable(0xf);
+    register(3, 100);
+    register(64, 250);
+    memory.set(3);
+    memory.set(64);
+    expect(monitors.poll(1000n)).toBe(1100n);
+    expect([signalled, memory.isSet(3), memory.isSet(64)]).toEqual([[3, 64], false, false]);
+    memory.set(3);
+    memory.set(64);
+    expect(monitors.poll(1099n)).toBe(1100n);
+    expect(signalled).toHaveLength(2);
+    expect(monitors.poll(1100n)).toBe(1200n);
+    expect(signalled).toEqual([3, 64, 3]);
+    expect(monitors.poll(1249n)).toBe(1250n);
+    expect(monitors.poll(1250n)).toBe(1349n);
+    expect(signalled).toEqual([3, 64, 3, 64]);
+    expect(memory.view.getUint32(groups, true)).toBe(0);
+  });
+
+  it('makes many settings within the latency one signal', () => {
+    monitors.setMonitorPage(0, gpa);
+    memory.enable(1);
+    register(3, 100);
+    for (let now = 0n; now < 1000n; now += 10n) {
+      memory.set(3);
+      monitors.poll(now);
+    }
+    expect(signalled).toHaveLength(10);
+  });
+
+  it('has no group looked at that is not enabled', () => {
+    monitors.setMonitorPage(0, gpa);
+    memory.enable(0b1010);
+    [0, 32, 64, 127].forEach((id) => {
+      register(id);
+      memory.set(id);
+    });
+    monitors.poll(0n);
+    expect(signalled).toEqual([32, 127]);
+    memory.enable(0b1111);
+    monitors.poll(1n);
+    expect(signalled).toEqual([32, 127, 0, 64]);
+  });
+
+  it('keeps the bits that are nobody’s, and those that are set while it signals', () => {
+    monitors.setMonitorPage(0, gpa);
+    memory.enable(1);
+    portMap.addEventPort(1, 0, {
+      handleEvent: () => {
+        if (signalled.push(0) === 1) memory.set(0);
+      },
+    });
+    monitors.registerMonitor(0, 1, 0);
+    memory.set(0);
+    memory.set(1);
+    memory.view.setUint32(groups + 4, 0xabcd, true);
+    expect(monitors.poll(5n)).toBe(6n);
+    expect([signalled.length, memory.isSet(0)]).toEqual([1, true]);
+    monitors.poll(6n);
+    expect([signalled.length, memory.isSet(0), memory.isSet(1)]).toEqual([2, false, true]);
+    expect(memory.view.getUint32(groups + 4, true)).toBe(0xabcd);
+    register(1);
+    monitors.poll(7n);
+    expect(signalled).toEqual([0, 0, 1]);
+  });
+
+  it('is left where a handler clears it', () => {
+    monitors.setMonitorPage(0, gpa);
+    memory.enable(1);
+    portMap.addEventPort(1, 0, {
+      handleEvent: () => {
+        monitors.setMonitorPage(0, undefined);
+      },
+    });
+    monitors.registerMonitor(0, 1, 0);
+    register(1);
+    memory.set(0);
+    memory.set(1);
+    monitors.poll(5n);
+    expect([signalled, memory.isSet(1)]).toEqual([[], true]);
+    expect(monitors.poll(6n)).toBeUndefined();
+  });
+
+  it('asks for no other turn where there is nothing to look at', () => {
+    expect(monitors.poll(0n)).toBeUndefined();
+    const handle = register(3, 10);
+    expect(monitors.poll(0n)).toBeUndefined();
+    monitors.setMonitorPage(0, 0x9000n);
+    expect(monitors.poll(0n)).toBeUndefined();
+    monitors.setMonitorPage(0, gpa);
+    expect(monitors.poll(0n)).toBe(10n);
+    handle[Symbol.dispose]();
+    expect(monitors.poll(0n)).toBeUndefined();
+    const withoutMemory = new MonitorPages(portMap);
+    withoutMemory.setMonitorPage(0, gpa);
+    withoutMemory.registerMonitor(1, 1, 1);
+    expect(withoutMemory.poll(0n)).toBeUndefined();
+  });
+
+  it('is none where its memory has been closed', () => {
+    monitors.setMonitorPage(0, gpa);
+    register(3, 10);
+    vi.spyOn(memory, 'page').mockReturnValue(new Uint8Array());
+    expect(monitors.poll(0n)).toBeUndefined();
+  });
+});
+
+describe('a monitor id', () => {
+  it('is one connection’s', () => {
+    const first = monitors.registerMonitor(127, 0x2a, 0);
+    expect(() => monitors.registerMonitor(127, 2, 0)).toThrow(
+      withCode('ERR_MSHV_MONITOR_ID_IN_USE', 'monitor id 127 is in use by connection 0x2a'),
+    );
+    first[Symbol.dispose]();
+    const second = monitors.registerMonitor(127, 2, 0);
+    first[Symbol.dispose]();
+    expect(inspect(monitors)).toBe('MonitorPages { monitors: 1, pages: 0 }');
+    second[Symbol.dispose]();
+    expect(inspect(monitors)).toBe('MonitorPages { monitors: 0, pages: 0 }');
+  });
+
+  it('in use leaves no event port behind', () => {
+    const ports = new SynicPorts({
+      portMap,
+      postMessage: () => true,
+      newGuestEventPort: () => {
+        throw new Error('not here');
+      },
+      preferOsEvents: false,
+      monitorSupport: monitors,
+    });
+    const handleEvent = (): undefined => undefined;
+    const info = { monitorId: 4, latency: 1 };
+    const port = ports.addEventPort(1, 0, { handleEvent }, info);
+    expect(() => ports.addEventPort(2, 0, { handleEvent }, info)).toThrow(
+      withCode('ERR_MSHV_MONITOR_ID_IN_USE'),
+    );
+    expect(portMap.size).toBe(1);
+    port[Symbol.dispose]();
+    ports.addEventPort(2, 0, { handleEvent }, info);
+  });
+});
+
+describe('the page of a VTL', () => {
+  it('is set and cleared', () => {
+    monitors.setMonitorPage(0, gpa);
+    monitors.setMonitorPage(0, gpa);
+    expect([monitors.monitorPage(0), monitors.monitorPage(1)]).toEqual([gpa, undefined]);
+    expect(() => {
+      monitors.setMonitorPage(1, gpa);
+    }).toThrow(
+      withCode(
+        'ERR_MSHV_MONITOR_PAGE_IN_USE',
+        'page 0x123000 is the monitor page of VTL 0 already',
+      ),
+    );
+    monitors.setMonitorPage(0, undefined);
+    monitors.setMonitorPage(0, undefined);
+    monitors.setMonitorPage(1, gpa);
+    expect([monitors.monitorPage(0), monitors.monitorPage(1)]).toEqual([undefined, gpa]);
+  });
+
+  it('can be allocated, and is freed when it is changed or cleared', () => {
+    expect(monitors.allocateMonitorPage(0)).toBe(0x5000n);
+    expect(monitors.monitorPage(0)).toBe(0x5000n);
+    monitors.setMonitorPage(0, 0x5000n);
+    expect(memory.calls).toEqual([['allocatePage', 0]]);
+    expect(monitors.allocateMonitorPage(0)).toBe(0x6000n);
+    expect(memory.calls.slice(1)).toEqual([
+      ['allocatePage', 0],
+      ['freePage', 0x5000n],
+    ]);
+    expect(monitors.allocateMonitorPage(1)).toBeUndefined();
+    expect([monitors.monitorPage(0), monitors.monitorPage(1)]).toEqual([0x6000n, undefined]);
+    monitors[Symbol.dispose]();
+    monitors[Symbol.dispose]();
+    expect(memory.calls.slice(4)).toEqual([['freePage', 0x6000n]]);
+    expect(new MonitorPages(portMap).allocateMonitorPage(0)).toBeUndefined();
+  });
+
+  it('is given back where it cannot be set', () => {
+    monitors.setMonitorPage(1, 0x5000n);
+    expect(() => monitors.allocateMonitorPage(0)).toThrow(withCode('ERR_MSHV_MONITOR_PAGE_IN_USE'));
+    expect(memory.calls).toEqual([
+      ['allocatePage', 0],
+      ['freePage', 0x5000n],
+    ]);
+    expect(monitors.monitorPage(0)).toBeUndefined();
+  });
+});
+
+describe('wrong arguments', () => {
+  it.each([
+    row('registerMonitor', [128, 0, 0], rangeOf('monitorId')),
+    row('registerMonitor', [-1, 0, 0], rangeOf('monitorId')),
+    row('registerMonitor', [0, 2 ** 24, 0], rangeOf('connectionId')),
+    row('registerMonitor', [0, 0, 65_536], rangeOf('latency')),
+    row('registerMonitor', [0, 0, 1n], typeOf('latency')),
+    row('setMonitorPage', [16, undefined], rangeOf('vtl')),
+    row('setMonitorPage', [0, 0x1001n], rangeOf('gpa')),
+    row('setMonitorPage', [0, '0'], typeOf('gpa')),
+    row('setMonitorPage', [0, null], typeOf('gpa')),
+    row('allocateMonitorPage', [16], rangeOf('vtl')),
+    row('monitorPage', ['0'], typeOf('vtl')),
+    row('handleWrite', [-1n, new Uint8Array(1)], rangeOf('gpa')),
+    row('handleWrite', [0n, [1]], typeOf('bytes')),
+    row('handleRead', [0.5, new Uint8Array(1)], rangeOf('gpa')),
+    row('handleRead', [0n, 'a'], typeOf('bytes')),
+    row('poll', ['0'], typeOf('now')),
+    row('poll', [-1n], rangeOf('now')),
+  ])('%s', (_, method, args, error) => {
+    expect(() => call(monitors, method, args)).toThrow(error);
+    expect([inspect(monitors), memory.calls]).toEqual([
+      'MonitorPages { monitors: 0, pages: 0 }',
+      [],
+    ]);
+  });
+
+  it.each([
+    ['no port map', [{}], typeOf('portMap')],
+    ['other options', [0, { memories: 1 }], rangeOf('options')],
+    ['no memory', [0, { memory: null }], typeOf('options.memory')],
+    ['another memory', [0, { memory: { page: 1 } }], typeOf('options.memory.page')],
+  ])('%s', (_, args, error) => {
+    const given = args.map((arg) => (arg === 0 ? portMap : arg));
+    expect(() => Reflect.construct(MonitorPages, given) as unknown).toThrow(error);
+  });
+});
