@@ -14,6 +14,9 @@ export function compileBaseline(
   mkdirSync(`${root}build/bench`, { recursive: true });
   const program = `${root}build/bench/${name}`;
   const flags = ['-O3', '-Wall', '-Wextra', '-Wconversion', '-Werror', '-pthread'];
+  if (compiler === 'g++') {
+    flags.push('-std=c++20');
+  }
   execFileSync(compiler, [...flags, ...sources, '-o', program], { cwd: root, stdio: 'inherit' });
   return program;
 }
@@ -24,10 +27,10 @@ export class Baseline {
   readonly #answers: AsyncIterator<string, undefined>;
   readonly #requests: NodeJS.WritableStream;
 
-  /** @param fd - becomes descriptor 3 of the program */
-  constructor(program: string, args: readonly string[] = [], fd?: number) {
+  /** @param fds - become descriptors 3, 4, … of the program */
+  constructor(program: string, args: readonly string[] = [], ...fds: readonly number[]) {
     const child = spawn(program, args, {
-      stdio: ['pipe', 'pipe', 'inherit', ...(fd === undefined ? [] : [fd])],
+      stdio: ['pipe', 'pipe', 'inherit', ...fds],
     });
     if (child.stdin === null || child.stdout === null) {
       throw new Error(`cannot talk to ${program}`);

@@ -7,6 +7,10 @@ export interface Line extends Comparison {
   against: string;
   /** The highest ratio that is good enough; undefined where none was set. */
   goal?: number | undefined;
+  /** How many ns more than the baseline's are good enough; undefined where that is not the goal. */
+  extra?: number | undefined;
+  /** What else was measured. */
+  note?: string | undefined;
   /** Of one operation, on either side; the same in every run. */
   counts?: Pair<Counts> | undefined;
 }

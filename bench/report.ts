@@ -15,6 +15,7 @@ export function table(lines: readonly Line[]): string {
     ].join(' '),
     `  against ${line.against}`,
     ...(line.counts ? [`  ${counts(line.counts)}`] : []),
+    ...(line.note === undefined ? [] : [`  ${line.note}`]),
   ]);
   const heading = `${' '.repeat(nameWidth)}     ours baseline ratio  min..max`;
   return [heading, ...rows].join('\n');
@@ -29,7 +30,11 @@ function ratio(value: number): string {
   return value < 0.1 ? value.toFixed(3) : value < 10 ? value.toFixed(2) : value.toFixed(0);
 }
 
-function verdict({ goal, ratio: { median } }: Line): string {
+function verdict({ goal, extra, ours, baseline, ratio: { median } }: Line): string {
+  if (extra !== undefined) {
+    const over = ours - baseline;
+    return `${over.toFixed(0)} ns over, goal ${extra} ${over <= extra ? 'met' : 'missed'}`;
+  }
   if (goal !== undefined) {
     return `goal ${goal.toFixed(2)} ${median <= goal ? 'met' : 'missed'}`;
   }

@@ -6,6 +6,7 @@ import { signalLines, watchLines } from './eventfd.js';
 import { gsiLines } from './gsi.js';
 import { table } from './report.js';
 import { routeLines } from './routes.js';
+import { vpLines } from './vp.js';
 
 // Prints how the library compares with C and C++ programs that do the same, as ratios measured in
 // this run:
@@ -30,6 +31,7 @@ const lines = [
   ...(await watchLines()),
   ...(await gsiLines()),
   ...(await routeLines()),
+  ...(await vpLines()),
 ];
 
 if (process.argv.includes('--json')) {

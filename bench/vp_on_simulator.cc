@@ -1,0 +1,68 @@
+// The partition and the VP are those of a simulated machine in this process.
+#include <err.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "../native/abi/mshv.h"
+#include "../native/sim/file.h"
+#include "../native/sim/guest_step.h"
+#include "../native/sim/host.h"
+#include "../native/sim/registry.h"
+#include "../native/syscalls.h"
+#include "vp_machine.h"
+
+namespace mshv::bench {
+namespace {
+
+struct Simulated {
+  Machine machine;
+  std::shared_ptr<sim::File> file;
+};
+
+int Checked(int result, const char* what) {
+  if (result < 0) {
+    errno = -result;
+    err(1, "%s", what);
+  }
+  return result;
+}
+
+Simulated Create() {
+  const int host = sim::Registry::Get().AddHost({}, nullptr);
+  const int device = Checked(sys::Open(("sim:" + std::to_string(host)).c_str()), "open");
+  abi::mshv_create_partition options{};
+  options.pt_flags = 1 << abi::MSHV_PT_BIT_LAPIC;
+  Machine machine;
+  machine.partition = Checked(sys::Ioctl(device, abi::MSHV_CREATE_PARTITION, &options), "create");
+  Checked(sys::Ioctl(machine.partition, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
+  abi::mshv_create_vp vp{};
+  machine.vp = Checked(sys::Ioctl(machine.partition, abi::MSHV_CREATE_VP, &vp), "create VP");
+  return {machine, sim::Registry::Get().FindFile(machine.partition)};
+}
+
+const Simulated& Get() {
+  static const Simulated simulated = Create();
+  return simulated;
+}
+
+}  // namespace
+
+Machine OpenMachine() { return Get().machine; }
+
+void PrepareExits(long times) {
+  // Port 0x10, one byte, a write.
+  sim::GuestStep step{.kind = sim::GuestStep::Kind::kIoPort, .operands = {0x10, 1, 1, 0x55}};
+  for (long i = 0; i < times; ++i) {
+    Checked(Get().file->host().AddStep(*Get().file->partition(), 0, step), "a step of the guest");
+  }
+}
+
+void WriteMmio(uint64_t gpa) {
+  if (Get().file->host().WriteMmio(*Get().file->partition(), gpa, 4, 1) != 1) {
+    errx(1, "no doorbell rang");
+  }
+}
+
+}  // namespace mshv::bench
