@@ -12,7 +12,7 @@ import { FakeHost } from './fake-host.js';
 
 // How a hypercall is finished, whoever makes it: in parts, after deposits, after signals, and when not.
 
-const { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, ENOTTY, EPERM } = constants.errno;
+const { EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENOMEM, ENOTTY, EPERM } = constants.errno;
 const EBADFD = 77;
 const { HV_STATUS_INSUFFICIENT_MEMORY, HV_STATUS_INVALID_REGISTER_VALUE } = hvStatusCodes;
 
@@ -331,6 +331,33 @@ describe('a rep call', () => {
     asked.length = 0;
     expect(host.partition.accessStates({ gpa: 7n * 4096n, pages: 9000 })).toEqual(states);
     expect(asked.map(([, page]) => page)).toEqual([7n, 4007n, 8007n]);
+  });
+});
+
+describe('a call through a VP', () => {
+  const input = new Uint8Array(16);
+  const code = 'HVCALL_GET_PARTITION_PROPERTY';
+
+  it('is made on its descriptor', () => {
+    using host = new FakeHost();
+    const asked = answering(host);
+    const vp = host.partition.vps[1];
+    expect(vp?.hypercall({ code, input })).toEqual(new Uint8Array(8));
+    expect(asked.map(({ fd }) => fd)).toEqual([vp?.fd]);
+  });
+
+  it('is ERR_MSHV_VP_RUNNING while the VP runs, and any other error as it is', () => {
+    using host = new FakeHost();
+    const vp = host.partition.vps[1];
+    answering(host, { errno: EBUSY }, { status: 6 });
+    expect(thrownBy(() => vp?.hypercall({ code, input }))).toMatchObject({
+      code: 'ERR_MSHV_VP_RUNNING',
+      message: expect.stringContaining(`cannot call ${code}: VP 1 is running`) as string,
+    });
+    expect(thrownBy(() => vp?.hypercall({ code, input }))).toMatchObject({
+      code: 'EIO',
+      hvStatus: { name: 'HV_STATUS_ACCESS_DENIED' },
+    });
   });
 });
 
