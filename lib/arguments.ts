@@ -61,6 +61,20 @@ export function uint64Argument(
   return quantity;
 }
 
+/** A 64-bit quantity that is a multiple of 4096: so are all addresses and sizes of the driver's. */
+export function pageMultipleArgument(
+  name: string,
+  value: unknown,
+  least = 0n,
+  most = largestUint64,
+): bigint {
+  const quantity = uint64Argument(name, value, least, most);
+  if (quantity % 4096n !== 0n) {
+    throw rangeError(name, 'a multiple of 4096', value);
+  }
+  return quantity;
+}
+
 export function booleanArgument(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') {
     throw typeError(name, 'true or false', value);

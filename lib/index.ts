@@ -64,6 +64,7 @@ export type {
   UnrecoverableException,
   X64Intercept,
 } from './abi/messages/x64-intercept.js';
+export { type IoeventfdSize } from './abi/ioeventfd.js';
 export type { HypercallName } from './abi/hypercalls.js';
 export type { CpuidValues, GvaTranslation } from './abi/hypercall-outputs.js';
 export type { InterruptType } from './abi/interrupt-types.js';
@@ -79,6 +80,13 @@ export {
   type XsaveFeature,
   xsaveFeatures,
 } from './abi/properties.js';
+export {
+  GuestMemory,
+  type GuestMemoryFileOptions,
+  type GuestMemoryOptions,
+  type MemoryView,
+  type ViewConstructor,
+} from './device/guest-memory.js';
 export type { HostProperties, ProcessorVendor } from './device/host-properties.js';
 export type { HypercallOptions } from './device/hypercall.js';
 export type {
@@ -92,15 +100,10 @@ export type {
   MsrAction,
   MsrResultOptions,
 } from './device/intercept-result.js';
+export { MappedMemory } from './device/mapped-memory.js';
+export type { GpaRange, MapMemoryOptions, TrackedPagesOptions } from './device/memory-map.js';
+export { PageBitmap } from './device/page-bitmap.js';
 export type { PropertyExOptions } from './device/partition-property.js';
-export {
-  GuestMemory,
-  type GuestMemoryFileOptions,
-  type GuestMemoryOptions,
-  type ViewConstructor,
-} from './device/guest-memory.js';
-export { type GpaRange, MappedMemory, type MapMemoryOptions } from './device/memory-map.js';
-export { PageBitmap, type TrackedPagesOptions } from './device/page-bitmap.js';
 export { type DriverGeneration, Partition } from './device/partition.js';
 export {
   type AccessStatesOptions,
@@ -115,7 +118,7 @@ export {
   type TranslateGvaOptions,
 } from './device/partition-calls.js';
 export { type ReceiveOptions, SharedPartition } from './device/shared-partition.js';
-export type { PartitionToken, VpToken } from './device/share-token.js';
+export type { GuestMemoryToken, PartitionToken, VpToken } from './device/share-token.js';
 export { Vp } from './device/vp.js';
 export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './device/vp-run.js';
 export type { RegisterInputs, Registers } from './device/vp-registers.js';
@@ -124,7 +127,8 @@ export type { HypercallResult } from './device/exit-completion.js';
 export type { RegisterPageName } from './abi/register-page.js';
 export type { InterceptMessages } from './abi/intercepts.js';
 export type { VpStateType } from './abi/vp-state.js';
-export { Doorbell, type DoorbellOptions } from './irq/doorbell.js';
+export { Doorbell } from './irq/doorbell.js';
+export type { DoorbellOptions } from './irq/doorbell-table.js';
 export { GsiAllocator } from './irq/gsi-allocator.js';
 export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq/irqfd.js';
 export { IrqFdRoute } from './irq/irqfd-route.js';

@@ -130,9 +130,9 @@ export interface Native {
   memoryUnmap(memory: number): number;
 
   /**
-   * Takes ownership of a partition, VP or run-control descriptor (`descriptorKinds`) that another
-   * environment of this process released. `-EINVAL` where it is something else, `-EBUSY` where this
-   * environment owns it already.
+   * Takes ownership of a partition, VP, run-control or memory descriptor (`descriptorKinds`) that another
+   * environment of this process released. `-EINVAL` where it is something else (`-ENODEV` for memory: a file that
+   * memoryFromFd cannot map), `-EBUSY` where this environment owns it already.
    */
   adopt(fd: number, kind: number): number;
   /**
@@ -209,7 +209,7 @@ export interface Native {
 }
 
 /** What `Native.adopt` takes. */
-export const descriptorKinds = { partition: 0, vp: 1, runControl: 2 } as const;
+export const descriptorKinds = { partition: 0, vp: 1, runControl: 2, memory: 3 } as const;
 
 /** The extra exports of the simulator's addon: the guest's side and the controls of the fake driver. */
 export interface SimNative extends Native {

@@ -2,6 +2,7 @@
 
 #include "export.h"
 #include "export_list.h"
+#include "memory.h"
 #include "run_control.h"
 #include "syscalls.h"
 
@@ -23,6 +24,7 @@ int Dup(Environment& environment, OwnedFd fd) { return environment.Own(sys::Dup(
 
 // lib/native.ts: descriptorKinds.
 constexpr uint32_t kRunControl = 2;
+constexpr uint32_t kMemory = 3;
 
 int Check(int32_t fd, uint32_t kind) {
   std::unique_ptr<RunControl> control;
@@ -32,6 +34,8 @@ int Check(int32_t fd, uint32_t kind) {
       return sys::Identify(fd, static_cast<sys::Kind>(kind));
     case kRunControl:
       return RunControl::Open(fd, &control);
+    case kMemory:
+      return Memory::CheckKind(fd);
     default:
       return -EINVAL;
   }

@@ -1,6 +1,8 @@
+import { constants as bufferConstants } from 'node:buffer';
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
+import { markAsUntransferable } from 'node:worker_threads';
 
 import {
   booleanArgument,
@@ -8,240 +10,392 @@ import {
   integerArgument,
   nativeArgument,
   optionsArgument,
+  pageMultipleArgument,
   rangeError,
   typeError,
+  uint64Argument,
 } from '../arguments.js';
-import { closedError, systemError } from '../errors.js';
+import { closedError, MshvError, systemError } from '../errors.js';
 import { linuxNative, type Native } from '../native.js';
+import {
+  offerDescriptors,
+  takeOffer,
+  tokenArgument,
+  type GuestMemoryToken,
+} from './share-token.js';
+import { receiveOptions, type ReceiveOptions } from './shared-partition.js';
 
-/** What guest memory is mapped, shared and tracked in, in bytes. */
-export const pageSize = 4096;
-
-/** The most bytes that one GuestMemory has: the user half of an address space of 48 bits. */
-const largestMemory = 2 ** 47;
+/** More than a process on x86-64 or arm64 has addresses for, and every offset is a safe integer. */
+const largestMemory = 2n ** 47n;
+/** An offset into a file, such that its end is a safe integer too. */
+const largestFileOffset = 2n ** 52n;
+const fillChunk = 1 << 20;
 
 export interface GuestMemoryOptions {
   /**
-   * Of a memfd that cannot be resized, so that Workers and other processes can map it too: `share()`. Default
-   * false: memory of this process alone, which is not inherited by children.
+   * Backed by a file without a name (`memfd`) that cannot be resized, so that `share()` can hand it to Workers. Else it
+   * is private to this environment. Default false.
    */
   shared?: boolean;
   /**
-   * Align it to 2 MiB and ask the kernel for pages of that size. A hint: shared memory gets none unless
-   * `/sys/kernel/mm/transparent_hugepage/shmem_enabled` allows it. Default false.
+   * Aligned to 2 MiB, and the kernel is asked for pages of that size. A hint: `shared` memory gets them only where
+   * `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise` or more. Default false.
    */
   hugePages?: boolean;
-  /** The addon to use: for a simulated partition, that simulator's. Default: the one that makes system calls. */
+  /** The addon to use. Memory for a simulated partition must use that simulator's. */
   native?: Native;
 }
 
 export interface GuestMemoryFileOptions {
-  /** Where in the file it begins, in bytes: a multiple of 4096. Default 0. */
-  offset?: number;
-  /** Bytes, a multiple of 4096. Default: the rest of the file. */
-  size?: number;
+  /** Where the memory begins in the file, a multiple of 4096. Default 0. */
+  offset?: number | bigint;
+  /**
+   * A multiple of 4096, 4096 to 2^47; the file must be that long. Default: the whole pages that it has from
+   * `offset` on; a device has to be told.
+   */
+  size?: number | bigint;
+  /** The addon to use. Memory for a simulated partition must use that simulator's. */
   native?: Native;
 }
 
-/** What `view` can make of memory. */
-export interface ViewConstructor<View extends ArrayBufferView> {
-  new (buffer: ArrayBuffer, byteOffset: number, length: number): View;
+/** The typed arrays that `GuestMemory.view` can make. */
+export type MemoryView =
+  | Uint8Array<ArrayBuffer>
+  | Uint8ClampedArray<ArrayBuffer>
+  | Int8Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
+  | BigUint64Array<ArrayBuffer>
+  | BigInt64Array<ArrayBuffer>;
+
+/** A constructor of typed arrays, such as `Uint32Array`. */
+export interface ViewConstructor<View extends MemoryView> {
+  readonly name: string;
   readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBuffer, byteOffset: number, length: number): View;
 }
 
-interface Mapped {
-  readonly native: Native;
-  readonly handle: number;
-  readonly shared: boolean;
-  readonly size: number;
-  /** In the file behind it. */
-  readonly offset: number;
-}
+const viewTypes: ReadonlySet<unknown> = new Set([
+  Uint8Array,
+  Uint8ClampedArray,
+  Int8Array,
+  Uint16Array,
+  Int16Array,
+  Uint32Array,
+  Int32Array,
+  Float32Array,
+  Float64Array,
+  BigUint64Array,
+  BigInt64Array,
+]);
 
-/** What a partition's memory map needs of a GuestMemory. */
-export interface MemoryAccess {
-  native(memory: GuestMemory): Native;
-  /** Throws where it is closed. */
-  handle(memory: GuestMemory): number;
-  /** For who has retained it: also where it is closed. */
-  retainedHandle(memory: GuestMemory): number;
-  /** The mapping is kept until `release` was called as often. */
-  retain(memory: GuestMemory): void;
-  release(memory: GuestMemory): void;
-}
-
-let access: MemoryAccess;
+let nativeOf: (memory: GuestMemory) => Native;
+// One more, or one less, that keeps the pages mapped in this process.
+let hold: (memory: GuestMemory) => number;
+let letGo: (memory: GuestMemory) => void;
 
 /**
- * Memory that can be a guest's: one mapping in this process, zeroes at first where it is not a file's.
+ * Memory of this process that can be a guest's: zeroed pages or a part of a file, mapped once for this environment.
  *
- * It belongs to the environment that made it. `close()` detaches every view at once: their length is 0
- * from then on, and nothing of this process is read or written through them. The mapping itself goes when
- * no partition has it mapped any more, so the order in which memory and partition are closed does not matter.
+ * `partition.mapMemory` shows it to a guest, at as many addresses and in as many partitions as wanted. What host
+ * and guest write is seen by the other side at once; neither is told. `buffer`, `view` and `bytes` are live,
+ * `read` and `write` copy.
  *
- * Guest and host access it at the same time without any ordering but that of the processor. Copy a value
- * once before checking it: the guest may change it between two reads.
+ * The environment owns the memory until `close()`, after which every buffer and view of it has length 0. While a
+ * partition has it mapped the pages stay for the guest, and go with the last unmap. The environment's end (a terminated
+ * Worker, the end of the process) frees it too: a guest that still runs then gets intercepts for what it has lost.
  */
 export class GuestMemory implements Disposable {
-  readonly #mapped: Mapped;
+  readonly #native: Native;
+  readonly #handle: number;
+  readonly #fileOffset: number;
   #closed = false;
-  /** How many partition mappings keep it. */
-  #uses = 0;
-  /** Whether `share` can hand it on. */
+  #holders = 0;
+  #buffer: ArrayBuffer | undefined;
+  /** In bytes, a multiple of 4096. */
+  readonly size: number;
+  /** Whether there is a file behind it, which `share()` and `window()` need. */
   readonly shared: boolean;
 
-  private constructor(mapped: Mapped) {
-    this.#mapped = mapped;
-    this.shared = mapped.shared;
+  private constructor(
+    native: Native,
+    handle: number,
+    size: number,
+    fileOffset: number | undefined,
+  ) {
+    this.#native = native;
+    this.#handle = handle;
+    this.#fileOffset = fileOffset ?? 0;
+    this.size = size;
+    this.shared = fileOffset !== undefined;
   }
 
   static {
-    access = {
-      native: (memory) => memory.#mapped.native,
-      handle: (memory) => memory.#handle(),
-      retainedHandle: (memory) => memory.#mapped.handle,
-      retain: (memory) => {
-        memory.#uses++;
-      },
-      release: (memory) => {
-        memory.#uses--;
-        memory.#unmapUnused();
-      },
+    nativeOf = (memory) => memory.#native;
+    hold = (memory) => {
+      const handle = memory.#open();
+      memory.#holders++;
+      return handle;
+    };
+    letGo = (memory) => {
+      memory.#holders--;
+      if (memory.#closed && memory.#holders === 0) {
+        memory.#native.memoryUnmap(memory.#handle);
+      }
     };
   }
 
   /**
-   * Allocates memory of zeroes. Pages that nobody touches cost nothing.
+   * Maps zeroed pages. The host gives them out as they are touched, not now.
    *
-   * @param size - bytes, a multiple of 4096, up to 2^47
-   * @throws MshvError `ENOMEM` where the address space or the memory limit has no room; with `shared` also
-   *   `EMFILE`, `ENFILE`
+   * @param size - in bytes, a multiple of 4096 from 4096 to 2^47
+   * @throws MshvError `ENOMEM` where the process has no room for them; `EMFILE` for `shared` memory
    */
-  static allocate(size: number, options: GuestMemoryOptions = {}): GuestMemory {
-    sizeArgument('size', size);
+  static allocate(size: number | bigint, options: GuestMemoryOptions = {}): GuestMemory {
+    const checked = pageMultipleArgument('size', size, 4096n, largestMemory);
     optionsArgument('options', options, ['shared', 'hugePages', 'native']);
     const { shared = false, hugePages = false, native = linuxNative() } = options;
     booleanArgument('options.shared', shared);
     booleanArgument('options.hugePages', hugePages);
     nativeArgument('options.native', native);
-    const handle = native.memoryCreate(BigInt(size), shared, hugePages);
+    const handle = native.memoryCreate(checked, shared, hugePages);
     if (handle < 0) {
-      throw systemError(`allocate ${size} bytes of guest memory`, handle, {
-        syscall: shared ? 'memfd_create' : 'mmap',
-      });
+      throw systemError(
+        `allocate ${checked} bytes of guest memory`,
+        handle,
+        { syscall: shared && handle !== -constants.errno.ENOMEM ? 'memfd_create' : 'mmap' },
+        mappingHints.get(handle),
+      );
     }
-    return new GuestMemory({ native, handle, shared, size, offset: 0 });
+    return new GuestMemory(native, handle, Number(checked), shared ? 0 : undefined);
   }
 
   /**
-   * Maps a file: a memfd, a file of a hugetlbfs, a character device. The descriptor is borrowed: close it whenever
-   * you like. Whoever truncates the file while it is mapped ends this process with SIGBUS at the next access
-   * behind its end; a memfd can be sealed against it (`F_SEAL_SHRINK`).
+   * Maps a part of a file of this process, to be read and written: a file, a `memfd`, a device. The descriptor is
+   * borrowed: it may be closed afterwards.
    *
-   * @param fd - open for reading and writing
-   * @throws MshvError `EBADF`; `EACCES` where it is not open for both; `ENXIO` where the file ends
-   *   before `offset + size`; `ENODEV` where it cannot be mapped; `EINVAL` where its own pages are larger and do
-   *   not fit; `ENOMEM`
+   * Nobody may shorten the file while this memory is open: an access behind its end kills the process (`SIGBUS`).
+   *
+   * @throws MshvError `EBADF` where `fd` is not open, `EACCES` where not for reading and writing, `ENXIO` where the file
+   *   ends before the memory does, `ENODEV` where it is nothing that can be mapped, `EINVAL` where it has huge pages that
+   *   `offset` or `size` would split; `ENOMEM`, `EMFILE`
    */
   static fromFd(fd: number, options: GuestMemoryFileOptions = {}): GuestMemory {
     integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['offset', 'size', 'native']);
     const { offset = 0, native = linuxNative() } = options;
-    pageArgument('options.offset', offset, 0, Number.MAX_SAFE_INTEGER - largestMemory);
+    const begin = pageMultipleArgument('options.offset', offset, 0n, largestFileOffset);
     nativeArgument('options.native', native);
-    const { size = restOfFile(fd, offset) } = options;
-    sizeArgument('options.size', size);
-    return GuestMemory.#ofFile(native, fd, offset, size);
+    const { size: given = restOfFile(fd, begin) } = options;
+    const size = pageMultipleArgument('options.size', given, 4096n, largestMemory);
+    return GuestMemory.#map(native, fd, begin, size);
   }
 
-  static #ofFile(native: Native, fd: number, offset: number, size: number): GuestMemory {
-    const handle = native.memoryFromFd(fd, BigInt(offset), BigInt(size));
+  /**
+   * Maps what `share()` of another environment returned, which nobody else can receive then.
+   *
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before; otherwise as `fromFd` does
+   */
+  static receive(token: GuestMemoryToken, options: ReceiveOptions = {}): GuestMemory {
+    const offer = tokenArgument('memory', token);
+    const offset = pageMultipleArgument('token.offset', token.offset, 0n, largestFileOffset);
+    const size = pageMultipleArgument('token.size', token.size, 4096n, largestMemory);
+    const native = receiveOptions(options);
+    return takeOffer(native, offer, (adopt) => {
+      const fd = adopt('memory');
+      const memory = GuestMemory.#map(native, fd, offset, size);
+      native.close(fd);
+      return memory;
+    });
+  }
+
+  static #map(native: Native, fd: number, offset: bigint, size: bigint): GuestMemory {
+    const handle = native.memoryFromFd(fd, offset, size);
     if (handle < 0) {
-      throw systemError(
-        `map ${size} bytes of descriptor ${fd}`,
-        handle,
-        { syscall: 'mmap' },
-        fileHints.get(handle),
-      );
+      const attempt = `map ${size} bytes of descriptor ${fd} from ${offset} on`;
+      const hint = fileHints.get(handle) ?? mappingHints.get(handle);
+      throw systemError(attempt, handle, { syscall: 'mmap' }, hint);
     }
-    return new GuestMemory({ native, handle, shared: true, size, offset });
-  }
-
-  /** In bytes. */
-  get size(): number {
-    return this.#mapped.size;
+    return new GuestMemory(native, handle, Number(size), Number(offset));
   }
 
   get closed(): boolean {
     return this.#closed;
   }
 
+  /** How many mappings of partitions it has. */
+  get mappings(): number {
+    return this.#holders;
+  }
+
   /**
-   * All of it, the same object until `close()`. It cannot be transferred or posted: with `share()` another
-   * Worker maps the memory itself.
+   * All of the memory, live: the same object each time, with length 0 once the memory is closed. It can be
+   * copied to a Worker but not transferred; `share()` is the way to look at the same memory there.
    *
-   * @throws MshvError `ERR_MSHV_CLOSED`; `ENOTSUP` where the runtime has no such buffers, or none of this size:
-   *   `read` and `write` work there
+   * @throws MshvError `ENOTSUP` where this Node has no buffer of that size: above 4 GiB with Node 20. `read`,
+   *   `write`, `fill` and a `window()` of it are there for that.
    */
   get buffer(): ArrayBuffer {
-    const buffer = this.#mapped.native.memoryBuffer(this.#handle());
-    if (typeof buffer === 'number') {
-      throw systemError('view guest memory', buffer, { syscall: 'napi' }, viewHints.get(buffer));
+    const handle = this.#open();
+    if (this.#buffer === undefined) {
+      const buffer = this.#native.memoryBuffer(handle);
+      if (typeof buffer === 'number') {
+        throw systemError(
+          `make one buffer of ${this.size} bytes of guest memory`,
+          buffer,
+          { syscall: 'napi_create_external_arraybuffer' },
+          'this Node has none so large, or none over memory of others: use read(), write() or window()',
+        );
+      }
+      markAsUntransferable(buffer);
+      this.#buffer = buffer;
     }
-    return buffer;
+    return this.#buffer;
+  }
+
+  /** A DataView of all of the memory, live. Fails like `buffer`. */
+  get dataView(): DataView<ArrayBuffer> {
+    return new DataView(this.buffer);
   }
 
   /**
-   * A typed array over part of it, live.
+   * A live typed array. Fails like `buffer`.
    *
-   * @param type - `Uint8Array`, `Uint32Array`, `BigUint64Array`, …
-   * @param offset - in bytes, a multiple of the element's size. Default 0
-   * @param length - in elements. Default: to the end
+   * Host and guest are two processors: what has to be seen in an order needs `Atomics`, on an integer type.
+   *
+   * @param type - `Uint8Array`, `Uint32Array`, `BigUint64Array`, …: a built-in one
+   * @param offset - in bytes, a multiple of the size of an element
+   * @param length - in elements. Default: up to the end, as many as there are.
    */
-  view<View extends ArrayBufferView>(
+  view<View extends MemoryView>(
     type: ViewConstructor<View>,
-    offset = 0,
+    offset: number | bigint = 0,
     length?: number,
   ): View {
-    const element = elementSize(type);
-    this.#handle();
-    integerArgument('offset', offset, 0, this.size);
-    if (offset % element !== 0) {
-      throw rangeError('offset', `a multiple of ${element}`, offset);
+    if (!viewTypes.has(type)) {
+      throw typeError('type', 'the constructor of typed arrays of one kind', type);
     }
-    const most = Math.floor((this.size - offset) / element);
+    const { BYTES_PER_ELEMENT: elementSize } = type;
+    const begin = this.#offsetArgument(offset);
+    if (begin % elementSize !== 0) {
+      throw rangeError('offset', `a multiple of ${elementSize}, for ${type.name}`, offset);
+    }
+    const most = Math.floor((this.size - begin) / elementSize);
     const elements = length === undefined ? most : integerArgument('length', length, 0, most);
-    return new type(this.buffer, offset, elements);
+    return new type(this.buffer, begin, elements);
   }
 
-  /** Copies `length` bytes out of it. */
-  read(offset: number, length: number): Uint8Array {
-    const handle = this.#handle();
-    integerArgument('offset', offset, 0, this.size);
-    integerArgument('length', length, 0, this.size - offset);
+  /** A live `Uint8Array`: `view(Uint8Array, …)`. */
+  bytes(offset: number | bigint = 0, length?: number): Uint8Array<ArrayBuffer> {
+    return this.view<Uint8Array<ArrayBuffer>>(Uint8Array, offset, length);
+  }
+
+  /**
+   * Copies out of the memory, of any size.
+   *
+   * @param offset - in bytes, any
+   * @param length - in bytes; with `offset` within the memory
+   */
+  read(offset: number | bigint, length: number): Uint8Array<ArrayBuffer> {
+    const begin = this.#offsetArgument(offset);
+    integerArgument('length', length, 0, Math.min(this.size - begin, bufferConstants.MAX_LENGTH));
+    const handle = this.#open();
     const bytes = new Uint8Array(length);
-    this.#copied('read', this.#mapped.native.memoryRead(handle, BigInt(offset), bytes));
+    this.#native.memoryRead(handle, BigInt(begin), bytes);
     return bytes;
   }
 
-  /** Copies bytes into it. */
-  write(offset: number, bytes: Uint8Array): void {
-    const handle = this.#handle();
+  /** Copies into the memory, of any size. */
+  write(offset: number | bigint, bytes: Uint8Array): void {
+    const begin = this.#offsetArgument(offset);
     bytesArgument('bytes', bytes);
-    integerArgument('offset', offset, 0, this.size);
-    integerArgument('bytes.length', bytes.length, 0, this.size - offset);
-    this.#copied('write', this.#mapped.native.memoryWrite(handle, BigInt(offset), bytes));
+    if (bytes.length > this.size - begin) {
+      throw rangeError(
+        'bytes',
+        `at most ${this.size - begin} bytes at offset ${begin}`,
+        `${bytes.length} bytes`,
+      );
+    }
+    this.#native.memoryWrite(this.#open(), BigInt(begin), bytes);
   }
 
   /**
-   * Detaches the views. The memory is unmapped now, or with the last mapping of a partition. Harmless where
-   * closed already.
+   * Sets bytes to one value. Gives out every page that it touches.
+   *
+   * @param value - 0 to 255
+   * @param length - in bytes. Default: up to the end.
+   */
+  fill(value: number, offset: number | bigint = 0, length?: number): void {
+    integerArgument('value', value, 0, 255);
+    const begin = this.#offsetArgument(offset);
+    const count =
+      length === undefined
+        ? this.size - begin
+        : integerArgument('length', length, 0, this.size - begin);
+    const handle = this.#open();
+    const chunk = new Uint8Array(Math.min(count, fillChunk)).fill(value);
+    for (let done = 0; done < count; done += chunk.length) {
+      const part = chunk.subarray(0, count - done);
+      this.#native.memoryWrite(handle, BigInt(begin + done), part);
+    }
+  }
+
+  /**
+   * A part of the memory as a GuestMemory of its own: the same pages, mapped once more, closed on its own. This is how
+   * a Node that has no buffer for all of the memory gets one for a part.
+   *
+   * @param offset - a multiple of 4096
+   * @param size - a multiple of 4096; with `offset` within the memory
+   * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; as `fromFd` does
+   */
+  window(offset: number | bigint, size: number | bigint): GuestMemory {
+    const begin = pageMultipleArgument('offset', offset, 0n, BigInt(this.size - 4096));
+    const length = pageMultipleArgument('size', size, 4096n, BigInt(this.size) - begin);
+    const fd = this.#file('open a window of');
+    try {
+      return GuestMemory.#map(this.#native, fd, BigInt(this.#fileOffset) + begin, length);
+    } finally {
+      this.#native.close(fd);
+    }
+  }
+
+  /**
+   * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
+   * and call `GuestMemory.receive()` there. Both map the same pages, and close their mapping on their own.
+   *
+   * A token that nobody receives keeps a descriptor open, and with it the pages, until the process ends:
+   * `GuestMemory.receive(token).close()` takes it back.
+   *
+   * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; `EMFILE`
+   */
+  share(): GuestMemoryToken {
+    const fd = this.#file('share');
+    try {
+      const offer = offerDescriptors(this.#native, 'guest memory', [fd]);
+      return { type: 'mshv-memory', offer, offset: this.#fileOffset, size: this.size };
+    } finally {
+      this.#native.close(fd);
+    }
+  }
+
+  /**
+   * Ends every buffer and view: their length is 0. The pages go now, or with the last mapping of a partition.
+   * Harmless where closed already.
    */
   close(): void {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#mapped.native.memoryDetach(this.#mapped.handle);
-      this.#unmapUnused();
+    if (this.#closed) {
+      return;
+    }
+    this.#closed = true;
+    this.#buffer = undefined;
+    if (this.#holders === 0) {
+      this.#native.memoryUnmap(this.#handle);
+    } else {
+      this.#native.memoryDetach(this.#handle);
     }
   }
 
@@ -250,68 +404,66 @@ export class GuestMemory implements Disposable {
   }
 
   [inspect.custom](): string {
-    const state = this.#closed ? ', closed' : this.shared ? ', shared' : '';
-    return `GuestMemory { size: 0x${this.size.toString(16)}${state} }`;
+    const state = this.#closed ? ', closed' : '';
+    const shared = this.shared ? ', shared' : '';
+    return `GuestMemory { size: 0x${this.size.toString(16)}${shared}, mappings: ${this.#holders}${state} }`;
   }
 
-  #handle(): number {
+  #open(): number {
     if (this.#closed) {
       throw closedError('GuestMemory');
     }
-    return this.#mapped.handle;
+    return this.#handle;
   }
 
-  #unmapUnused(): void {
-    if (this.#closed && this.#uses === 0) {
-      this.#mapped.native.memoryUnmap(this.#mapped.handle);
+  #offsetArgument(offset: number | bigint): number {
+    return Number(uint64Argument('offset', offset, 0n, BigInt(this.size)));
+  }
+
+  /** A new descriptor of the file, which this environment owns. */
+  #file(verb: string): number {
+    const handle = this.#open();
+    if (!this.shared) {
+      throw new MshvError(
+        `cannot ${verb} this GuestMemory: it has no file; allocate it with shared: true`,
+        { code: 'ERR_MSHV_NOT_SHARED' },
+      );
     }
-  }
-
-  #copied(attempt: string, result: number): void {
-    if (result < 0) {
-      throw systemError(`${attempt} guest memory`, result, { syscall: 'memcpy' });
+    const fd = this.#native.memoryFd(handle);
+    if (fd < 0) {
+      throw systemError(`${verb} guest memory`, fd, { syscall: 'dup' }, mappingHints.get(fd));
     }
+    return fd;
   }
 }
 
-export { access as memoryAccess };
+export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative };
 
-function pageArgument(name: string, value: number, least: number, most: number): number {
-  integerArgument(name, value, least, most);
-  if (value % pageSize !== 0) {
-    throw rangeError(name, `a multiple of ${pageSize}`, value);
-  }
-  return value;
-}
-
-function sizeArgument(name: string, value: number): number {
-  return pageArgument(name, value, pageSize, largestMemory);
-}
-
-function elementSize(type: ViewConstructor<ArrayBufferView>): number {
-  const given: unknown = type;
-  if (typeof given !== 'function') {
-    throw typeError('type', 'the constructor of a typed array', type);
-  }
-  return integerArgument('type.BYTES_PER_ELEMENT', type.BYTES_PER_ELEMENT, 1, 8);
-}
-
-/** How many bytes a file has after `offset`, in whole pages; a device must be told. */
-function restOfFile(fd: number, offset: number): number {
-  let size;
+/** The whole pages of a file from `offset` on, in bytes. Of a device it says nothing. */
+function restOfFile(fd: number, offset: bigint): bigint {
+  let size: bigint;
   try {
-    ({ size } = fstatSync(fd));
-  } catch {
-    throw systemError(`map descriptor ${fd}`, -constants.errno.EBADF, { syscall: 'fstat' });
+    ({ size } = fstatSync(fd, { bigint: true }));
+  } catch (cause) {
+    const error = systemError(`map descriptor ${fd}`, -constants.errno.EBADF, {
+      syscall: 'fstat',
+    });
+    error.cause = cause;
+    throw error;
   }
-  return Math.floor((size - offset) / pageSize) * pageSize;
+  return ((size - offset) / 4096n) * 4096n;
 }
 
-const fileHints = new Map([
-  [-constants.errno.EACCES, 'it must be open for reading and writing'],
-  [-constants.errno.ENXIO, 'the file ends before that'],
+const mappingHints = new Map([
+  [-constants.errno.ENOMEM, 'the process has no room for it: see ulimit -v and vm.max_map_count'],
+  [-constants.errno.EMFILE, 'the process has as many descriptors as it may: raise ulimit -n'],
+  [-constants.errno.ENFILE, 'the host has as many open files as it may: raise fs.file-max'],
 ]);
 
-const viewHints = new Map([
-  [-constants.errno.ENOTSUP, 'this runtime has no buffer of that size; use read() and write()'],
+const fileHints = new Map([
+  [-constants.errno.EBADF, 'it is not open'],
+  [-constants.errno.EACCES, 'it must be open for reading and writing'],
+  [-constants.errno.ENXIO, 'the file ends before that'],
+  [-constants.errno.ENODEV, 'it is neither a regular file nor a device that can be mapped'],
+  [-constants.errno.EINVAL, 'the file has huge pages: offset and size must be multiples of theirs'],
 ]);

@@ -1,32 +1,31 @@
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
 
-import { memoryFlags } from '../abi/memory.js';
+import { memoryFlags, pageAccessOperations, pageAccessTypes } from '../abi/memory.js';
 import {
   booleanArgument,
   instanceArgument,
-  integerArgument,
   optionsArgument,
+  pageMultipleArgument,
   rangeError,
   stringArgument,
   typeError,
-  uint64Argument,
 } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
-import { GuestMemory, memoryAccess, pageSize } from './guest-memory.js';
+import { GuestMemory, holdMemory, letGoMemory, memoryNative } from './guest-memory.js';
+import { createMappedMemory, type MappedMemory, type MemoryMapping } from './mapped-memory.js';
+import { createPageBitmap, type PageBitmap } from './page-bitmap.js';
 
-/** Where, how and with what rights memory appears in a guest. */
 export interface MapMemoryOptions {
-  /** Guest physical address, a multiple of 4096. */
+  /** Guest physical address of the first byte, a multiple of 4096. */
   gpa: number | bigint;
-  /** Where in the memory it begins, in bytes: a multiple of 4096. Default 0. */
-  offset?: number;
-  /** Bytes, a multiple of 4096. Default: the rest of the memory. */
-  size?: number;
+  /** Where to begin in the memory, a multiple of 4096. Default 0. */
+  offset?: number | bigint;
+  /** How much to map, a multiple of 4096. Default: up to the memory's end. */
+  size?: number | bigint;
   /** Whether the guest may write. It may always read. Default true. */
   writable?: boolean;
-  /** Whether the guest may execute it. Default true. */
+  /** Whether the guest may run code there. Default true. */
   executable?: boolean;
   /** What it is, for error messages. */
   name?: string;
@@ -36,189 +35,51 @@ export interface MapMemoryOptions {
 export interface GpaRange {
   /** A multiple of 4096. */
   gpa: number | bigint;
-  /** Bytes, a multiple of 4096. */
+  /** In bytes, a multiple of 4096. */
   size: number | bigint;
 }
 
-/** What a memory map needs of its partition. */
+/** Which pages to look at: at most 1 TiB, all of it mapped, by any number of mappings. */
+export interface TrackedPagesOptions extends GpaRange {
+  /** Whether to clear the bits that are read, so that the next call shows what came after. Default false. */
+  clear?: boolean;
+}
+
+/** What the memory map needs of its partition. */
 export interface MemoryMapPartition {
   readonly native: Native;
   /** The partition's descriptor. Throws where the partition is closed. */
   fd(): number;
+  /** A byte a page: bit 0 accessed, bit 1 dirty. Changes nothing. */
+  accessStates(gpa: bigint, pages: number): Uint8Array;
 }
 
-interface Settings {
-  readonly memory: GuestMemory;
-  readonly gpa: bigint;
-  readonly offset: number;
-  readonly size: number;
-  readonly writable: boolean;
-  readonly executable: boolean;
-  readonly name: string | undefined;
-}
-
-let createMapping: (settings: Settings, unmap: (mapping: MappedMemory) => void) => MappedMemory;
-let endMapping: (mapping: MappedMemory) => void;
+const addressLimit = 2n ** 64n;
+const lastPage = addressLimit - 4096n;
+/** The driver takes a byte of kernel memory for each page while it works. */
+const largestBitmap = 2n ** 40n;
 
 /**
- * Memory that a partition has mapped: made by `partition.mapMemory()`, ended by `unmap()`, by
- * `partition.unmapMemory()` and with the partition.
+ * The guest memory of one partition, as the environment that opened it has mapped it. Everything that the driver
+ * would refuse for what it holds is refused here first.
  */
-export class MappedMemory implements Disposable {
-  readonly #unmap: (mapping: MappedMemory) => void;
-  #mapped = true;
-  readonly memory: GuestMemory;
-  readonly gpa: bigint;
-  /** In the memory, in bytes. */
-  readonly offset: number;
-  /** In bytes. */
-  readonly size: number;
-  readonly writable: boolean;
-  readonly executable: boolean;
-  readonly name: string | undefined;
-
-  private constructor(settings: Settings, unmap: (mapping: MappedMemory) => void) {
-    this.memory = settings.memory;
-    this.gpa = settings.gpa;
-    this.offset = settings.offset;
-    this.size = settings.size;
-    this.writable = settings.writable;
-    this.executable = settings.executable;
-    this.name = settings.name;
-    this.#unmap = unmap;
-  }
-
-  static {
-    createMapping = (settings, unmap) => new MappedMemory(settings, unmap);
-    endMapping = (mapping) => {
-      mapping.#mapped = false;
-    };
-  }
-
-  /** Whether the guest has it. */
-  get mapped(): boolean {
-    return this.#mapped;
-  }
-
-  /**
-   * Takes it away from the guest, whose next access exits with an `unmapped-gpa` intercept. Harmless
-   * where it is gone already.
-   *
-   * @throws MshvError where the driver refused: the guest has it still
-   */
-  unmap(): void {
-    if (this.#mapped) {
-      this.#unmap(this);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.unmap();
-  }
-
-  [inspect.custom](): string {
-    const rights = `r${this.writable ? 'w' : '-'}${this.executable ? 'x' : '-'}`;
-    const state = this.#mapped ? rights : 'unmapped';
-    return `MappedMemory { ${gpaRangeText(this.gpa, this.size)}, ${state} }`;
-  }
-}
-
-/** The guest memory of one partition, as the driver has it (`mshv_map_user_memory`). */
 export class MemoryMap {
   readonly #partition: MemoryMapPartition;
-  /** Ascending by address. */
-  readonly #mappings: MappedMemory[] = [];
+  /** Ascending by address; they do not overlap. */
+  readonly #entries: Entry[] = [];
 
   constructor(partition: MemoryMapPartition) {
     this.#partition = partition;
   }
 
-  /** Ascending by address. */
   get mappings(): MappedMemory[] {
-    return [...this.#mappings];
+    return this.#entries.map(({ mapped }) => mapped);
   }
 
   map(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
-    const settings = this.#settings(memory, options);
-    const fd = this.#partition.fd();
-    const handle = memoryAccess.handle(memory);
-    const at = this.#firstEndingAfter(settings.gpa);
-    const next = this.#mappings[at];
-    if (next !== undefined && next.gpa < settings.gpa + BigInt(settings.size)) {
-      throw new MshvError(
-        `cannot map memory at ${gpaRangeText(settings.gpa, settings.size)}: ${describe(next)} is there`,
-        { code: 'ERR_MSHV_GPA_IN_USE' },
-      );
-    }
-    const flags =
-      (settings.writable ? memoryFlags.WRITABLE : 0) |
-      (settings.executable ? memoryFlags.EXECUTABLE : 0);
-    const { gpa, offset, size } = settings;
     const { native } = this.#partition;
-    const result = native.mapMemory(fd, handle, BigInt(offset), BigInt(size), gpa, flags);
-    if (result < 0) {
-      throw refused(`map memory at ${gpaRangeText(gpa, size)}`, result, mapHints.get(result));
-    }
-    const mapping = createMapping(settings, (one) => {
-      this.#unmap(one);
-    });
-    memoryAccess.retain(memory);
-    this.#mappings.splice(at, 0, mapping);
-    return mapping;
-  }
-
-  unmap(range: GpaRange): void {
-    const { gpa, size } = gpaRangeArgument('range', range);
-    this.#partition.fd();
-    const end = gpa + size;
-    const found = this.#mappings[this.#firstEndingAfter(gpa)];
-    if (found === undefined || found.gpa >= end) {
-      throw new MshvError(`cannot unmap ${gpaRangeText(gpa, size)}: no memory is mapped there`, {
-        code: 'ERR_MSHV_GPA_NOT_MAPPED',
-      });
-    }
-    if (found.gpa !== gpa || BigInt(found.size) !== size) {
-      throw new MshvError(
-        `cannot unmap ${gpaRangeText(gpa, size)}: ${describe(found)} is there, and the driver unmaps it as a whole only`,
-        { code: 'ERR_MSHV_PARTIAL_UNMAP' },
-      );
-    }
-    this.#unmap(found);
-  }
-
-  /** The partition's descriptor is closed: the driver has forgotten everything. */
-  forget(): void {
-    for (const mapping of this.#mappings.splice(0).reverse()) {
-      this.#ended(mapping);
-    }
-  }
-
-  #unmap(mapping: MappedMemory): void {
-    const { gpa, offset, size, memory } = mapping;
-    const { native } = this.#partition;
-    const result = native.mapMemory(
-      this.#partition.fd(),
-      memoryAccess.retainedHandle(memory),
-      BigInt(offset),
-      BigInt(size),
-      gpa,
-      memoryFlags.UNMAP,
-    );
-    if (result < 0) {
-      throw refused(`unmap ${describe(mapping)}`, result, 'the guest has it still');
-    }
-    this.#mappings.splice(this.#mappings.indexOf(mapping), 1);
-    this.#ended(mapping);
-  }
-
-  #ended(mapping: MappedMemory): void {
-    endMapping(mapping);
-    memoryAccess.release(mapping.memory);
-  }
-
-  #settings(memory: GuestMemory, options: MapMemoryOptions): Settings {
     instanceArgument('memory', memory, GuestMemory);
-    if (memoryAccess.native(memory) !== this.#partition.native) {
+    if (memoryNative(memory) !== native) {
       throw typeError('memory', "a GuestMemory of the partition's own addon", memory);
     }
     optionsArgument('options', options, [
@@ -229,33 +90,188 @@ export class MemoryMap {
       'executable',
       'name',
     ]);
-    const { offset = 0, writable = true, executable = true, name } = options;
-    pageAligned(
+    const gpa = pageMultipleArgument('options.gpa', options.gpa, 0n, lastPage);
+    const { offset: wantedOffset = 0, writable = true, executable = true, name } = options;
+    const offset = pageMultipleArgument(
       'options.offset',
-      integerArgument('options.offset', offset, 0, memory.size - pageSize),
+      wantedOffset,
+      0n,
+      BigInt(memory.size - 4096),
     );
-    const { size = memory.size - offset } = options;
-    pageAligned(
-      'options.size',
-      integerArgument('options.size', size, pageSize, memory.size - offset),
-    );
-    const gpa = uint64Argument('options.gpa', options.gpa, 0n, lastGpa + 1n - BigInt(size));
-    pageAligned('options.gpa', options.gpa);
+    const rest = BigInt(memory.size) - offset;
+    const { size: wantedSize = rest } = options;
+    const size = pageMultipleArgument('options.size', wantedSize, 4096n, rest);
+    if (size > addressLimit - gpa) {
+      throw rangeError('options.gpa', `an address from which ${size} bytes end by 2^64`, gpa);
+    }
     booleanArgument('options.writable', writable);
     booleanArgument('options.executable', executable);
     if (name !== undefined) {
       stringArgument('options.name', name);
     }
-    return { memory, gpa, offset, size, writable, executable, name };
+    const fd = this.#partition.fd();
+    const at = this.#firstEndingAfter(gpa);
+    const holder = this.#entries[at];
+    if (holder !== undefined && holder.mapping.gpa < gpa + size) {
+      throw new MshvError(
+        `cannot map ${rangeText(gpa, size)}: ${holderText(holder.mapping)} is there`,
+        { code: 'ERR_MSHV_GPA_IN_USE' },
+      );
+    }
+
+    const handle = holdMemory(memory);
+    const flags = (writable ? memoryFlags.WRITABLE : 0) | (executable ? memoryFlags.EXECUTABLE : 0);
+    const result = native.mapMemory(fd, handle, offset, size, gpa, flags);
+    if (result < 0) {
+      letGoMemory(memory);
+      throw systemError(
+        `map ${rangeText(gpa, size)}`,
+        result,
+        setGuestMemory,
+        mapHints.get(result),
+      );
+    }
+    const mapping: MemoryMapping = {
+      memory,
+      handle,
+      gpa,
+      offset: Number(offset),
+      size: Number(size),
+      writable,
+      executable,
+      name,
+      mapped: true,
+    };
+    const mapped = createMappedMemory(mapping, () => {
+      this.#unmap(mapping);
+    });
+    this.#entries.splice(at, 0, { mapping, mapped });
+    return mapped;
   }
 
-  /** The index of the first mapping that ends behind `gpa`. */
+  unmap(range: GpaRange): void {
+    optionsArgument('range', range, ['gpa', 'size']);
+    const gpa = pageMultipleArgument('range.gpa', range.gpa, 0n, lastPage);
+    const size = pageMultipleArgument('range.size', range.size, 4096n, addressLimit - gpa);
+    this.#partition.fd();
+    const { mapping } = this.#entries[this.#firstEndingAfter(gpa)] ?? {};
+    if (mapping === undefined || mapping.gpa >= gpa + size) {
+      throw new MshvError(`cannot unmap ${rangeText(gpa, size)}: nothing is mapped there`, {
+        code: 'ERR_MSHV_GPA_NOT_MAPPED',
+      });
+    }
+    if (mapping.gpa !== gpa || BigInt(mapping.size) !== size) {
+      throw new MshvError(
+        `cannot unmap ${rangeText(gpa, size)}: it must be exactly one mapping, and ${holderText(mapping)} is there`,
+        { code: 'ERR_MSHV_PARTIAL_UNMAP' },
+      );
+    }
+    this.#unmap(mapping);
+  }
+
+  accessed(options: TrackedPagesOptions): PageBitmap {
+    return this.#bitmap(options, 'ACCESSED');
+  }
+
+  dirty(options: TrackedPagesOptions): PageBitmap {
+    return this.#bitmap(options, 'DIRTY');
+  }
+
+  /** Lets go of the memory. The partition's descriptor is closed by now, and with it what the driver had. */
+  forget(): void {
+    for (const { mapping } of this.#entries.splice(0)) {
+      mapping.mapped = false;
+      letGoMemory(mapping.memory);
+    }
+  }
+
+  #unmap(mapping: MemoryMapping): void {
+    const { memory, handle, gpa, offset, size } = mapping;
+    const result = this.#partition.native.mapMemory(
+      this.#partition.fd(),
+      handle,
+      BigInt(offset),
+      BigInt(size),
+      gpa,
+      memoryFlags.UNMAP,
+    );
+    if (result === 0 || result === -constants.errno.ENOENT) {
+      mapping.mapped = false;
+      this.#entries.splice(this.#firstEndingAfter(gpa), 1);
+      letGoMemory(memory);
+    }
+    if (result < 0) {
+      throw systemError(
+        `unmap ${rangeText(gpa, BigInt(size))}`,
+        result,
+        setGuestMemory,
+        result === -constants.errno.ENOENT
+          ? 'the driver has nothing mapped there: somebody else unmapped it'
+          : 'it stays mapped',
+      );
+    }
+  }
+
+  #bitmap(options: TrackedPagesOptions, kind: keyof typeof pageAccessTypes): PageBitmap {
+    optionsArgument('options', options, ['gpa', 'size', 'clear']);
+    const gpa = pageMultipleArgument('options.gpa', options.gpa, 0n, lastPage);
+    const left = addressLimit - gpa;
+    const most = left < largestBitmap ? left : largestBitmap;
+    const size = pageMultipleArgument('options.size', options.size, 4096n, most);
+    const { clear = false } = options;
+    booleanArgument('options.clear', clear);
+    const fd = this.#partition.fd();
+    this.#refuseUnmapped(gpa, size, kind);
+
+    const pages = Number(size / 4096n);
+    const words = new BigUint64Array(Math.ceil(pages / 64));
+    if (clear) {
+      const result = this.#partition.native.accessBitmap(
+        fd,
+        pageAccessTypes[kind],
+        pageAccessOperations.CLEAR,
+        gpa / 4096n,
+        pages,
+        words,
+      );
+      if (result < 0) {
+        throw systemError(
+          `get and clear ${kind.toLowerCase()} pages of ${rangeText(gpa, size)}`,
+          result,
+          { ioctl: 'MSHV_GET_GPAP_ACCESS_BITMAP' },
+          bitmapHints.get(result),
+        );
+      }
+    } else {
+      const states = this.#partition.accessStates(gpa, pages);
+      packBits(states, 1 << pageAccessTypes[kind], words);
+    }
+    return createPageBitmap(gpa, pages, words);
+  }
+
+  /** The hypervisor would stop at the first such page, having cleared the bits before it. */
+  #refuseUnmapped(gpa: bigint, size: bigint, kind: string): void {
+    const end = gpa + size;
+    let next = gpa;
+    for (let at = this.#firstEndingAfter(gpa); next < end; at++) {
+      const { mapping } = this.#entries[at] ?? {};
+      if (mapping === undefined || mapping.gpa > next) {
+        throw new MshvError(
+          `cannot get ${kind.toLowerCase()} pages of ${rangeText(gpa, size)}: nothing is mapped at 0x${next.toString(16)}`,
+          { code: 'ERR_MSHV_GPA_NOT_MAPPED' },
+        );
+      }
+      next = mapping.gpa + BigInt(mapping.size);
+    }
+  }
+
+  /** The index of the first mapping that ends after an address. */
   #firstEndingAfter(gpa: bigint): number {
     let low = 0;
-    let high = this.#mappings.length;
+    let high = this.#entries.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const mapping = this.#mappings[middle];
+      const { mapping } = this.#entries[middle] ?? {};
       if (mapping !== undefined && mapping.gpa + BigInt(mapping.size) <= gpa) {
         low = middle + 1;
       } else {
@@ -266,41 +282,39 @@ export class MemoryMap {
   }
 }
 
-/** The highest guest physical address that x64 and arm64 have. */
-const lastGpa = 2n ** 52n - 1n;
-
-/** Whole pages of guest physical memory, with their address and size as bigints. */
-export function gpaRangeArgument(name: string, range: GpaRange): { gpa: bigint; size: bigint } {
-  optionsArgument(name, range, ['gpa', 'size']);
-  const gpa = uint64Argument(`${name}.gpa`, range.gpa, 0n, lastGpa);
-  pageAligned(`${name}.gpa`, range.gpa);
-  const size = uint64Argument(`${name}.size`, range.size, BigInt(pageSize), lastGpa + 1n - gpa);
-  pageAligned(`${name}.size`, range.size);
-  return { gpa, size };
+interface Entry {
+  readonly mapping: MemoryMapping;
+  readonly mapped: MappedMemory;
 }
 
-function pageAligned(name: string, value: number | bigint): void {
-  const aligned =
-    typeof value === 'bigint' ? value % BigInt(pageSize) === 0n : value % pageSize === 0;
-  if (!aligned) {
-    throw rangeError(name, `a multiple of ${pageSize}`, value);
-  }
-}
-
-export function gpaRangeText(gpa: bigint, size: number | bigint): string {
-  return `GPA 0x${gpa.toString(16)} to 0x${(gpa + BigInt(size) - 1n).toString(16)}`;
-}
-
-function describe({ gpa, size, name }: MappedMemory): string {
-  const range = `the memory at ${gpaRangeText(gpa, size)}`;
-  return name === undefined ? range : `${name}, ${range},`;
-}
-
-function refused(attempt: string, result: number, hint: string | undefined): MshvError {
-  return systemError(attempt, result, { ioctl: 'MSHV_SET_GUEST_MEMORY' }, hint);
-}
+const setGuestMemory = { ioctl: 'MSHV_SET_GUEST_MEMORY' } as const;
 
 const mapHints = new Map([
-  [-constants.errno.EEXIST, 'somebody else mapped memory of this partition there'],
-  [-constants.errno.EIO, 'the hypervisor refused'],
+  [-constants.errno.EEXIST, 'somebody else has mapped something there'],
+  [-constants.errno.ENOMEM, 'the host cannot spare the memory that the hypervisor asks for'],
+  [-constants.errno.EIO, 'the hypervisor refused; perhaps it has no such guest physical address'],
 ]);
+
+const bitmapHints = new Map([
+  [-constants.errno.ENOMEM, 'the driver needs a byte of kernel memory for each page: ask for less'],
+  [-constants.errno.EINVAL, 'the hypervisor has no memory at some page: somebody else unmapped it'],
+]);
+
+function rangeText(gpa: bigint, size: bigint): string {
+  return `guest memory 0x${gpa.toString(16)} to 0x${(gpa + size - 1n).toString(16)}`;
+}
+
+function holderText({ gpa, size, name }: MemoryMapping): string {
+  const range = `0x${gpa.toString(16)} to 0x${(gpa + BigInt(size) - 1n).toString(16)}`;
+  return name === undefined ? `the mapping of ${range}` : `'${name}' (${range})`;
+}
+
+function packBits(states: Uint8Array, mask: number, words: BigUint64Array<ArrayBuffer>): void {
+  const bytes = new Uint8Array(words.buffer);
+  states.forEach((state, page) => {
+    if ((state & mask) !== 0) {
+      const at = page >>> 3;
+      bytes[at] = (bytes[at] ?? 0) | (1 << (page & 7));
+    }
+  });
+}

@@ -5,18 +5,20 @@ import { limits } from '../abi/limits.js';
 import { integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
-import { Doorbells, type Doorbell, type DoorbellOptions } from '../irq/doorbell.js';
+import type { Doorbell } from '../irq/doorbell.js';
+import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import type { GuestMemory } from './guest-memory.js';
-import { msrActionArgument, type MsrAction } from './intercept-result.js';
+import type { MappedMemory } from './mapped-memory.js';
 import {
   MemoryMap,
-  type GpaRange,
   type MapMemoryOptions,
-  type MappedMemory,
+  type GpaRange,
+  type TrackedPagesOptions,
 } from './memory-map.js';
-import { trackedPages, type PageBitmap, type TrackedPagesOptions } from './page-bitmap.js';
+import type { PageBitmap } from './page-bitmap.js';
+import { msrActionArgument, type MsrAction } from './intercept-result.js';
 import { PartitionCalls } from './partition-calls.js';
 import type { PartitionToken } from './share-token.js';
 import { sharePartition } from './shared-partition.js';
@@ -44,7 +46,7 @@ export class Partition extends PartitionCalls implements Disposable {
   readonly #ended: () => void;
   readonly #vps = new Map<number, Vp>();
   readonly #memory: MemoryMap;
-  readonly #doorbells: Doorbells;
+  readonly #doorbells: DoorbellTable;
   /** What to tell the hypervisor at the end of `initialize()`; undefined where it may refuse. */
   readonly #msrAction: MsrAction | undefined;
   #initialized = false;
@@ -65,10 +67,17 @@ export class Partition extends PartitionCalls implements Disposable {
     this.#ended = ended;
     this.generation = generation;
     this.#msrAction = unimplementedMsrAction;
-    const descriptor = { native, fd: () => this.fd };
-    this.#memory = new MemoryMap(descriptor);
-    this.#doorbells = new Doorbells(descriptor);
-    this.irqfd = createIrqFd({ ...descriptor, hasVp: (index) => this.#vps.has(index) });
+    this.irqfd = createIrqFd({
+      native,
+      fd: () => this.fd,
+      hasVp: (index) => this.#vps.has(index),
+    });
+    this.#doorbells = new DoorbellTable({ native, fd: () => this.fd });
+    this.#memory = new MemoryMap({
+      native,
+      fd: () => this.fd,
+      accessStates: (gpa, pages) => super.accessStates({ gpa, pages }),
+    });
   }
 
   static {
@@ -149,11 +158,6 @@ export class Partition extends PartitionCalls implements Disposable {
     return vp;
   }
 
-  /** What `mapMemory` mapped and nobody has unmapped, ascending by address. */
-  get mappings(): MappedMemory[] {
-    return this.#memory.mappings;
-  }
-
   /**
    * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
    * and call `SharedPartition.receive()` there. It holds a duplicate of the descriptor, and with it the
@@ -169,63 +173,76 @@ export class Partition extends PartitionCalls implements Disposable {
   }
 
   /**
-   * Maps memory into the guest. The driver populates pages when the guest touches them first, inside the
-   * VP's run. The memory may be mapped more than once, at several addresses or in several partitions, and closed
-   * at any time: the guest keeps it until it is unmapped.
+   * Shows memory to the guest at an address of its own. Before or after `initialize()`, while VPs run or not. The
+   * guest gets nothing at once: its first access to some pages costs an intercept that the driver resolves itself.
    *
-   * @throws MshvError `ERR_MSHV_GPA_IN_USE` where some of it has memory already, naming it; `ERR_MSHV_CLOSED`;
-   *   `ENOMEM`; `EIO` where the hypervisor refuses
-   * @throws RangeError for addresses and sizes that are no multiples of 4096, or beyond the memory
+   * The memory may be closed afterwards: its pages stay for the guest until they are unmapped everywhere.
+   *
+   * @throws MshvError `ERR_MSHV_GPA_IN_USE` where something is mapped there already, naming it; `ERR_MSHV_CLOSED`
+   *   where the memory is closed; `ENOMEM`; `EIO` where the hypervisor refuses, an address beyond what it has, say
    */
   mapMemory(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
     return this.#memory.map(memory, options);
   }
 
   /**
-   * Unmaps what one `mapMemory` mapped, as a whole. The guest's next access exits with an `unmapped-gpa` intercept.
+   * Takes memory away from the guest: exactly one mapping. The same as its `unmap()`, and fails like that.
    *
-   * @throws MshvError `ERR_MSHV_GPA_NOT_MAPPED`; `ERR_MSHV_PARTIAL_UNMAP` where it is part of a mapping, or more than one:
-   *   the driver cannot split them (`mshv_unmap_user_memory`)
+   * @throws MshvError `ERR_MSHV_GPA_NOT_MAPPED` where there is none; `ERR_MSHV_PARTIAL_UNMAP` where there is one, but not
+   *   exactly of that range
    */
   unmapMemory(range: GpaRange): void {
     this.#memory.unmap(range);
   }
 
+  /** What is mapped, ascending by address. */
+  get mappings(): MappedMemory[] {
+    return this.#memory.mappings;
+  }
+
   /**
-   * The pages of a range that were written since their dirty bits were cleared; those of the host do not
-   * count. Without `clear` nothing changes.
+   * The pages that the guest has written since they were mapped, or cleared last. What the host writes does not count.
+   * Mapping counts anew after the driver has let go of pages by itself (the host unmapped, migrated or swapped them).
    *
-   * @throws MshvError where the hypervisor refuses: all of the range must be mapped
+   * Looking without `clear` takes a hypercall for each 16 MiB of the range, with `clear` the driver makes them; this
+   * thread waits for all of them.
+   *
+   * @throws MshvError `ERR_MSHV_GPA_NOT_MAPPED` where some page of the range is not mapped, with nothing cleared; what the
+   *   driver refuses. With `clear`, where the hypervisor refuses some page, the bits before it may be lost.
    */
   dirtyPages(options: TrackedPagesOptions): PageBitmap {
-    return trackedPages(this.#native, this, 'dirty', options);
-  }
-
-  /** Likewise the pages that were accessed. `clear` clears the dirty bits too: the driver does both. */
-  accessedPages(options: TrackedPagesOptions): PageBitmap {
-    return trackedPages(this.#native, this, 'accessed', options);
-  }
-
-  /** What `registerDoorbell` made and nobody has closed. */
-  get doorbells(): Doorbell[] {
-    return this.#doorbells.all;
+    return this.#memory.dirty(options);
   }
 
   /**
-   * Makes the guest's writes to an address signal an eventfd, without an exit of the VP.
+   * The pages that the guest has read or written, likewise. With `clear` the dirty bits of the range are cleared too:
+   * a page that was not accessed cannot be dirty.
    *
-   * @throws MshvError `ERR_MSHV_DOORBELL_IN_USE` where another doorbell of the same address and size has the same
-   *   value, or either takes any (a size of 0 is a size of its own), naming it; `ERR_MSHV_CLOSED`; `EMFILE`
-   * @throws RangeError for another size, a value that does not fit it, an address whose write would not end
-   *   below 2^64
+   * @throws MshvError as `dirtyPages` does
+   */
+  accessedPages(options: TrackedPagesOptions): PageBitmap {
+    return this.#memory.accessed(options);
+  }
+
+  /**
+   * Has the guest's writes to an address signal an eventfd, without an intercept. Some thousands of doorbells
+   * are possible; the driver has no limit of its own.
+   *
+   * @throws MshvError `ERR_MSHV_DOORBELL_IN_USE` where a doorbell of the same address and size rings for some of the same
+   *   values, naming it; `EMFILE`; `ENOMEM`; `EIO` where the hypervisor refuses
    */
   registerDoorbell(options: DoorbellOptions): Doorbell {
     return this.#doorbells.register(options);
   }
 
+  /** The doorbells that are open, in no order. */
+  get doorbells(): Doorbell[] {
+    return this.#doorbells.doorbells;
+  }
+
   /**
-   * Closes the routes and doorbells, then the VPs, then the partition, and lets go of its memory. Harmless where closed already. The partition
-   * is closed whatever the driver says: an error reports that a route or doorbell could not be taken back first,
+   * Closes the routes, the doorbells and the VPs, then the partition, then lets go of its memory. Harmless where closed already. The partition
+   * is closed whatever the driver says: an error reports that a route or doorbell could not be taken away first,
    * which matters where another process holds the descriptor too. One error is thrown as it is,
    * several as the `AggregateError` that is the `cause` of an `ERR_MSHV_CLOSE`. Inside a batch, the batch
    * applies nothing and throws `ERR_MSHV_CLOSED`.
@@ -238,9 +255,7 @@ export class Partition extends PartitionCalls implements Disposable {
       () => {
         closeIrqFd(this.irqfd);
       },
-      () => {
-        this.#doorbells.close();
-      },
+      ...this.#doorbells.closings(),
       ...this.vps.reverse().map((vp) => () => {
         vp.close();
       }),

@@ -13,7 +13,7 @@ const taken = 0;
 const first = 1;
 
 /** What a token is for, and how many descriptors it holds. */
-const contents = { partition: 1, vp: 3 } as const;
+const contents = { partition: 1, vp: 3, memory: 1 } as const;
 
 type TokenKind = keyof typeof contents;
 
@@ -30,6 +30,14 @@ export type PartitionToken = ShareToken<'partition'>;
 export interface VpToken extends ShareToken<'vp'> {
   /** The VP's. */
   readonly index: number;
+}
+
+/** What `memory.share()` returns, for `GuestMemory.receive()`: post it, or pass it as `workerData`. */
+export interface GuestMemoryToken extends ShareToken<'memory'> {
+  /** Where the memory begins in its file, in bytes. */
+  readonly offset: number;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /**

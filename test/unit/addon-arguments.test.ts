@@ -225,15 +225,21 @@ describe.each<[string, Native]>([
     const file = openSync('/proc/self/status', 'r');
     const [partition, vp, runControl] = [0, 1, 2];
     const foreign = native.release(native.memoryFd(memory));
-    for (const kind of [partition, vp, runControl, 3, 2 ** 32 - 1]) {
+    for (const kind of [partition, vp, runControl, 4, 2 ** 32 - 1]) {
       expect(native.adopt(event, kind)).toBe(-EBUSY);
       expect(native.adopt(file, kind)).toBe(-EINVAL);
       expect(native.adopt(foreign, kind)).toBe(-EINVAL);
     }
-    for (const kind of [partition, vp, runControl]) {
+    for (const kind of [partition, vp, runControl, 3]) {
       expect(native.adopt(2 ** 31 - 1, kind)).toBe(-EBADF);
       expect(native.adopt(-1, kind)).toBe(-EBADF);
     }
+    const folder = openSync('/proc/self/fd', 'r');
+    expect(native.adopt(folder, 3)).toBe(-ENODEV);
+    closeSync(folder);
+    expect(native.adopt(foreign, 3)).toBe(foreign);
+    expect(native.adopt(foreign, 3)).toBe(-EBUSY);
+    expect(native.release(foreign)).toBe(foreign);
     expect(native.release(control)).toBe(control);
     expect(native.adopt(control, vp)).toBe(-EINVAL);
     expect(native.adopt(control, runControl)).toBe(control);

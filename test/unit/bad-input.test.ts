@@ -320,173 +320,11 @@ function propertyRows(subject: 'calls' | 'mshv'): Row[] {
   ];
 }
 
-const pages = (name: string): Argument => ({
+const multiple = (name: string): Argument => ({
   name,
   accepts: 'a multiple of 4096',
-  wrong: range(1, 4095, 4097),
+  wrong: range(4097, 8191n, 5000),
 });
-
-function rangeRows(method: string, name: string, others: object, ...keys: string[]): Row[] {
-  return rows(
-    'partition',
-    method,
-    [only, ...keyed(name, 'gpa', 'size', ...keys)],
-    [
-      option('gpa', { size: 4096, ...others }),
-      required(quantity(`${name}.gpa`, 0n, 2n ** 52n - 1n)),
-      pages(`${name}.gpa`),
-    ],
-    [
-      option('size', { gpa: 0x2000, ...others }),
-      required(quantity(`${name}.size`, 4096n, 2n ** 52n - 0x2000n)),
-      { ...pages(`${name}.size`), wrong: range(4097, 8191n) },
-    ],
-  );
-}
-
-const memoryRows: Row[] = [
-  ...rows(
-    'GuestMemory',
-    'allocate',
-    [
-      only,
-      required(integer('size', 4096, 2 ** 47)),
-      { ...pages('size'), wrong: range(4097, 2 ** 46 + 1) },
-    ],
-    [(wrong) => [4096, wrong], ...keyed('options', 'shared', 'hugePages', 'native')],
-    [(wrong) => [4096, { shared: wrong }], boolean('options.shared')],
-    [(wrong) => [4096, { hugePages: wrong }], boolean('options.hugePages')],
-    [(wrong) => [4096, { native: wrong }], addon('options.native')],
-  ),
-  ...rows(
-    'GuestMemory',
-    'fromFd',
-    [only, required(integer('fd', 0, 2 ** 31 - 1))],
-    [(wrong) => [0, wrong], ...keyed('options', 'offset', 'size', 'native')],
-    [
-      (wrong) => [0, { offset: wrong, size: 4096 }],
-      integer('options.offset', 0, Number.MAX_SAFE_INTEGER - 2 ** 47),
-      pages('options.offset'),
-    ],
-    [
-      (wrong) => [0, { size: wrong }],
-      integer('options.size', 4096, 2 ** 47),
-      { ...pages('options.size'), wrong: range(4097) },
-    ],
-    [(wrong) => [0, { size: 4096, native: wrong }], addon('options.native')],
-  ),
-  ...rows(
-    'memory',
-    'view',
-    [
-      only,
-      {
-        name: 'type',
-        accepts: 'the constructor of a typed array',
-        wrong: type(undefined, null, 'Uint8Array', 1, {}, [], symbol),
-      },
-    ],
-    [(wrong) => [Uint8Array, wrong], integer('offset', 0, 0x10000)],
-    [
-      (wrong) => [BigUint64Array, wrong],
-      { name: 'offset', accepts: 'a multiple of 8', wrong: range(1, 4, 12) },
-    ],
-    [(wrong) => [Uint32Array, 0xfff0, wrong], integer('length', 0, 4)],
-  ),
-  ...rows(
-    'memory',
-    'read',
-    [(wrong) => [wrong, 1], required(integer('offset', 0, 0x10000))],
-    [(wrong) => [0xff00, wrong], required(integer('length', 0, 0x100))],
-  ),
-  ...rows(
-    'memory',
-    'write',
-    [(wrong) => [wrong, new Uint8Array(1)], required(integer('offset', 0, 0x10000))],
-    [
-      (wrong) => [0, wrong],
-      {
-        name: 'bytes',
-        accepts: 'a Uint8Array',
-        wrong: type(undefined, null, 'bytes', 1, {}, [1], new Uint16Array(1), new ArrayBuffer(1)),
-      },
-    ],
-    [
-      (wrong) => [0xffff, new Uint8Array(Number(wrong))],
-      {
-        name: 'bytes.length',
-        accepts: 'a whole number from 0 to 1',
-        wrong: range(2, 4096),
-      },
-    ],
-  ),
-  ...rows(
-    'partition',
-    'mapMemory',
-    [
-      (wrong) => [wrong, { gpa: 0x100000 }],
-      required(instance('memory', 'GuestMemory', new Uint8Array(4096))),
-    ],
-    [
-      (wrong) => [subjects.memory, wrong],
-      ...keyed('options', 'gpa', 'offset', 'size', 'writable', 'executable', 'name'),
-    ],
-    [
-      (wrong) => [subjects.memory, { gpa: wrong }],
-      required(quantity('options.gpa', 0n, 2n ** 52n - 0x10000n)),
-      pages('options.gpa'),
-    ],
-    [
-      (wrong) => [subjects.memory, { gpa: 0x100000, offset: wrong }],
-      integer('options.offset', 0, 0xf000),
-      pages('options.offset'),
-    ],
-    [
-      (wrong) => [subjects.memory, { gpa: 0x100000, offset: 0x2000, size: wrong }],
-      integer('options.size', 4096, 0xe000),
-      { ...pages('options.size'), wrong: range(4097) },
-    ],
-    [(wrong) => [subjects.memory, { gpa: 0x100000, writable: wrong }], boolean('options.writable')],
-    [
-      (wrong) => [subjects.memory, { gpa: 0x100000, executable: wrong }],
-      boolean('options.executable'),
-    ],
-    [(wrong) => [subjects.memory, { gpa: 0x100000, name: wrong }], ...string('options.name')],
-  ),
-  ...rangeRows('unmapMemory', 'range', {}),
-  ...(['dirtyPages', 'accessedPages'] as const).flatMap((method) => [
-    ...rangeRows(method, 'options', {}, 'clear'),
-    ...rows('partition', method, [
-      option('clear', { gpa: 0, size: 4096 }),
-      boolean('options.clear'),
-    ]),
-  ]),
-  ...rows('bitmap', 'has', [only, required(quantity('gpa', 0x10000n, 0x13fffn))]),
-  ...rows(
-    'partition',
-    'registerDoorbell',
-    [only, ...keyed('options', 'gpa', 'size', 'match', 'event', 'name')],
-    [option('gpa', { size: 8 }), required(quantity('options.gpa', 0n, 2n ** 64n - 9n))],
-    [
-      option('size', { gpa: 0x1000 }),
-      {
-        name: 'options.size',
-        accepts: 'one of 0, 1, 2, 4, 8',
-        wrong: [...type(null, '4', 4n, {}, true), ...range(3, 16, -1, NaN, 0.5)],
-      },
-    ],
-    [option('match', { gpa: 0x1000 }), quantity('options.match', 0n, 2n ** 64n - 1n)],
-    [
-      option('match', { gpa: 0x1000, size: 2 }),
-      { ...quantity('options.match', 0n, 0xffffn), wrong: range(0x10000, -1n) },
-    ],
-    [
-      option('event', { gpa: 0x1000 }),
-      instance('options.event', 'EventFd', { fd: 3 }, EventFd, Mshv),
-    ],
-    [option('name', { gpa: 0x1000 }), ...string('options.name')],
-  ),
-];
 
 function hypercallRows(subject: 'calls' | 'mshv' | 'vp', descriptor: string): Row[] {
   const named = (name: string, ...accepted: [string, ...[unknown, string][]][]): Argument[] =>
@@ -572,6 +410,7 @@ function hypercallRows(subject: 'calls' | 'mshv' | 'vp', descriptor: string): Ro
 const offerOf = (descriptors: number): Int32Array =>
   new Int32Array(new SharedArrayBuffer(4 * (1 + descriptors)));
 const partitionToken = { type: 'mshv-partition', offer: offerOf(1) } as const;
+const memoryToken = { type: 'mshv-memory', offer: offerOf(1), offset: 0, size: 4096 } as const;
 const vpToken = { type: 'mshv-vp', index: 0, offer: offerOf(3) } as const;
 
 function token(of: string, valid: { type: string; offer: Int32Array }): Argument {
@@ -590,6 +429,221 @@ function token(of: string, valid: { type: string; offer: Int32Array }): Argument
     wrong: [...wrong, ...type(...damaged)],
   };
 }
+
+function rangeRows(
+  method: string,
+  name: string,
+  least: bigint,
+  most: bigint,
+  ...keys: string[]
+): Row[] {
+  return rows(
+    'partition',
+    method,
+    [only, ...keyed(name, 'gpa', 'size', ...keys)],
+    [
+      option('gpa', { size: 4096 }),
+      required(quantity(`${name}.gpa`, 0n, 2n ** 64n - 4096n)),
+      multiple(`${name}.gpa`),
+    ],
+    [
+      option('size', { gpa: 2n ** 64n - least }),
+      required(quantity(`${name}.size`, 4096n, most)),
+      multiple(`${name}.size`),
+    ],
+  );
+}
+
+const largestMemory = 2n ** 47n;
+
+const memoryRows: Row[] = [
+  ...rows(
+    'GuestMemory',
+    'allocate',
+    [only, required(quantity('size', 4096n, largestMemory)), multiple('size')],
+    [(wrong) => [4096, wrong], ...keyed('options', 'shared', 'hugePages', 'native')],
+    [(wrong) => [4096, { shared: wrong }], boolean('options.shared')],
+    [(wrong) => [4096, { hugePages: wrong }], boolean('options.hugePages')],
+    [(wrong) => [4096, { native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'GuestMemory',
+    'fromFd',
+    [only, required(integer('fd', 0, 2 ** 31 - 1))],
+    [(wrong) => [0, wrong], ...keyed('options', 'offset', 'size', 'native')],
+    [
+      (wrong) => [0, { offset: wrong, size: 4096 }],
+      quantity('options.offset', 0n, 2n ** 52n),
+      multiple('options.offset'),
+    ],
+    [
+      (wrong) => [0, { size: wrong }],
+      quantity('options.size', 4096n, largestMemory),
+      multiple('options.size'),
+    ],
+    [(wrong) => [0, { size: 4096, native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'GuestMemory',
+    'receive',
+    [only, token('memory', memoryToken)],
+    [
+      (wrong) => [{ ...memoryToken, offset: wrong }],
+      required(quantity('token.offset', 0n, 2n ** 52n)),
+      multiple('token.offset'),
+    ],
+    [
+      (wrong) => [{ ...memoryToken, size: wrong }],
+      required(quantity('token.size', 4096n, largestMemory)),
+      multiple('token.size'),
+    ],
+    [(wrong) => [memoryToken, wrong], keyed('options', 'native')],
+    [(wrong) => [memoryToken, { native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'memory',
+    'view',
+    [
+      only,
+      {
+        name: 'type',
+        accepts: 'the constructor of typed arrays of one kind',
+        wrong: type(undefined, null, 'Uint8Array', 1, {}, [], symbol, Array, DataView, Buffer, {
+          BYTES_PER_ELEMENT: 1,
+        }),
+      },
+    ],
+    [(wrong) => [Uint8Array, wrong], quantity('offset', 0n, 0x10000n)],
+    [
+      (wrong) => [BigUint64Array, wrong],
+      { name: 'offset', accepts: 'a multiple of 8, for BigUint64Array', wrong: range(1, 4, 12n) },
+    ],
+    [(wrong) => [Uint32Array, 0xfff0, wrong], integer('length', 0, 4)],
+    [(wrong) => [Uint32Array, 0x10000, wrong], integer('length', 0, 0)],
+  ),
+  ...rows(
+    'memory',
+    'bytes',
+    [only, quantity('offset', 0n, 0x10000n)],
+    [(wrong) => [0xff00, wrong], integer('length', 0, 0x100)],
+  ),
+  ...rows(
+    'memory',
+    'read',
+    [(wrong) => [wrong, 1], required(quantity('offset', 0n, 0x10000n))],
+    [(wrong) => [0xff00, wrong], required(integer('length', 0, 0x100))],
+  ),
+  ...rows(
+    'memory',
+    'write',
+    [(wrong) => [wrong, new Uint8Array(1)], required(quantity('offset', 0n, 0x10000n))],
+    [
+      (wrong) => [0xffff, wrong],
+      required(typedArray('bytes', 'Uint8Array')),
+      {
+        name: 'bytes',
+        accepts: 'at most 1 bytes at offset 65535',
+        wrong: [2, 4096].map((length) => ({
+          value: new Uint8Array(length),
+          error: 'range',
+          shown: `${length} bytes`,
+        })),
+      },
+    ],
+  ),
+  ...rows(
+    'memory',
+    'fill',
+    [only, required(integer('value', 0, 255))],
+    [(wrong) => [1, wrong], quantity('offset', 0n, 0x10000n)],
+    [(wrong) => [1, 0xff00, wrong], integer('length', 0, 0x100)],
+  ),
+  ...rows(
+    'memory',
+    'window',
+    [(wrong) => [wrong, 4096], required(quantity('offset', 0n, 0xf000n)), multiple('offset')],
+    [(wrong) => [0x2000, wrong], required(quantity('size', 4096n, 0xe000n)), multiple('size')],
+  ),
+  ...rows(
+    'partition',
+    'mapMemory',
+    [
+      (wrong) => [wrong, { gpa: 0x100000 }],
+      required(instance('memory', 'GuestMemory', new Uint8Array(4096), GuestMemory)),
+    ],
+    [
+      (wrong) => [subjects.memory, wrong],
+      ...keyed('options', 'gpa', 'offset', 'size', 'writable', 'executable', 'name'),
+    ],
+    [
+      (wrong) => [subjects.memory, { gpa: wrong }],
+      required(quantity('options.gpa', 0n, 2n ** 64n - 4096n)),
+      multiple('options.gpa'),
+      {
+        name: 'options.gpa',
+        accepts: 'an address from which 65536 bytes end by 2^64',
+        wrong: range(2n ** 64n - 0xf000n, 2n ** 64n - 4096n),
+      },
+    ],
+    [
+      (wrong) => [subjects.memory, { gpa: 0x100000, offset: wrong }],
+      quantity('options.offset', 0n, 0xf000n),
+      multiple('options.offset'),
+    ],
+    [
+      (wrong) => [subjects.memory, { gpa: 0x100000, offset: 0x2000, size: wrong }],
+      quantity('options.size', 4096n, 0xe000n),
+      multiple('options.size'),
+    ],
+    [(wrong) => [subjects.memory, { gpa: 0x100000, writable: wrong }], boolean('options.writable')],
+    [
+      (wrong) => [subjects.memory, { gpa: 0x100000, executable: wrong }],
+      boolean('options.executable'),
+    ],
+    [(wrong) => [subjects.memory, { gpa: 0x100000, name: wrong }], ...string('options.name')],
+  ),
+  ...rangeRows('unmapMemory', 'range', 0x2000n, 0x2000n),
+  ...(['dirtyPages', 'accessedPages'] as const).flatMap((method) => [
+    ...rangeRows(method, 'options', 0x2000n, 0x2000n, 'clear'),
+    ...rangeRows(method, 'options', 2n ** 64n, 2n ** 40n, 'clear'),
+    ...rows('partition', method, [
+      option('clear', { gpa: 0x10000, size: 4096 }),
+      boolean('options.clear'),
+    ]),
+  ]),
+  ...rows('bitmap', 'has', [only, required(quantity('gpa', 0x10000n, 0x13fffn))]),
+  ...rows(
+    'partition',
+    'registerDoorbell',
+    [only, ...keyed('options', 'gpa', 'size', 'match', 'event', 'name')],
+    [
+      option('gpa', { size: 8 }),
+      required(quantity('options.gpa', 0n, 2n ** 64n - 1n)),
+      {
+        name: 'options.gpa',
+        accepts: 'an address from which 8 bytes end below 2^64',
+        wrong: range(2n ** 64n - 8n, 2n ** 64n - 1n),
+      },
+    ],
+    [
+      option('size', { gpa: 0x1000 }),
+      {
+        name: 'options.size',
+        accepts: 'one of 0, 1, 2, 4, 8',
+        wrong: [...type(null, '4', 4n, {}, true), ...range(3, 16, -1, NaN, 0.5)],
+      },
+    ],
+    ...([0, 1, 2, 4, 8] as const).map((size): [Row['args'], Argument] => [
+      option('match', { gpa: 0x1000, size }),
+      quantity('options.match', 0n, 2n ** BigInt(8 * (size === 0 ? 8 : size)) - 1n),
+    ]),
+    [
+      option('event', { gpa: 0x1000 }),
+      instance('options.event', 'EventFd', { fd: 3 }, EventFd, Mshv),
+    ],
+    [option('name', { gpa: 0x1000 }), ...string('options.name')],
+  ),
+];
 
 function registerName(name: string): Argument {
   return {
@@ -1261,7 +1315,7 @@ beforeEach(() => {
   host.native.vps.of(vp.fd).pages[0]?.set([1], registerPageLayout.isValid);
   const page = vp.registerPage;
   if (page === undefined) throw new Error('VP 0 has no register page');
-  const memory = GuestMemory.allocate(0x10000, { native: host.native });
+  const memory = GuestMemory.allocate(0x10000, { native: host.native, shared: true });
   subjects = {
     Mshv,
     EventFd,
@@ -1503,6 +1557,8 @@ describe('a closed object', () => {
     ['view', [Uint8Array]],
     ['read', [0, 1]],
     ['write', [0, new Uint8Array(1)]],
+    ['fill', [0]],
+    ['window', [0, 4096]],
     ['unmapMemory', [{ gpa: 0x10000, size: 0x4000 }]],
     ['dirtyPages', [{ gpa: 0x10000, size: 0x4000 }]],
     ['accessedPages', [{ gpa: 0x10000, size: 0x4000, clear: true }]],
@@ -1633,6 +1689,7 @@ describe('a closed object', () => {
     ['page.rip', () => subjects.page.rip],
     ['page.rflags', () => subjects.page.rflags],
     ['memory.buffer', () => subjects.memory.buffer],
+    ['memory.dataView', () => subjects.memory.dataView],
     ['event.fd', () => subjects.event.fd],
     ['event.pending', () => subjects.event.pending],
     ['route.event.fd', () => subjects.route.event.fd],
@@ -1659,6 +1716,7 @@ describe('the table', () => {
     'Partition#initialize',
     'Mshv#hostProperties',
     'Partition#share',
+    'GuestMemory#share',
     'PageBitmap#[Symbol.iterator]',
     'MappedMemory#unmap',
     'MappedMemory#[Symbol.dispose]',

@@ -1,0 +1,98 @@
+import { inspect } from 'node:util';
+
+import type { GuestMemory } from './guest-memory.js';
+
+/** What the partition's memory map has of one mapping. */
+export interface MemoryMapping {
+  readonly memory: GuestMemory;
+  readonly handle: number;
+  readonly gpa: bigint;
+  readonly offset: number;
+  readonly size: number;
+  readonly writable: boolean;
+  readonly executable: boolean;
+  readonly name: string | undefined;
+  mapped: boolean;
+}
+
+let create: (mapping: MemoryMapping, unmap: () => void) => MappedMemory;
+
+/**
+ * Memory at a place of a partition's guest physical address space: what `partition.mapMemory` returns.
+ *
+ * It keeps the pages alive until it ends: by `unmap()`, by `partition.unmapMemory()`, or with the partition.
+ */
+export class MappedMemory implements Disposable {
+  readonly #mapping: MemoryMapping;
+  readonly #unmap: () => void;
+
+  private constructor(mapping: MemoryMapping, unmap: () => void) {
+    this.#mapping = mapping;
+    this.#unmap = unmap;
+  }
+
+  static {
+    create = (mapping, unmap) => new MappedMemory(mapping, unmap);
+  }
+
+  get memory(): GuestMemory {
+    return this.#mapping.memory;
+  }
+
+  /** The guest physical address of the first byte, a multiple of 4096. */
+  get gpa(): bigint {
+    return this.#mapping.gpa;
+  }
+
+  /** Where it begins in `memory`, in bytes. */
+  get offset(): number {
+    return this.#mapping.offset;
+  }
+
+  /** In bytes. */
+  get size(): number {
+    return this.#mapping.size;
+  }
+
+  get writable(): boolean {
+    return this.#mapping.writable;
+  }
+
+  get executable(): boolean {
+    return this.#mapping.executable;
+  }
+
+  get name(): string | undefined {
+    return this.#mapping.name;
+  }
+
+  /** Whether the guest has it. */
+  get mapped(): boolean {
+    return this.#mapping.mapped;
+  }
+
+  /**
+   * Takes the memory away from the guest: its next access is an intercept. Harmless where that was done already.
+   *
+   * Where the driver refuses, the memory stays mapped and the call may be repeated. Where the driver says that
+   * nothing is mapped there (`ENOENT`: somebody else unmapped it), the error is thrown and the mapping has ended.
+   */
+  unmap(): void {
+    if (this.#mapping.mapped) {
+      this.#unmap();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.unmap();
+  }
+
+  [inspect.custom](): string {
+    const { gpa, size, offset, writable, executable, mapped } = this.#mapping;
+    const access = `r${writable ? 'w' : '-'}${executable ? 'x' : '-'}`;
+    const state = mapped ? '' : ', unmapped';
+    return `MappedMemory { gpa: 0x${gpa.toString(16)}, size: 0x${size.toString(16)}, offset: 0x${offset.toString(16)}, ${access}${state} }`;
+  }
+}
+
+export { create as createMappedMemory };
