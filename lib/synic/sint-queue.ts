@@ -36,11 +36,6 @@ export class SintQueue {
     return this.#messages.length - this.#head;
   }
 
-  /** How many messages are taken. */
-  get taken(): number {
-    return this.#taken;
-  }
-
   get head(): QueuedMessage | undefined {
     return this.#messages[this.#head];
   }

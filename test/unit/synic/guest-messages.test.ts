@@ -315,6 +315,18 @@ describe('setTargetVp()', () => {
     expect(readAll(1, 2)).toEqual([2, 4, 6]);
   });
 
+  it('takes a message that waited where there is room on the other VP, busy as it is', async () => {
+    const port = messages.newPort(0, 0, 2);
+    for (const id of [1, 2, 3]) void messages.postMessage(0, 0, 2, 1, payloadOf(id));
+    const waits = port.post(1, payloadOf(4));
+    expect(waits).toBeInstanceOf(Promise);
+    guest.occupy(1, 2);
+    port.setTargetVp(1);
+    await waits;
+    expect(received(1, 2)).toEqual([]);
+    expect(readAll(1, 2)).toEqual([4]);
+  });
+
   it('takes back the request for a notification that nothing waits for', () => {
     const port = messages.newPort(0, 0, 2);
     void port.post(1, payloadOf(1));
