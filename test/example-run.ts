@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What each program of examples/ prints after the line that says what it runs on. */
+export const exampleOutput = {
+  'port-io': ['Hello from the guest', '41 + 1 = 42'],
+  doorbell: ['a write that rings nothing exits: GPA 0xd0000008', 'rung 5 times without an exit'],
+  'worker-vp': [
+    'the guest has counted to 1000 and more while this thread was free',
+    'the run in the Worker: canceled',
+  ],
+} as const;
+
+/** Runs one, as the README has it, and returns the lines that it printed. */
+export function runExample(name: keyof typeof exampleOutput): string[] {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', `examples/${name}.ts`],
+    { cwd: root, encoding: 'utf8', timeout: 100_000, killSignal: 'SIGKILL' },
+  );
+  if (status !== 0) {
+    throw new Error(`examples/${name}.ts ended with ${String(status)}: ${stdout}${stderr}`);
+  }
+  return stdout.trimEnd().split('\n');
+}
