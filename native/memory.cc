@@ -204,13 +204,19 @@ BufferOrError Buffer(Environment& environment, OwnedMemory memory) {
   return memory->mapping().Buffer(environment.env());
 }
 
+// An array may be a part of this very memory, and one without elements may have no address.
+void Copy(void* to, const void* from, size_t size) {
+  if (size != 0) {
+    std::memmove(to, from, size);
+  }
+}
+
 int Read(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
   const void* const from = memory->At(offset, bytes.size());
   if (from == nullptr) {
     return -EINVAL;
   }
-  // The bytes may be a part of this very memory.
-  std::memmove(bytes.data(), from, bytes.size());
+  Copy(bytes.data(), from, bytes.size());
   return 0;
 }
 
@@ -219,7 +225,7 @@ int Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> 
   if (to == nullptr) {
     return -EINVAL;
   }
-  std::memmove(to, bytes.data(), bytes.size());
+  Copy(to, bytes.data(), bytes.size());
   return 0;
 }
 
