@@ -8,10 +8,13 @@ import {
   hypercalls,
   type HypercallLayout,
 } from '../lib/abi/hypercalls.js';
+import { ioeventfdFlags } from '../lib/abi/ioeventfd.js';
 import { irqfdFlags } from '../lib/abi/irqfd.js';
 import { limits } from '../lib/abi/limits.js';
 import { decodeMsi } from '../lib/abi/msi.js';
-import { linuxNative, type Native } from '../lib/native.js';
+import { descriptorKinds, linuxNative, type Native } from '../lib/native.js';
+import { FakeDoorbells } from './fake-doorbells.js';
+import { FakeGuestMemory } from './fake-guest-memory.js';
 import { FakeVps } from './fake-vps.js';
 
 /** The functions of the addon that end in a system call which can fail. */
@@ -97,6 +100,8 @@ export interface FakePartition {
   armed: Map<number, Armed>;
   /** By GSI. */
   routes: Map<number, { address: bigint; data: number }>;
+  readonly memory: FakeGuestMemory;
+  readonly doorbells: FakeDoorbells;
 }
 
 /**
@@ -116,6 +121,8 @@ export class FakeNative implements Native {
   readonly partitions = new Map<number, FakePartition>();
   /** Answers hypercalls. Default: does nothing, fills nothing, and says that all went well. */
   hypervisor: (call: FakeHypercall) => FakeAnswer | undefined = () => undefined;
+  /** The handles of memory that is mapped in this process. */
+  readonly memories = new Set<number>();
   readonly #linux = linuxNative();
   readonly vps = new FakeVps(this.#linux, counterOf);
   #fault: Fault = () => undefined;
@@ -206,15 +213,34 @@ export class FakeNative implements Native {
   }
 
   ioeventfd(...args: [number, number, bigint, number, bigint, number]): number {
-    return this.#perform('ioeventfd', args, () => this.#withPartition(args[0], () => 0));
+    const [partition, event, gpa, size, match, flags] = args;
+    return this.#perform('ioeventfd', args, () =>
+      this.#withPartition(partition, ({ doorbells }) => {
+        const counter = counterOf(event);
+        if (counter === undefined) return -constants.errno.EBADF;
+        const matching = (flags & ioeventfdFlags.DATAMATCH) === 0 ? undefined : match;
+        return doorbells.set({ counter, gpa, size, match: matching }, flags);
+      }),
+    );
   }
 
   mapMemory(...args: [number, number, bigint, bigint, bigint, number]): number {
-    return this.#perform('mapMemory', args, () => this.#withPartition(args[0], () => 0));
+    const [partition, memory, offset, size, gpa, flags] = args;
+    return this.#perform('mapMemory', args, () =>
+      this.#withPartition(partition, (state) => {
+        if (!this.memories.has(memory)) return -constants.errno.EBADF;
+        return state.memory.set({ memory, offset, size, gpa, flags });
+      }),
+    );
   }
 
   accessBitmap(...args: [number, number, number, bigint, number, BigUint64Array]): number {
-    return this.#perform('accessBitmap', args, () => this.#withPartition(args[0], () => 0));
+    const [partition, , , firstPage, pages] = args;
+    return this.#perform('accessBitmap', args, () =>
+      this.#withPartition(partition, ({ memory }) =>
+        memory.has(firstPage, pages) ? 0 : -constants.errno.EINVAL,
+      ),
+    );
   }
 
   hypercall(
@@ -250,11 +276,15 @@ export class FakeNative implements Native {
   }
 
   memoryCreate(...args: [bigint, boolean, boolean]): number {
-    return this.#perform('memoryCreate', args, () => this.#linux.memoryCreate(...args));
+    return this.#perform('memoryCreate', args, () =>
+      this.#remember(this.#linux.memoryCreate(...args)),
+    );
   }
 
   memoryFromFd(...args: [number, bigint, bigint]): number {
-    return this.#perform('memoryFromFd', args, () => this.#linux.memoryFromFd(...args));
+    return this.#perform('memoryFromFd', args, () =>
+      this.#remember(this.#linux.memoryFromFd(...args)),
+    );
   }
 
   memoryFd(memory: number): number {
@@ -278,11 +308,19 @@ export class FakeNative implements Native {
   }
 
   memoryUnmap(memory: number): number {
+    this.memories.delete(memory);
+    for (const partition of this.partitions.values()) {
+      if (partition.memory.mappings.some((mapping) => mapping.memory === memory)) {
+        this.violations.push(`memory ${memory} was unmapped under its guest`);
+      }
+    }
     return this.#linux.memoryUnmap(memory);
   }
 
   adopt(fd: number, kind: number): number {
-    return this.#perform('adopt', [fd, kind], () => this.vps.adopt(fd));
+    return this.#perform('adopt', [fd, kind], () =>
+      kind === descriptorKinds.memory ? this.#linux.adopt(fd, kind) : this.vps.adopt(fd),
+    );
   }
 
   vpAttach(vp: number, control: number): number {
@@ -418,8 +456,15 @@ export class FakeNative implements Native {
       vps: new Set(),
       armed: new Map(),
       routes: new Map(),
+      memory: new FakeGuestMemory(),
+      doorbells: new FakeDoorbells(),
     });
     return fd;
+  }
+
+  #remember(handle: number): number {
+    if (handle >= 0) this.memories.add(handle);
+    return handle;
   }
 
   #withPartition(fd: number, action: (partition: FakePartition) => number): number {
