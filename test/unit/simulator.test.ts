@@ -1,10 +1,16 @@
 import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { EventFd, type IrqFdRoute, type Mshv, type Partition } from '../../lib/index.js';
 import { linuxNative } from '../../lib/native.js';
-import { type GuestInterrupt, Simulator, type SimulatorOptions } from '../../lib/sim/index.js';
+import {
+  type GuestInterrupt,
+  ScriptedGuest,
+  Simulator,
+  type SimulatorOptions,
+} from '../../lib/sim/index.js';
 import { openDescriptors } from '../open-descriptors.js';
 
 const x64 = process.arch === 'x64';
@@ -14,11 +20,13 @@ const to = (vp: number): bigint => BigInt(address + (vp << 12));
 let simulator: Simulator;
 let device: Mshv;
 let partition: Partition;
+let guest: ScriptedGuest;
 
 function start(options?: SimulatorOptions): void {
   simulator = new Simulator(options);
   device = simulator.open();
   partition = newPartition();
+  guest = simulator.guest(partition, 0);
 }
 function newPartition(): Partition {
   const created = device.createPartition();
@@ -396,6 +404,33 @@ describe('close', () => {
     ],
     ['routes', () => simulator.routes(partition)],
     ['irqFds', () => simulator.irqFds(partition)],
+    ['doorbells', () => simulator.doorbells(partition)],
+    ['memory', () => simulator.memory(partition)],
+    ['intercepts', () => simulator.intercepts(partition)],
+    ['interceptResults', () => simulator.interceptResults(partition)],
+    ['guest', () => simulator.guest(partition, 0)],
+    ['a step of a guest', () => guest.halt()],
+    ['the steps of a guest', () => guest.pending],
+    [
+      'queueMessage',
+      () => {
+        simulator.queueMessage(partition, 0, new Uint8Array(16));
+      },
+    ],
+    ['readMemory', () => simulator.readMemory(partition, 0, 1)],
+    [
+      'writeMemory',
+      () => {
+        simulator.writeMemory(partition, 0, new Uint8Array(1));
+      },
+    ],
+    ['writeMmio', () => simulator.writeMmio(partition, 0, 1, 0)],
+    [
+      'refuse',
+      () => {
+        simulator.refuse({ hypercall: 0x44, status: 5 });
+      },
+    ],
     ['oops', () => simulator.oops],
   ])('makes %s an error', (_, use) => {
     simulator.close();
@@ -406,8 +441,46 @@ describe('close', () => {
 describe('wrong arguments', () => {
   const type = 'ERR_INVALID_ARG_TYPE';
   const range = 'ERR_OUT_OF_RANGE';
+  /** What is wrong, the argument that is named, the error's code, and the call. */
+  type Row = [string, string, string, () => unknown];
+  /** The rows of a method for its use of one argument. */
+  type Rows = (method: string, use: (value: never) => unknown) => Row[];
 
-  it.each<[string, string, string, () => unknown]>([
+  const wrong =
+    (argument: string, error: string, ...values: unknown[]): Rows =>
+    (method, use) =>
+      values.map((value) => [
+        `${method}(${inspect(value)})`,
+        argument,
+        error,
+        () => use(value as never),
+      ]);
+  const both =
+    (...all: Rows[]): Rows =>
+    (method, use) =>
+      all.flatMap((rows) => rows(method, use));
+  const integers = (argument: string, least: number, most: number, orName = false): Rows =>
+    both(
+      wrong(argument, type, 1n, null, {}, true, ...(orName ? [] : ['1'])),
+      wrong(argument, range, least - 1, most + 1, least + 0.5, NaN, Infinity),
+    );
+  const quantities = (argument: string, most: bigint): Rows =>
+    both(
+      wrong(argument, type, '1', null, {}, true),
+      wrong(argument, range, -1n, -1, most + 1n, 0.5, NaN, 2 ** 53),
+    );
+  const sizes = (...others: number[]): Rows =>
+    both(wrong('size', type, '4', 4n, null, undefined), wrong('size', range, 0, 9, 1.5, ...others));
+  const perPartition: Rows = (method, use) =>
+    wrong('partition', type, {}, 3, null, undefined, { fd: 3 })(method, use);
+  const perVp = (method: string, use: (it: never, vp: never) => unknown): Row[] => [
+    ...perPartition(method, (it) => use(it, 0 as never)),
+    ...integers('vp', 0, 255)(method, (vp) => use(partition as never, vp)),
+    // An absent one.
+    ...wrong('vp', range, 2)(method, (vp) => use(partition as never, vp)),
+  ];
+
+  const rows: Row[] = [
     ['options', 'options', type, () => new Simulator(4 as never)],
     ['a misspelt option', 'options', range, () => new Simulator({ schedular: 'root' } as never)],
     ['scheduler', 'options.scheduler', range, () => new Simulator({ scheduler: 'core' as never })],
@@ -419,6 +492,158 @@ describe('wrong arguments', () => {
       () => new Simulator({ fastInjection: 1 as never }),
     ],
     ['driver', 'options.driver', range, () => new Simulator({ driver: 'v3' as never })],
+    [
+      'registerPage',
+      'options.registerPage',
+      type,
+      () => new Simulator({ registerPage: 'yes' as never }),
+    ],
+    ['deposits', 'options.deposits', range, () => new Simulator({ deposits: 'never' as never })],
+    ['deposits', 'options.deposits', type, () => new Simulator({ deposits: true as never })],
+    ...perPartition('doorbells', (it) => simulator.doorbells(it)),
+    ...perPartition('memory', (it) => simulator.memory(it)),
+    ...perPartition('intercepts', (it) => simulator.intercepts(it)),
+    ...perPartition('interceptResults', (it) => simulator.interceptResults(it)),
+    ...perVp('guest', (it, vp) => simulator.guest(it, vp)),
+    ...perVp('queueMessage', (it, vp) => {
+      simulator.queueMessage(it, vp, new Uint8Array(16));
+    }),
+    ...perPartition('readMemory', (it) => simulator.readMemory(it, 0, 1)),
+    ...perPartition('writeMemory', (it) => {
+      simulator.writeMemory(it, 0, new Uint8Array(1));
+    }),
+    ...perPartition('writeMmio', (it) => simulator.writeMmio(it, 0, 1, 0)),
+    ...wrong(
+      'message',
+      type,
+      '',
+      null,
+      5,
+      [1],
+      new Uint32Array(4),
+      new ArrayBuffer(16),
+    )('queueMessage', (message) => {
+      simulator.queueMessage(partition, 0, message);
+    }),
+    ...wrong(
+      'message',
+      range,
+      new Uint8Array(257),
+    )('queueMessage', (message) => {
+      simulator.queueMessage(partition, 0, message);
+    }),
+    ...quantities('gpa', 2n ** 64n - 1n)('readMemory', (gpa) =>
+      simulator.readMemory(partition, gpa, 1),
+    ),
+    ...integers(
+      'length',
+      0,
+      2 ** 30,
+    )('readMemory', (length) => simulator.readMemory(partition, 0, length)),
+    ...quantities('gpa', 2n ** 64n - 1n)('writeMemory', (gpa) => {
+      simulator.writeMemory(partition, gpa, new Uint8Array(1));
+    }),
+    ...wrong(
+      'bytes',
+      type,
+      '',
+      null,
+      5,
+      [1],
+      new Uint32Array(4),
+    )('writeMemory', (bytes) => {
+      simulator.writeMemory(partition, 0, bytes);
+    }),
+    ...quantities('gpa', 2n ** 64n - 1n)('writeMmio', (gpa) =>
+      simulator.writeMmio(partition, gpa, 1, 0),
+    ),
+    ...sizes(3, 16)('writeMmio', (size) => simulator.writeMmio(partition, 0, size, 0)),
+    ...quantities('value', 0xffffn)('writeMmio', (value) =>
+      simulator.writeMmio(partition, 0, 2, value),
+    ),
+    ...wrong(
+      'options',
+      type,
+      null,
+      5,
+      '',
+      [],
+    )('refuse', (options) => {
+      simulator.refuse(options);
+    }),
+    ...wrong('options', range, { hypercall: 1, status: 5, time: 1 })('refuse', (options) => {
+      simulator.refuse(options);
+    }),
+    ...integers(
+      'options.hypercall',
+      0,
+      0xffff,
+      true,
+    )('refuse', (hypercall) => {
+      simulator.refuse({ hypercall, status: 5 });
+    }),
+    ...wrong(
+      'options.hypercall',
+      range,
+      'HVCALL_NOTHING',
+    )('refuse', (hypercall) => {
+      simulator.refuse({ hypercall, status: 5 });
+    }),
+    ...integers(
+      'options.status',
+      1,
+      0xffff,
+      true,
+    )('refuse', (status) => {
+      simulator.refuse({ hypercall: 0x44, status });
+    }),
+    ...wrong(
+      'options.status',
+      range,
+      'HV_STATUS_NOTHING',
+      'HV_STATUS_SUCCESS',
+    )('refuse', (status) => {
+      simulator.refuse({ hypercall: 0x44, status });
+    }),
+    ...integers(
+      'options.after',
+      0,
+      2 ** 32 - 1,
+    )('refuse', (after) => {
+      simulator.refuse({ hypercall: 0x44, status: 5, after });
+    }),
+    ...integers(
+      'options.count',
+      0,
+      2 ** 32 - 1,
+    )('refuse', (count) => {
+      simulator.refuse({ hypercall: 0x44, status: 5, count });
+    }),
+    ...integers(
+      'options.reps',
+      0,
+      4095,
+    )('refuse', (reps) => {
+      simulator.refuse({ hypercall: 0x44, status: 5, reps });
+    }),
+    ...integers('port', 0, 0xffff)('out', (port) => guest.out(port, 1, 0)),
+    ...sizes(3, 8)('out', (size) => guest.out(1, size, 0)),
+    ...integers('value', 0, 0xffff)('out', (value) => guest.out(1, 2, value)),
+    ...integers('port', 0, 0xffff)('in', (port) => guest.in(port, 1)),
+    ...sizes(3, 8)('in', (size) => guest.in(1, size)),
+    ...integers('msr', 0, 0xffff_ffff)('rdmsr', (msr) => guest.rdmsr(msr)),
+    ...integers('msr', 0, 0xffff_ffff)('wrmsr', (msr) => guest.wrmsr(msr, 0)),
+    ...quantities('value', 2n ** 64n - 1n)('wrmsr', (value) => guest.wrmsr(1, value)),
+    ...integers('leaf', 0, 0xffff_ffff)('cpuid', (leaf) => guest.cpuid(leaf)),
+    ...integers('subleaf', 0, 0xffff_ffff)('cpuid', (subleaf) => guest.cpuid(1, subleaf)),
+    ...quantities('control', 2n ** 64n - 1n)('hypercall', (control) => guest.hypercall(control)),
+    ...quantities('input', 2n ** 64n - 1n)('hypercall', (input) => guest.hypercall(1, input)),
+    ...quantities('output', 2n ** 64n - 1n)('hypercall', (output) => guest.hypercall(1, 2, output)),
+    ...quantities('gpa', 2n ** 64n - 1n)('mmioWrite', (gpa) => guest.mmioWrite(gpa, 1, 0)),
+    ...sizes(3, 16)('mmioWrite', (size) => guest.mmioWrite(0, size, 0)),
+    ...quantities('value', 0xffn)('mmioWrite', (value) => guest.mmioWrite(0, 1, value)),
+    ...quantities('gpa', 2n ** 64n - 1n)('mmioRead', (gpa) => guest.mmioRead(gpa, 1)),
+    ...sizes(3, 16)('mmioRead', (size) => guest.mmioRead(0, size)),
     ['partition', 'partition', type, () => simulator.interrupts({ fd: 3 } as never)],
     ['partition', 'partition', type, () => simulator.routes(3 as never)],
     ['partition', 'partition', type, () => simulator.irqFds(undefined as never)],
@@ -489,7 +714,9 @@ describe('wrong arguments', () => {
         simulator.failNext('MSHV_IRQFD', 'EIO', { count: 0.5 });
       },
     ],
-  ])('%s: names "%s" with %s and changes nothing', (_, argument, code, use) => {
+  ];
+
+  it.each(rows)('%s: names "%s" with %s and changes nothing', (_, argument, code, use) => {
     expect(use).toThrow(
       expect.objectContaining({
         code,
@@ -497,6 +724,22 @@ describe('wrong arguments', () => {
       }),
     );
     expect(partition.createVp(2).index).toBe(2);
+    expect(guest.pending).toBe(1);
+  });
+
+  it('are known for every method that takes an argument', () => {
+    const without = ['constructor', 'open', 'settle', 'close', 'halt', 'tripleFault'];
+    for (const { prototype } of [Simulator, ScriptedGuest]) {
+      const methods = Object.entries(Object.getOwnPropertyDescriptors(prototype))
+        .filter(([name, { value }]) => typeof value === 'function' && !without.includes(name))
+        .map(([name]) => name);
+      for (const name of methods) {
+        const known = rows.some(
+          ([label, , , use]) => label.startsWith(`${name}(`) || String(use).includes(`.${name}(`),
+        );
+        expect({ name, known }).toEqual({ name, known: true });
+      }
+    }
   });
 
   it('refuses a partition of another simulator, or a closed one', () => {
