@@ -408,6 +408,6 @@ it('VPs do what the model does, in any order, and leave nothing behind', async (
       });
       expect(belongings()).toEqual(before);
     }),
-    { seed: 20261121, numRuns: guest.backend === 'lab' ? 15 : 300 },
+    { seed: 20261121, numRuns: guest.backend === 'lab' ? 60 : 300 },
   );
 });
