@@ -52,7 +52,8 @@ int MapMemory(Environment&, OwnedFd partition, OwnedMemory memory, uint64_t offs
   constexpr uint64_t kPage = abi::MSHV_HV_PAGE_SIZE;
   const void* const start = memory->At(offset, size);
   // The driver is told a page number, and does not see where pages come after the last one.
-  if (start == nullptr || gpa % kPage != 0 || size > UINT64_MAX - gpa || flags > UINT8_MAX) {
+  const bool wraps = size != 0 && size - 1 > UINT64_MAX - gpa;
+  if (start == nullptr || gpa % kPage != 0 || wraps || flags > UINT8_MAX) {
     return -EINVAL;
   }
   abi::mshv_user_mem_region argument{};

@@ -122,6 +122,21 @@ describe('a mapping', () => {
     write(0x2000, 1);
   });
 
+  it('can end where all addresses end', () => {
+    const memory = allocate(2);
+    const gpa = 2n ** 64n - BigInt(2 * page);
+    const mapping = partition.mapMemory(memory, { gpa });
+    expect(() => partition.mapMemory(memory, { gpa: gpa + BigInt(page), size: page })).toThrow(
+      code('ERR_MSHV_GPA_IN_USE'),
+    );
+    expect(pageIn(guest, partition, gpa)).toBe(true);
+    guest.writeMemory(partition, gpa + BigInt(2 * page - 1), Uint8Array.of(7));
+    expect([...memory.read(2 * page - 1, 1)]).toEqual([7]);
+    expect([...partition.dirtyPages({ gpa, size: 2 * page })]).toEqual([gpa + BigInt(page)]);
+    mapping.unmap();
+    expect(partition.mappings).toEqual([]);
+  });
+
   it('is paged in by the run of a VP, 512 pages from its start on at a time', () => {
     partition.mapMemory(allocate(2 * pagesPerFault + 10), { gpa: 0x3000 });
     const at = (index: number): number => 0x3000 + index * page;
