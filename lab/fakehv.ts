@@ -24,10 +24,21 @@ export interface HypervisorEvent {
   readonly text: string;
 }
 
+/** What the hypervisor has been given for a partition and has not given back. */
+interface Holding {
+  /** Guest pages, or the first of each 2 MiB that were mapped as one. */
+  readonly pages: Set<number>;
+  statePages: number;
+}
+
 const LINE = /^(\d+) (\S+) ?(.*)$/;
 const READ_SIZE = 65536;
 /** Of a `gread`. */
 const LONGEST_READ = 64;
+/** `HV_MAP_GPA_LARGE_PAGE` and `HV_UNMAP_GPA_LARGE_PAGE`: the pages are of 2 MiB. */
+const LARGE_PAGE = { MAP_GPA: 0x80000000, UNMAP_GPA: 2 };
+/** `HV_MAP_GPA_NO_ACCESS`: there is no memory of the host behind the pages. */
+const NO_ACCESS = 0x10000;
 
 /**
  * The guest's side of the lab's fake hypervisor, over `/dev/fakehv`. A partition is named by the
@@ -46,6 +57,13 @@ export class FakeHypervisor {
   #events: HypervisorEvent[] = [];
   #hypercalls = new Map<number, number>();
   #partitions: number[] = [];
+  #holdings = new Map<number, Holding>();
+  /** What the last `dump` showed beside partitions. */
+  #ports: string[] = [];
+  #occupiedSlots: string[] = [];
+  #statsPages = 0;
+  #statsPagesBefore = 0;
+  #leaks: string[] = [];
 
   constructor(path = '/dev/fakehv') {
     this.#fd = openSync(path, 'r+');
@@ -74,11 +92,33 @@ export class FakeHypervisor {
 
   /** The partitions that exist, oldest first. */
   partitions(): readonly number[] {
-    this.collect();
-    this.#partitions = [];
-    this.#command('dump');
-    this.collect();
+    this.#dump();
     return this.#partitions;
+  }
+
+  /**
+   * What partitions left behind since this object was constructed, or last cleared, in the
+   * hypervisor's words; empty where they are gone with everything that they had: no partition and no
+   * port exists, no message slot is occupied, there are as many statistics pages as at the start, and
+   * each deleted partition had got its deposited pages back, its guest pages unmapped and (where
+   * hypercalls are logged, which is the scripted mode) its VP state pages.
+   *
+   * Guest pages without access do not count: the driver leaves those that the guest never touched as they
+   * are when it unmaps a region (`mshv_region_unmap`), and no memory of the host is behind them.
+   */
+  leftovers(): string[] {
+    this.#dump();
+    return [
+      ...this.#leaks,
+      ...this.#partitions.map((partition) => `partition ${partition} exists`),
+      ...this.#ports,
+      ...this.#occupiedSlots,
+      ...(this.#statsPages === this.#statsPagesBefore
+        ? []
+        : [
+            `${this.#statsPages} statistics pages where ${this.#statsPagesBefore} were at the start`,
+          ]),
+    ];
   }
 
   /** The partition created last that still exists. */
@@ -176,6 +216,9 @@ export class FakeHypervisor {
     this.collect();
     this.#interrupts.clear();
     this.#hypercalls.clear();
+    this.#dump();
+    this.#statsPagesBefore = this.#statsPages;
+    this.#leaks = [];
     this.#events = [];
   }
 
@@ -229,14 +272,70 @@ export class FakeHypervisor {
       case 'HC': {
         const code = field(text, 'code');
         this.#hypercalls.set(code, (this.#hypercalls.get(code) ?? 0) + 1);
+        if (text.includes(' MAP_VP_STATE_PAGE ') && field(text, 'status') === 0) {
+          this.#holding(text).statePages++;
+        } else if (text.includes(' UNMAP_VP_STATE_PAGE ') && field(text, 'status') === 0) {
+          this.#holding(text).statePages--;
+        }
         break;
       }
       case 'DUMP':
         if (text.includes(' init=')) this.#partitions.push(field(text, 'pt'));
+        else if (text.startsWith('port=')) this.#ports.push(text);
+        else if (text.startsWith('cpu=')) {
+          if (field(text, 'slot') !== 0 || field(text, 'pending') !== 0) {
+            this.#occupiedSlots.push(text);
+          }
+        } else if (text.startsWith('stats_pages=')) this.#statsPages = field(text, 'stats_pages');
         break;
       default:
+        this.#account(event);
         this.#events.push(event);
     }
+  }
+
+  #account({ name, text }: HypervisorEvent): void {
+    switch (name) {
+      case 'MAP_GPA':
+      case 'UNMAP_GPA': {
+        const { pages } = this.#holding(text);
+        const flags = field(text, 'flags');
+        const step = flags & LARGE_PAGE[name] ? 512 : 1;
+        const first = field(text, 'gfn');
+        const count = field(text, name === 'MAP_GPA' ? 'done' : 'n');
+        for (let page = first; page < first + count * step; page += step) {
+          if (name === 'MAP_GPA' && !(flags & NO_ACCESS)) pages.add(page);
+          else pages.delete(page);
+        }
+        break;
+      }
+      case 'DELETE_PARTITION': {
+        const { pages, statePages } = this.#holding(text);
+        if (field(text, 'leaked_deposit') !== 0 || pages.size > 0 || statePages !== 0) {
+          this.#leaks.push(`${text} guest_pages=${pages.size} state_pages=${statePages}`);
+        }
+        this.#holdings.delete(field(text, 'pt'));
+      }
+    }
+  }
+
+  #holding(text: string): Holding {
+    const partition = field(text, 'pt');
+    let holding = this.#holdings.get(partition);
+    if (holding === undefined) {
+      holding = { pages: new Set(), statePages: 0 };
+      this.#holdings.set(partition, holding);
+    }
+    return holding;
+  }
+
+  #dump(): void {
+    this.collect();
+    this.#partitions = [];
+    this.#ports = [];
+    this.#occupiedSlots = [];
+    this.#command('dump');
+    this.collect();
   }
 
   #interrupt(interrupt: AssertedInterrupt): void {

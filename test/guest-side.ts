@@ -50,6 +50,11 @@ export interface GuestSide extends Disposable {
   writeMmio(partition: Partition, gpa: bigint, size: AccessSize, value: bigint): boolean;
   /** The hypervisor refuses the next `count` hypercalls of a code with a status. */
   refuse(hypercall: number, status: number, count?: number): void;
+  /**
+   * What partitions that were closed have left behind, in the backend's words; none is expected to exist.
+   * The simulator tells only of what would have crashed the host.
+   */
+  leftovers(): string[];
   /** What the driver holds, where the backend can tell. */
   driverState(partition: Partition): DriverState | undefined;
 }

@@ -83,6 +83,10 @@ export class LabGuestSide implements GuestSide {
     this.#hypervisor.inject(hypercall, status, count);
   }
 
+  leftovers(): string[] {
+    return this.#hypervisor.leftovers();
+  }
+
   driverState(): DriverState | undefined {
     return undefined;
   }

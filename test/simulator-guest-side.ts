@@ -72,6 +72,11 @@ export class SimulatorGuestSide implements GuestSide {
     this.simulator.refuse({ hypercall, status, count });
   }
 
+  leftovers(): string[] {
+    const { oops } = this.simulator;
+    return oops === undefined ? [] : [oops];
+  }
+
   driverState(partition: Partition): DriverState {
     return {
       routes: this.simulator.routes(partition),

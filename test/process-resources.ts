@@ -1,0 +1,21 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+import { openDescriptors } from './open-descriptors.js';
+
+/** What this process has of what a binding can leave behind. */
+export interface ProcessResources {
+  readonly descriptors: number;
+  readonly threads: number;
+  /** Mappings of memory files and of the driver's pages. */
+  readonly mappings: number;
+}
+
+export function processResources(): ProcessResources {
+  return {
+    descriptors: openDescriptors(),
+    threads: readdirSync('/proc/self/task').length,
+    mappings: readFileSync('/proc/self/maps', 'latin1')
+      .split('\n')
+      .filter((line) => /memfd:|anon_inode:|\/dev\/(?!null|zero)/.test(line)).length,
+  };
+}
