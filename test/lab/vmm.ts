@@ -1,0 +1,143 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+
+import type { EventFd, Vp } from '../../lib/index.js';
+import type { DeviceGuest } from './device-guest.js';
+import { account, DeviceGuestExits } from './device-guest-exits.js';
+import type { GuestOrder, GuestReport } from './device-guest-memory.js';
+import type { VmmAnswer, VmmRequest } from './vmm-worker.js';
+
+// Compiled by lab/build-guest.sh: TypeScript takes seconds to load.
+const program = new URL('../../lab/build/programs/test/lab/vmm-worker.js', import.meta.url);
+
+/** How a run of the guest ended. */
+export type GuestRunEnd = 'work' | 'canceled';
+
+/** Runs one VP of a `DeviceGuest`. */
+export abstract class Vmm implements AsyncDisposable {
+  readonly guest: DeviceGuest;
+  readonly vp: Vp;
+  protected readonly words = DeviceGuestExits.newAccount();
+
+  constructor(guest: DeviceGuest, index: number) {
+    this.guest = guest;
+    this.vp = guest.vp(index);
+  }
+
+  /** How many exits there have been since the last order. */
+  get exits(): number {
+    return Number(this.words[account.exits]);
+  }
+
+  /** What went over in them. */
+  get sum(): bigint {
+    return this.words[account.sum] ?? 0n;
+  }
+
+  get report(): GuestReport {
+    return this.guest.view.report(this.vp.index);
+  }
+
+  /** Writes an order for the guest to find when it asks for work. */
+  order(order: GuestOrder): void {
+    this.words.fill(0n);
+    this.guest.view.order(this.vp.index, order);
+  }
+
+  /** Lets the VP run until it asks for work or is cancelled. */
+  abstract run(): Promise<GuestRunEnd>;
+
+  /** Lets the guest do something to its end. */
+  async perform(order: GuestOrder): Promise<GuestReport> {
+    this.order(order);
+    const end = await this.run();
+    if (end !== 'work') throw new Error('the run was cancelled');
+    return this.report;
+  }
+
+  abstract [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Runs the VP with `vp.start()`. */
+export class StartedVmm extends Vmm {
+  readonly #exits: DeviceGuestExits;
+
+  constructor(guest: DeviceGuest, index: number, halting?: EventFd) {
+    super(guest, index);
+    this.#exits = new DeviceGuestExits(this.vp, guest.view, this.words, halting);
+  }
+
+  async run(): Promise<GuestRunEnd> {
+    const run = this.vp.start((exit) => (this.#exits.complete(exit) ? 'stop' : undefined));
+    const end = await run.finished;
+    if (end === 'closed') throw new Error('the VP was closed');
+    return end === 'stopped' ? 'work' : end;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing outlives a run.
+  }
+}
+
+/** A thread that runs VPs with `vp.run()`, one after the other. */
+export class VmmThread implements AsyncDisposable {
+  readonly #worker: Worker;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  static async start(): Promise<VmmThread> {
+    const worker = new Worker(program);
+    await once(worker, 'message');
+    return new VmmThread(worker);
+  }
+
+  async ask(request: VmmRequest): Promise<'ready' | GuestRunEnd> {
+    const answer = once(this.#worker, 'message') as Promise<[VmmAnswer]>;
+    this.#worker.postMessage(request);
+    const [said] = await answer;
+    if (said instanceof Error) throw said;
+    return said;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** Runs the VP with `vp.run()` in a Worker, which gets it by token. */
+export class WorkerVmm extends Vmm {
+  readonly #thread: VmmThread;
+
+  private constructor(guest: DeviceGuest, index: number, thread: VmmThread) {
+    super(guest, index);
+    this.#thread = thread;
+  }
+
+  static async start(
+    thread: VmmThread,
+    guest: DeviceGuest,
+    index: number,
+    halting?: EventFd,
+  ): Promise<WorkerVmm> {
+    const vmm = new WorkerVmm(guest, index, thread);
+    await thread.ask({
+      vp: vmm.vp.share(),
+      memory: guest.memory.share(),
+      account: vmm.words,
+      halting: halting?.clone().release() ?? -1,
+    });
+    return vmm;
+  }
+
+  async run(): Promise<GuestRunEnd> {
+    const end = await this.#thread.ask('run');
+    if (end === 'ready') throw new Error('the thread was not asked that');
+    return end;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread.ask('close');
+  }
+}
