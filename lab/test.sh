@@ -23,7 +23,7 @@ suite() {
   shift 2
   [ -z "$reports" ] || results=(--results "$reports")
   echo "lab: $name" >&2
-  "$lab/run.sh" command --timeout 1200 "${results[@]}" "$@" \
+  "$lab/run.sh" command --timeout 1800 "${results[@]}" "$@" \
     env "MSHV_TEST_REPORT=/ctl/results/$name.json" \
     node node_modules/vitest/vitest.mjs run --no-file-parallelism --project "${tests[@]}" || failed=1
 }
