@@ -66,7 +66,7 @@ export type {
 } from './abi/messages/x64-intercept.js';
 export { type IoeventfdSize } from './abi/ioeventfd.js';
 export type { HypercallName } from './abi/hypercalls.js';
-export type { CpuidValues, GvaTranslation } from './abi/hypercall-outputs.js';
+export { accessStateBits, type CpuidValues, type GvaTranslation } from './abi/hypercall-outputs.js';
 export type { InterruptType } from './abi/interrupt-types.js';
 export {
   partitionProperties,
@@ -124,9 +124,9 @@ export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './device/
 export type { RegisterInputs, Registers } from './device/vp-registers.js';
 export { RegisterPage, type WritableRegisterPageName } from './device/register-page.js';
 export type { HypercallResult } from './device/exit-completion.js';
-export type { RegisterPageName } from './abi/register-page.js';
+export { dirtyMasks, type RegisterPageName } from './abi/register-page.js';
 export type { InterceptMessages } from './abi/intercepts.js';
-export type { VpStateType } from './abi/vp-state.js';
+export { lapicStateFields, syntheticTimersLayout, type VpStateType } from './abi/vp-state.js';
 export { Doorbell } from './irq/doorbell.js';
 export type { DoorbellOptions } from './irq/doorbell-table.js';
 export { GsiAllocator } from './irq/gsi-allocator.js';

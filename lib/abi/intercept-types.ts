@@ -28,8 +28,6 @@ export const interceptTypes = {
   X64_IO_PORT_RANGE: 0x11,
 } as const;
 
-export type InterceptTypeName = keyof typeof interceptTypes;
-
 /** Which accesses an intercept is for, as a mask: `HV_INTERCEPT_ACCESS_MASK_*` of Linux 7.2. */
 export const interceptAccessMasks = { NONE: 0, READ: 1, WRITE: 2, EXECUTE: 4 } as const;
 

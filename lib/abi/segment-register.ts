@@ -11,9 +11,6 @@ export interface SegmentRegister {
   readonly attributes: number;
 }
 
-/** How many bytes a segment or table register has. */
-export const segmentRegisterSize = 16;
-
 /** Reads an `hv_x64_segment_register` at a byte offset. */
 export function readSegmentRegister(view: DataView, at: number): SegmentRegister {
   return {

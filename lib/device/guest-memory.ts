@@ -234,7 +234,8 @@ export class GuestMemory implements Disposable {
 
   /**
    * All of the memory, live: the same object each time, with length 0 once the memory is closed. It can be
-   * copied to a Worker but not transferred; `share()` is the way to look at the same memory there.
+   * copied to a Worker but not transferred; `share()` is the way to look at the same memory there. Do not call
+   * its own `transfer()` (Node 22): the new buffer is not known here, so its pages stay until the environment ends.
    *
    * @throws MshvError `ENOTSUP` where this Node has no buffer of that size: above 4 GiB with Node 20. `read`,
    *   `write`, `fill` and a `window()` of it are there for that.

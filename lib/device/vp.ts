@@ -171,7 +171,8 @@ export class Vp implements Disposable {
    * loop. The VP waits for the answer: it runs on when the handler has returned, or its promise is
    * resolved. See `VpRun.finished` for how it ends. Running keeps the event loop alive, see `VpRun.unref()`.
    *
-   * @throws MshvError `ERR_MSHV_VP_RUNNING` where it runs already; `EAGAIN` where there is no room for a thread
+   * @throws MshvError `ERR_MSHV_VP_RUNNING` where it was started already, while a run by another object shows in
+   *   `finished`; `EAGAIN` where there is no room for a thread
    */
   start(handler: ExitHandler): VpRun {
     functionArgument('handler', handler);
@@ -201,7 +202,7 @@ export class Vp implements Disposable {
   }
 
   /**
-   * Reads registers by name, all of them with one hypercall for up to 255; the VP may be running.
+   * Reads registers by name, all of them with one hypercall for up to 256; the VP may be running.
    *
    * @returns an object with a bigint for each name, but for segment and table registers
    * @throws MshvError as `partition.getRegisters()`
@@ -278,7 +279,8 @@ export class Vp implements Disposable {
 
   /**
    * Reads a state as the hypervisor has it: the local APIC (`lapicStateFields`), the XSAVE area in compacted
-   * format, the SynIC's message page (SIMP) or event flags page (SIEFP), the synthetic timers.
+   * format, the SynIC's message page (SIMP) or event flags page (SIEFP), the synthetic timers
+   * (`syntheticTimersLayout`).
    *
    * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
    */

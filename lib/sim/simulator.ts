@@ -471,9 +471,9 @@ export class Simulator implements Disposable {
   }
 
   /**
-   * Takes back what `failNext` has left, closes the devices that `open()` gave, last opened first, then ends the simulated machine: on
-   * descriptors that are open still, opened by another Worker say, every ioctl is `EIO`. Harmless where
-   * closed already.
+   * Takes back what `failNext` has left, closes the devices that `open()` gave, last opened first, then ends the
+   * simulated machine: on descriptors that are open still, opened by another Worker say, every ioctl is `EIO`.
+   * Harmless where closed already.
    */
   close(): void {
     if (this.#closed) {
