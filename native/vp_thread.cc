@@ -34,14 +34,19 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
 }
 
 void VpThread::End(std::unique_ptr<VpThread> thread) {
+  bool handed_over = false;
   {
     const std::lock_guard guard(thread->lock_);
-    thread->state_ = State::kEnding;
+    handed_over = std::exchange(thread->state_, State::kEnding) == State::kHandedOver;
   }
   thread->changed_.notify_all();
   thread->control_.End(*thread->runner_);
   pthread_join(thread->thread_, nullptr);
   thread->runner_.reset();
+  // Nobody was told of the cancel that this run has acknowledged: it is the next run's.
+  if (!handed_over && thread->result_ == -ECANCELED) {
+    thread->control_.Cancel();
+  }
   Discard(std::move(thread));
 }
 
@@ -117,10 +122,10 @@ void VpThread::Loop() {
   while (true) {
     const int result = RunUntilExit();
     std::unique_lock guard(lock_);
+    result_ = result;
     if (state_ == State::kEnding) {
       return;
     }
-    result_ = result;
     state_ = State::kExited;
     uv_async_send(&async_);
     changed_.wait(guard, [this] { return state_ == State::kRunning || state_ == State::kEnding; });
