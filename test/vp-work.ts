@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 
 import type { PartitionToken, VpToken } from '../lib/index.js';
-import { typescriptWorker } from './typescript-worker.js';
+import { typescriptWorker } from './typescript-program.js';
 
 /** What a Worker of vp-worker.ts is to do. */
 export type VpWork =

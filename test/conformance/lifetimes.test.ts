@@ -15,7 +15,7 @@ import {
 } from '../../lib/index.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { processResources } from '../process-resources.js';
-import { typescriptWorker } from '../typescript-worker.js';
+import { typescriptWorker } from '../typescript-program.js';
 import type { BorrowerData, Loan, LoanReport } from '../vp-borrower.js';
 
 // Everything that a partition can have is made and closed in random orders, by its owner and in a Worker. What

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { IrqFdRoute } from '../../lib/index.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
 import type { SignallerData } from '../signaller.js';
-import { typescriptWorker } from '../typescript-worker.js';
+import { typescriptWorker } from '../typescript-program.js';
 
 const routeCount = 8;
 const rounds = 12_500;

@@ -1,18 +1,18 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+
+import { typescriptProgram } from '../typescript-program.js';
 
 // What a running VP means to the life of its process, and the end of that to the VP.
 
-const program = fileURLToPath(new URL('programs/vp-child.ts', import.meta.url));
+const program = typescriptProgram(new URL('programs/vp-child.ts', import.meta.url));
 
 /** Runs a scenario to its end. One that hangs is killed, and has no code then. */
 function run(scenario: string) {
   return new Promise<{ code: number | null; said: string[]; errors: string }>((resolve) => {
-    const words = ['--import', 'tsx', program, scenario];
     const child = execFile(
       process.execPath,
-      words,
+      [...program, scenario],
       { timeout: 120_000, killSignal: 'SIGKILL' },
       (_, stdout, stderr) => {
         resolve({

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { EventFd } from '../../lib/index.js';
 import { linuxNative, simNative } from '../../lib/native.js';
 import { openDescriptors } from '../open-descriptors.js';
-import { typescriptWorker } from '../typescript-worker.js';
+import { typescriptWorker } from '../typescript-program.js';
 
 const most = 2n ** 64n - 2n;
 

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuestMemory, type GuestMemoryToken } from '../../lib/index.js';
 import { linuxNative, type Native } from '../../lib/native.js';
 import { openDescriptors } from '../open-descriptors.js';
-import { typescriptWorker } from '../typescript-worker.js';
+import { typescriptWorker } from '../typescript-program.js';
 
 const { EMFILE, ENOMEM } = constants.errno;
 const GiB = 2 ** 30;

@@ -8,7 +8,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { IrqFdRoute, Partition } from '../../lib/index.js';
 import { Simulator } from '../../lib/sim/index.js';
 import { openDescriptors } from '../open-descriptors.js';
-import { typescriptWorker } from '../typescript-worker.js';
+import { typescriptWorker } from '../typescript-program.js';
 import type { SimulatorWork } from './programs/simulator-worker.js';
 
 // Signals from everywhere, the simulator's thread, and what is left when environments end.
