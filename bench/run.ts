@@ -4,6 +4,7 @@ import { cpus, release } from 'node:os';
 
 import { signalLines, watchLines } from './eventfd.js';
 import { gsiLines } from './gsi.js';
+import type { Line } from './line.js';
 import { table } from './report.js';
 import { routeLines } from './routes.js';
 import { vpLines } from './vp.js';
@@ -11,7 +12,9 @@ import { vpLines } from './vp.js';
 // Prints how the library compares with C and C++ programs that do the same, as ratios measured in
 // this run:
 //
-//   npm run bench [-- --json]
+//   npm run bench [-- [--json] [GROUP...]]
+//
+// A GROUP is one of signal, watch, gsi, routes, vp; all of them where none is named.
 //
 // Everything runs on one CPU: what it costs to wake another one would hide everything else.
 
@@ -26,13 +29,20 @@ const machine = {
   node: process.version,
   gcc: execFileSync('gcc', ['-dumpfullversion'], { encoding: 'utf8' }).trim(),
 };
-const lines = [
-  ...(await signalLines()),
-  ...(await watchLines()),
-  ...(await gsiLines()),
-  ...(await routeLines()),
-  ...(await vpLines()),
-];
+const groups = {
+  signal: signalLines,
+  watch: watchLines,
+  gsi: gsiLines,
+  routes: routeLines,
+  vp: vpLines,
+};
+const named = process.argv.slice(2).filter((word) => word !== '--json');
+const lines: Line[] = [];
+for (const [name, measure] of Object.entries(groups)) {
+  if (named.length === 0 || named.includes(name)) {
+    lines.push(...(await measure()));
+  }
+}
 
 if (process.argv.includes('--json')) {
   console.log(JSON.stringify({ machine, lines }, null, 2));
