@@ -18,7 +18,7 @@ const program = fileURLToPath(
 const kills = 100;
 const patience = 10_000;
 /** How long a process may live once it has begun, in milliseconds. */
-const longestLife = 300;
+const longestLife = 800;
 
 describe.skipIf(!executesGuests)(`a process that is killed${why}`, () => {
   let hypervisor: FakeHypervisor;
