@@ -23,10 +23,15 @@ export interface HypercallResult {
   repsCompleted?: number;
 }
 
+/** Answers a guest's hypercall. */
+export type HypercallAnswer = (exit: HypercallIntercept) => HypercallResult;
+
 /** What completing an exit needs of its VP. */
 export interface CompletedVp {
   /** Throws unless the VP is open and stopped with this exit, which is not completed. */
   check(exit: X64Intercept): void;
+  /** Whether that would not throw. */
+  waitsFor(exit: X64Intercept): boolean;
   /** The exit is. */
   completed(): void;
   /** The register page where there is one and it is valid. */
@@ -100,17 +105,27 @@ export class ExitCompletion {
     this.#write(exit, cpuidRegisters, word('eax'), word('ebx'), word('ecx'), word('edx'));
   }
 
-  hypercall(exit: HypercallIntercept, result: HypercallResult): void {
+  hypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
     instanceArgument('exit', exit, HypercallIntercept);
     this.#vp.check(exit);
+    let result;
+    if (typeof answer === 'function') {
+      result = answer(exit);
+      if (!this.#vp.waitsFor(exit)) {
+        return;
+      }
+    } else {
+      result = answer;
+    }
     optionsArgument('result', result, ['status', 'repsCompleted']);
     const { status, repsCompleted = 0 } = result;
     const low = BigInt(integerArgument('result.status', status, 0, 0xffff));
     const high = BigInt(integerArgument('result.repsCompleted', repsCompleted, 0, 0xfff));
+    const rip = nextRip(exit, vmcallLength);
     if (exit.is64Bit) {
-      this.#write(exit, rax, (high << 32n) | low);
+      this.#writeWith(rip, rax, (high << 32n) | low);
     } else {
-      this.#write(exit, raxRdx, low, high);
+      this.#writeWith(rip, raxRdx, low, high);
     }
   }
 
@@ -121,7 +136,10 @@ export class ExitCompletion {
   }
 
   #write(exit: X64Intercept, names: Written, ...values: readonly bigint[]): void {
-    const rip = nextRip(exit);
+    this.#writeWith(nextRip(exit), names, ...values);
+  }
+
+  #writeWith(rip: bigint, names: Written, ...values: readonly bigint[]): void {
     const page = this.#vp.validPage();
     if (page === undefined) {
       this.#writeByHypercall(names, values, rip);
@@ -167,9 +185,12 @@ function mergeRax(before: bigint, size: 1 | 2 | 4, input: number): bigint {
 /** The long bit of a code segment's attributes. */
 const longCode = 1 << 13;
 
+/** How long VMCALL and VMMCALL are. */
+const vmcallLength = 3;
+
 /** RIP after the instruction. Outside of 64-bit code it has 32 bits. */
-function nextRip(exit: X64Intercept): bigint {
-  const { instructionLength } = exit;
+function nextRip(exit: X64Intercept, knownLength = 0): bigint {
+  const instructionLength = exit.instructionLength || knownLength;
   if (instructionLength === 0) {
     throw cannotComplete('the exit: the hypervisor did not say how long the instruction is');
   }

@@ -3,12 +3,14 @@ import { constants } from 'node:os';
 import { memoryFlags, pageAccessOperations, pageAccessTypes } from '../abi/memory.js';
 import {
   booleanArgument,
+  bytesArgument,
   instanceArgument,
   optionsArgument,
   pageMultipleArgument,
   rangeError,
   stringArgument,
   typeError,
+  uint64Argument,
 } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
@@ -169,6 +171,47 @@ export class MemoryMap {
     this.#unmap(mapping);
   }
 
+  /** The mapping that an address is in. */
+  at(gpa: number | bigint): MappedMemory | undefined {
+    const address = uint64Argument('gpa', gpa);
+    const entry = this.#entries[this.#firstEndingAfter(address)];
+    return entry !== undefined && entry.mapping.gpa <= address ? entry.mapped : undefined;
+  }
+
+  /** Copies from what is mapped; false, and nothing, where some of the range is not. */
+  read(gpa: number | bigint, into: Uint8Array): boolean {
+    return this.#copy(gpa, bytesArgument('into', into), 'memoryRead');
+  }
+
+  /** Copies the other way round, whether the guest may write there or not. */
+  write(gpa: number | bigint, bytes: Uint8Array): boolean {
+    return this.#copy(gpa, bytesArgument('bytes', bytes), 'memoryWrite');
+  }
+
+  #copy(gpa: number | bigint, bytes: Uint8Array, copy: 'memoryRead' | 'memoryWrite'): boolean {
+    const begin = uint64Argument('gpa', gpa);
+    this.#partition.fd();
+    const end = begin + BigInt(bytes.length);
+    const first = this.#firstEndingAfter(begin);
+    if (this.#firstHole(first, begin, end) !== undefined) {
+      return false;
+    }
+    let address = begin;
+    for (let at = first; address < end; at++) {
+      const { mapping } = this.#entries[at] ?? {};
+      if (mapping === undefined) {
+        return false;
+      }
+      const offset = address - mapping.gpa;
+      const done = Number(address - begin);
+      const length = Math.min(mapping.size - Number(offset), bytes.length - done);
+      const part = bytes.subarray(done, done + length);
+      this.#partition.native[copy](mapping.handle, BigInt(mapping.offset) + offset, part);
+      address += BigInt(length);
+    }
+    return true;
+  }
+
   accessed(options: TrackedPagesOptions): PageBitmap {
     return this.#bitmap(options, 'ACCESSED');
   }
@@ -251,18 +294,26 @@ export class MemoryMap {
 
   /** The hypervisor would stop at the first such page, having cleared the bits before it. */
   #refuseUnmapped(gpa: bigint, size: bigint, kind: string): void {
-    const end = gpa + size;
-    let next = gpa;
-    for (let at = this.#firstEndingAfter(gpa); next < end; at++) {
-      const { mapping } = this.#entries[at] ?? {};
+    const hole = this.#firstHole(this.#firstEndingAfter(gpa), gpa, gpa + size);
+    if (hole !== undefined) {
+      throw new MshvError(
+        `cannot get ${kind.toLowerCase()} pages of ${rangeText(gpa, size)}: nothing is mapped at 0x${hole.toString(16)}`,
+        { code: 'ERR_MSHV_GPA_NOT_MAPPED' },
+      );
+    }
+  }
+
+  /** The first address in a range where nothing is mapped. `at` is the index of the first mapping that ends after its begin. */
+  #firstHole(at: number, begin: bigint, end: bigint): bigint | undefined {
+    let next = begin;
+    for (let i = at; next < end; i++) {
+      const { mapping } = this.#entries[i] ?? {};
       if (mapping === undefined || mapping.gpa > next) {
-        throw new MshvError(
-          `cannot get ${kind.toLowerCase()} pages of ${rangeText(gpa, size)}: nothing is mapped at 0x${next.toString(16)}`,
-          { code: 'ERR_MSHV_GPA_NOT_MAPPED' },
-        );
+        return next;
       }
       next = mapping.gpa + BigInt(mapping.size);
     }
+    return undefined;
   }
 
   /** The index of the first mapping that ends after an address. */

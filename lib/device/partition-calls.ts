@@ -217,6 +217,16 @@ export abstract class PartitionCalls {
   abstract get fd(): number;
 
   /**
+   * Whether the partition has this VP, closed or not. Only the environment that opened the partition knows: a
+   * SharedPartition says yes to every index.
+   *
+   * @param index - 0 to 255
+   */
+  hasVp(index: number): boolean {
+    return this.#hasVp(vpArgument('index', index));
+  }
+
+  /**
    * Any hypercall that the driver passes through, with its input packed by the caller.
    *
    * @returns the output
@@ -646,12 +656,18 @@ export abstract class PartitionCalls {
    * @param vp - 0 to 255
    * @param names - register codes; any number of them
    * @param values - gets two words for each name, the low one first; at least so long
+   * @param vtl - 0 to 15. Default: the one that the VP is in
    * @returns `values`
    * @throws MshvError `EINVAL` where there is no such VP (`HV_STATUS_INVALID_VP_INDEX`) or register;
    *   `repsCompleted` says how many registers were read then
    */
-  getRegisters(vp: number, names: Uint32Array, values?: BigUint64Array): BigUint64Array {
-    checkRegisters(vp, names, values);
+  getRegisters(
+    vp: number,
+    names: Uint32Array,
+    values?: BigUint64Array,
+    vtl?: number,
+  ): BigUint64Array {
+    checkRegisters(vp, names, values, vtl);
     values ??= new BigUint64Array(2 * names.length);
     const { fd } = this;
     for (let first = 0; first < names.length;) {
@@ -661,7 +677,7 @@ export abstract class PartitionCalls {
         fd,
         'HVCALL_GET_VP_REGISTERS',
         count,
-        writeGetVpRegisters(hypercallPages.input, vp, undefined, names, first, count),
+        writeGetVpRegisters(hypercallPages.input, vp, vtl, names, first, count),
         16 * count,
         true,
         'get registers of VP',
@@ -681,12 +697,13 @@ export abstract class PartitionCalls {
    * @param vp - 0 to 255
    * @param names - register codes; any number of them
    * @param values - two words for each name, the low one first; at least so long
+   * @param vtl - 0 to 15. Default: the one that the VP is in
    * @throws MshvError `EINVAL` where there is no such VP (`HV_STATUS_INVALID_VP_INDEX`), no such
    *   register or no such value of it (`HV_STATUS_INVALID_REGISTER_VALUE`). The first `repsCompleted`
    *   registers are written then
    */
-  setRegisters(vp: number, names: Uint32Array, values: BigUint64Array): void {
-    checkRegisters(vp, names, values);
+  setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
+    checkRegisters(vp, names, values, vtl);
     typedArrayArgument('values', values, 'BigUint64Array');
     const { fd } = this;
     for (let first = 0; first < names.length;) {
@@ -700,7 +717,7 @@ export abstract class PartitionCalls {
           hypercallPages.input,
           hypercallPages.inputWords,
           vp,
-          undefined,
+          vtl,
           names,
           values,
           first,
@@ -717,9 +734,17 @@ export abstract class PartitionCalls {
   }
 }
 
-function checkRegisters(vp: number, names: Uint32Array, values?: BigUint64Array): void {
+function checkRegisters(
+  vp: number,
+  names: Uint32Array,
+  values: BigUint64Array | undefined,
+  vtl: number | undefined,
+): void {
   vpArgument('vp', vp);
   typedArrayArgument('names', names, 'Uint32Array');
+  if (vtl !== undefined) {
+    integerArgument('vtl', vtl, 0, 15);
+  }
   if (values === undefined) {
     return;
   }

@@ -200,6 +200,30 @@ export class Partition extends PartitionCalls implements Disposable {
     return this.#memory.mappings;
   }
 
+  /** The mapping that an address is in, or undefined where nothing is mapped. */
+  mappingAt(gpa: number | bigint): MappedMemory | undefined {
+    return this.#memory.at(gpa);
+  }
+
+  /**
+   * Copies guest memory, once: the guest may change it at any moment, so check the copy and not the memory.
+   *
+   * This is the memory that is mapped, from however many mappings, whether its GuestMemory is open still or closed.
+   * Pages that the hypervisor lays over it for the guest (a VP's SIMP, say) are not seen here.
+   *
+   * @param into - as many bytes as are to be read
+   * @returns false, with nothing copied, where some of them are not mapped
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  readMemory(gpa: number | bigint, into: Uint8Array): boolean {
+    return this.#memory.read(gpa, into);
+  }
+
+  /** Copies to guest memory, likewise, where the guest may only read too. */
+  writeMemory(gpa: number | bigint, bytes: Uint8Array): boolean {
+    return this.#memory.write(gpa, bytes);
+  }
+
   /**
    * The pages that the guest has written since they were mapped, or cleared last. What the host writes does not count.
    * Mapping counts anew after the driver has let go of pages by itself (the host unmapped, migrated or swapped them).

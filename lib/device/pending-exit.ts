@@ -28,14 +28,19 @@ export class PendingExit {
     this.#exit = undefined;
   }
 
+  /** Whether `exit`, or what it is a snapshot of, is waiting to be completed. */
+  is(exit: Message): boolean {
+    const pending = this.#exit;
+    return pending !== undefined && (exit === pending || isSnapshot(exit, pending));
+  }
+
   /**
-   * Checks that `exit`, or what it is a snapshot of, is waiting to be completed.
+   * Checks that it is.
    *
    * @throws MshvError `ERR_MSHV_STALE_EXIT`
    */
   check(exit: Message): void {
-    const pending = this.#exit;
-    if (pending === undefined || (exit !== pending && !isSnapshot(exit, pending))) {
+    if (!this.is(exit)) {
       throw new MshvError(
         `cannot complete the exit: it is not what VP ${this.#vp} stopped with, or it has been completed`,
         { code: 'ERR_MSHV_STALE_EXIT' },

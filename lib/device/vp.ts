@@ -16,7 +16,7 @@ import { functionArgument, integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
-import { ExitCompletion, type HypercallResult } from './exit-completion.js';
+import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from './hypercall.js';
 import type { PartitionCalls } from './partition-calls.js';
 import { PendingExit } from './pending-exit.js';
@@ -78,6 +78,7 @@ export class Vp implements Disposable {
         descriptor.checkOpen();
         this.#exits.check(exit);
       },
+      waitsFor: (exit) => !descriptor.closed && this.#exits.is(exit),
       completed: () => {
         this.#exits.clear();
       },
@@ -334,12 +335,14 @@ export class Vp implements Disposable {
 
   /**
    * Completes a guest's hypercall: the result goes to RAX, or to EDX:EAX of a guest that is not in long mode
-   * (TLFS, "Hypercall Outputs").
+   * (TLFS, "Hypercall Outputs"). RIP goes on by 3 where the hypervisor did not say how long the instruction is.
    *
+   * @param answer - the result, or what gives it: that is called when the exit has been checked, and may
+   *   end the run or close the VP: then nothing is completed
    * @throws MshvError as `completeIoPort()`
    */
-  completeHypercall(exit: HypercallIntercept, result: HypercallResult): void {
-    this.#completion.hypercall(exit, result);
+  completeHypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
+    this.#completion.hypercall(exit, answer);
   }
 
   /**

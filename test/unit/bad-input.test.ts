@@ -84,6 +84,7 @@ const range = (...values: unknown[]): Wrong[] =>
   values.map((value) => ({ value, error: 'range' as const }));
 
 const symbol = Symbol('a symbol');
+const largestWord = 2n ** 64n - 1n;
 
 interface Argument {
   /** Its name in messages. */
@@ -612,6 +613,19 @@ const memoryRows: Row[] = [
     ]),
   ]),
   ...rows('bitmap', 'has', [only, required(quantity('gpa', 0x10000n, 0x13fffn))]),
+  ...rows('partition', 'mappingAt', [only, required(quantity('gpa', 0n, largestWord))]),
+  ...rows(
+    'partition',
+    'readMemory',
+    [(wrong) => [wrong, new Uint8Array(1)], required(quantity('gpa', 0n, largestWord))],
+    [(wrong) => [0x10000, wrong], required(typedArray('into', 'Uint8Array'))],
+  ),
+  ...rows(
+    'partition',
+    'writeMemory',
+    [(wrong) => [wrong, new Uint8Array(1)], required(quantity('gpa', 0n, largestWord))],
+    [(wrong) => [0x10000, wrong], required(typedArray('bytes', 'Uint8Array'))],
+  ),
   ...rows(
     'partition',
     'registerDoorbell',
@@ -681,7 +695,6 @@ const absent = (name: string, instruction: string): Argument => ({
 const read = { access: 'read', instructionLength: 2 } as const;
 const write = { access: 'write', instructionLength: 2 } as const;
 const cpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
-const largestWord = 2n ** 64n - 1n;
 
 const vpRows: readonly Row[] = [
   ...rows(
@@ -823,7 +836,11 @@ const vpRows: readonly Row[] = [
     [(wrong) => [wrong, { status: 0 }], exitArgument('HypercallIntercept', 'io-port')],
     [
       (wrong) => [stopWith('hypercall', read), wrong],
-      keyed('result', 'status', 'repsCompleted'),
+      // A function gives the result.
+      keyed('result', 'status', 'repsCompleted').map((argument) => ({
+        ...argument,
+        wrong: argument.wrong.filter(({ value }) => typeof value !== 'function'),
+      })),
       { name: 'result', accepts: 'an object', wrong: type(undefined) },
     ],
     [
@@ -1176,6 +1193,7 @@ const table: readonly Row[] = [
     [(wrong) => [wrong, 0x41], msi('').address],
     [(wrong) => [0xfee00000, wrong], msi('').data],
   ),
+  ...rows('calls', 'hasVp', [only, required(integer('index', 0, 255))]),
   ...rows(
     'calls',
     'getRegisters',
@@ -1183,6 +1201,7 @@ const table: readonly Row[] = [
     [(wrong) => [0, wrong], required(typedArray('names', 'Uint32Array'))],
     [(wrong) => [0, new Uint32Array(1), wrong], typedArray('values', 'BigUint64Array')],
     [(wrong) => [0, new Uint32Array(2), wrong], shortValues],
+    [(wrong) => [0, new Uint32Array(1), undefined, wrong], integer('vtl', 0, 15)],
   ),
   ...rows(
     'calls',
@@ -1194,6 +1213,7 @@ const table: readonly Row[] = [
     [(wrong) => [0, wrong, new BigUint64Array(2)], required(typedArray('names', 'Uint32Array'))],
     [(wrong) => [0, new Uint32Array(1), wrong], required(typedArray('values', 'BigUint64Array'))],
     [(wrong) => [0, new Uint32Array(2), wrong], shortValues],
+    [(wrong) => [0, new Uint32Array(1), new BigUint64Array(2), wrong], integer('vtl', 0, 15)],
   ),
   ...routeRows('newRoute', {}, ['msi', 'masked', 'event', 'name']),
   ...routeRows('newResampleRoute', { vector: 0x60 }, ['vector', 'msi', 'masked', 'event', 'name']),
@@ -1563,6 +1583,8 @@ describe('a closed object', () => {
     ['dirtyPages', [{ gpa: 0x10000, size: 0x4000 }]],
     ['accessedPages', [{ gpa: 0x10000, size: 0x4000, clear: true }]],
     ['registerDoorbell', [{ gpa: 0x1000 }]],
+    ['readMemory', [0x10000, new Uint8Array(1)]],
+    ['writeMemory', [0x10000, new Uint8Array(1)]],
     ['newResampleRoute', [{ vector: 0x70 }]],
     ['batch', [() => undefined]],
     ['setMsi', [0xfee00000n, 0x51]],
@@ -1602,6 +1624,8 @@ describe('a closed object', () => {
     Symbol.dispose,
     Symbol.asyncIterator,
     inspect.custom,
+    'hasVp',
+    'mappingAt',
   ]);
   const closings = {
     mshv: () => {
