@@ -54,12 +54,3 @@ export function implementationArgument<Value extends object>(
   }
   return value;
 }
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'then' in value &&
-    typeof value.then === 'function'
-  );
-}

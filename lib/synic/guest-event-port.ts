@@ -77,13 +77,6 @@ export class DirectGuestEventPort implements GuestEventPort {
     return this.#interrupt;
   }
 
-  /**
-   * Signals the flag.
-   *
-   * @returns whether it was clear before: false where the guest has not seen the last signal yet, and where
-   *   the port has no flag
-   * @throws MshvError as the partition refuses it; `ERR_MSHV_CLOSED` after disposal
-   */
   signal(): boolean {
     this.#open();
     return this.#signal();

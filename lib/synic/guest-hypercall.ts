@@ -5,8 +5,6 @@ export interface GuestHypercall {
   readonly vtl: number;
   /** Whether the caller follows the 64-bit convention. */
   readonly is64Bit: boolean;
-  /** How long the instruction is; 0 where that is not known. */
-  readonly instructionLength: number;
   /** The two halves of the control word. */
   readonly controlLow: number;
   readonly controlHigh: number;
@@ -14,7 +12,6 @@ export interface GuestHypercall {
   readonly inputGpa: bigint;
   /** Where the output is to go, unless the call is fast. */
   readonly outputGpa: bigint;
-  readonly rip: bigint;
   /** Copies the input of a fast call: a multiple of 8 bytes, as many as the convention has registers for. */
   copyFastInput(into: DataView, length: number): void;
 }

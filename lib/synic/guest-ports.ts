@@ -25,6 +25,14 @@ export interface GuestMessagePort extends Disposable {
 
 /** Signals one event flag of a SINT of a VP. */
 export interface GuestEventPort extends Disposable {
+  /**
+   * Signals the flag.
+   *
+   * @returns whether it was clear before: false where the guest has not seen the last signal yet, and where
+   *   the port has no flag
+   * @throws MshvError as the partition refuses it; `ERR_MSHV_CLOSED` after disposal
+   */
+  signal(): boolean;
   /** What signals the flag. Always the same object; it follows `set`, `clear` and `setTargetVp`. */
   interrupt(): Interrupt;
   /** Chooses the flag. Until then, and after `clear`, the interrupt does nothing. */

@@ -5,7 +5,7 @@ import { MshvError } from '../errors.js';
 import { implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
-import { Completion, type HypercallCompletion } from './hypercall-completion.js';
+import type { HypercallCompletion } from './hypercall-completion.js';
 import { HypercallTable, type HypercallCall, type HypercallDefinition } from './hypercall-table.js';
 import { postMessageCall } from './post-message-call.js';
 import { retargetInterruptCall, type RetargetInterruptHandler } from './retarget-interrupt-call.js';
@@ -35,7 +35,7 @@ const fastInput32 = 16;
 class Scratch implements HypercallCall {
   readonly bytes = new Uint8Array(pageSize);
   readonly input = new DataView(this.bytes.buffer);
-  readonly completion = new Completion();
+  readonly completion = { status: 0, repsCompleted: 0 };
   readonly #parts = new Map<number, Uint8Array>();
   vpIndex = 0;
   vtl = 0;
@@ -114,7 +114,7 @@ export class HypercallDispatcher {
   }
 
   /**
-   * Answers a hypercall. The VP must not run on before its registers have what the result says.
+   * Answers a hypercall. Changes no register: the VP must not run on before `vp.completeHypercall` has.
    *
    * @param hypercall - borrowed, with whatever message is behind it
    * @returns valid until the next call
@@ -122,19 +122,18 @@ export class HypercallDispatcher {
   dispatch(hypercall: GuestHypercall): HypercallCompletion {
     const scratch = this.#free.pop() ?? new Scratch();
     try {
-      scratch.completion.begin(hypercall);
       const definition = this.#table.get(hypercall.controlLow & hypercallControl.codeMask);
       if (definition === undefined) {
-        return scratch.completion.end(hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_CODE, 0);
+        return complete(scratch, hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_CODE, 0);
       }
       const refused = this.#read(scratch, definition, hypercall);
       if (refused !== hvStatusCodes.HV_STATUS_SUCCESS) {
-        return scratch.completion.end(refused, scratch.repStart);
+        return complete(scratch, refused, scratch.repStart);
       }
       const status = this.#handle(definition, scratch);
       const done =
         status === hvStatusCodes.HV_STATUS_SUCCESS ? scratch.repCount : scratch.repsCompleted;
-      return scratch.completion.end(status, done);
+      return complete(scratch, status, done);
     } finally {
       scratch.hypercall = undefined;
       this.#free.push(scratch);
@@ -211,6 +210,16 @@ export class HypercallDispatcher {
       return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
     }
   }
+}
+
+function complete(
+  { completion }: Scratch,
+  status: number,
+  repsCompleted: number,
+): HypercallCompletion {
+  completion.status = status;
+  completion.repsCompleted = repsCompleted;
+  return completion;
 }
 
 function isBetween(value: number, least: number, most: number): boolean {

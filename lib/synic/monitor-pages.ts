@@ -123,7 +123,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
    * freed.
    *
    * @param gpa - a multiple of 4096
-   * @throws MshvError `ERR_MSHV_MONITOR_PAGE_IN_USE` where it is another VTL's
+   * @throws MshvError `ERR_MSHV_MONITOR_PAGE_IN_USE` where it is another VTL's; what `memory.page` throws
    */
   setMonitorPage(vtl: number, gpa: bigint | undefined): void {
     vtlArgument('vtl', vtl);
@@ -267,6 +267,9 @@ export class MonitorPages implements SynicMonitor, Disposable {
         `page 0x${gpa.toString(16)} is the monitor page of VTL ${holder.vtl} already`,
         { code: 'ERR_MSHV_MONITOR_PAGE_IN_USE' },
       );
+    }
+    if (gpa !== undefined) {
+      this.#memory.page?.(gpa);
     }
     if (present?.allocated === true) {
       this.#memory.freePage?.(present.gpa);

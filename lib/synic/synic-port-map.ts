@@ -10,12 +10,8 @@ import {
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
-import {
-  connectionIdArgument,
-  implementationArgument,
-  isThenable,
-  vtlArgument,
-} from './arguments.js';
+import { isThenable } from '../thenable.js';
+import { connectionIdArgument, implementationArgument, vtlArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { UnclaimedAnswers } from './unclaimed-answers.js';

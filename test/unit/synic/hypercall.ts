@@ -15,8 +15,6 @@ export interface HypercallInput {
   input?: bigint | Uint8Array;
   output?: bigint;
   bits?: 32 | 64;
-  rip?: bigint;
-  instructionLength?: number;
   vtl?: number;
   vpIndex?: number;
 }
@@ -32,8 +30,6 @@ export function hypercallMessage({
   input = 0n,
   output = 0n,
   bits = 64,
-  rip = 0x1000n,
-  instructionLength = 3,
   vtl = 0,
   vpIndex = 0,
 }: HypercallInput): Uint8Array {
@@ -54,7 +50,14 @@ export function hypercallMessage({
     registers.setBigUint64(8, output, true);
   }
   const [first, second] = [registers.getBigUint64(0, true), registers.getBigUint64(8, true)];
-  const common = { rip, instructionLength, vtl, vpIndex, cr0Pe: true, eferLma: bits === 64 };
+  const common = {
+    rip: 0x1000n,
+    instructionLength: 3,
+    vtl,
+    vpIndex,
+    cr0Pe: true,
+    eferLma: bits === 64,
+  };
   const xmm = [16, 32, 48, 64, 80, 96].map(
     (at) => (registers.getBigUint64(at + 8, true) << 64n) | registers.getBigUint64(at, true),
   );

@@ -21,6 +21,7 @@ const disposable = (name: string): Disposable => ({
 });
 
 const guestEventPort = (): GuestEventPort => ({
+  signal: () => calls.push(['signal']) > 0,
   interrupt: () => Interrupt.null,
   set: (...args) => calls.push(['set', ...args]),
   clear: () => calls.push(['clear']),

@@ -1,0 +1,331 @@
+import { inspect } from 'node:util';
+
+import { hvStatusCodes } from '../abi/hv-status.js';
+import type { Intercept } from '../abi/intercepts.js';
+import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
+import { monitorPageLayout } from '../abi/synic.js';
+import {
+  functionArgument,
+  nativeArgument,
+  optionsArgument,
+  rangeError,
+  typeError,
+  uint64Argument,
+} from '../arguments.js';
+import type { HypercallAnswer } from '../device/exit-completion.js';
+import type { InterceptRequest } from '../device/intercept-request.js';
+import type { MappedMemory } from '../device/mapped-memory.js';
+import type { EventSignal, SintMessage } from '../device/partition-calls.js';
+import { closedError } from '../errors.js';
+import type { EventFd } from '../eventfd.js';
+import type { DoorbellOptions } from '../irq/doorbell-table.js';
+import type { Native } from '../native.js';
+import { implementationArgument, vpArgument } from './arguments.js';
+import { DeliverabilityRegister, type RegisterPartition } from './deliverability-register.js';
+import type { FailureListener } from './failures.js';
+import { DirectGuestEventPort, type EventPartition } from './guest-event-port.js';
+import { GuestMessages, type MessageVpOwner } from './guest-messages.js';
+import type { GuestMessagePort } from './guest-ports.js';
+import { HypercallDispatcher } from './hypercall-dispatcher.js';
+import type { MonitorMemory } from './monitor-pages.js';
+import { PolledMonitorPages } from './polled-monitor-pages.js';
+import type { RetargetInterruptHandler } from './retarget-interrupt-call.js';
+import { SynicPortMap } from './synic-port-map.js';
+import type { Synic } from './synic.js';
+
+/** What the SynIC needs of a partition: a `Partition` is one. */
+export interface SynicPartition extends RegisterPartition {
+  hasVp(index: number): boolean;
+  postMessageDirect(message: SintMessage): void;
+  signalEventDirect(event: EventSignal): boolean;
+  installIntercept(intercept: InterceptRequest): void;
+  registerDoorbell(options: DoorbellOptions): Disposable;
+  readMemory(gpa: bigint, into: Uint8Array): boolean;
+  writeMemory(gpa: bigint, bytes: Uint8Array): boolean;
+  mappingAt(gpa: bigint): MappedMemory | undefined;
+}
+
+/** A VP whose exits `PartitionSynic.handleExit` handles: a `Vp` is one. */
+export interface SynicVp {
+  completeHypercall(exit: HypercallIntercept, answer: HypercallAnswer): void;
+}
+
+/** Where a guest can write in order to signal a connection. */
+export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
+
+export interface PartitionSynicOptions {
+  /** See `GuestMessagesOptions.bound`. */
+  messageBound?: number;
+  /**
+   * Says where the guest writes, instead of calling `HvSignalEvent`, in order to signal a connection; undefined where
+   * it does not. The OS event of a port is bound to a doorbell there: no VP exits for it. (The driver binds
+   * eventfds to addresses only, never to connections: `MSHV_IOEVENTFD`.) A guest has to know of the address,
+   * which VMBus has no way to tell it. Default: nowhere, so that the dispatcher signals OS events.
+   */
+  hostEventDoorbell?: (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
+  /**
+   * The guest physical addresses that `allocateMonitorPage` may give out: pages that are mapped, and that nobody
+   * else gives to the guest. Default: none.
+   */
+  monitorPages?: readonly bigint[];
+  /** Answers `HvRetargetDeviceInterrupt`. Default: the guest has no such call. */
+  retargetDeviceInterrupt?: RetargetInterruptHandler;
+  /** The addon that makes the events of interrupts. The partition's own. Default: the one that makes system calls. */
+  native?: Native;
+  /**
+   * Is told of what fails where no caller can be told: see the codes `ERR_MSHV_PORT_HANDLER`,
+   * `ERR_MSHV_HYPERCALL_HANDLER`, `ERR_MSHV_MESSAGE_REFUSED`, `ERR_MSHV_NOTIFICATION`,
+   * `ERR_MSHV_EVENT_REFUSED`. A guest can provoke most of them as often as it likes. Default: the first failure of each
+   * thing is a process warning.
+   */
+  onError?: FailureListener;
+}
+
+/**
+ * The SynIC of a partition: what `SynicPorts` needs to give ports to VMBus or to any other user.
+ *
+ * It posts and signals by `HVCALL_POST_MESSAGE_DIRECT` and `HVCALL_SIGNAL_EVENT_DIRECT`, and gets what the
+ * guest posts and signals from the exits that whoever runs a VP gives to `handleExit`. It belongs to one
+ * environment, and so do the VPs that it is given exits of.
+ */
+export class PartitionSynic implements Synic, Disposable {
+  readonly #partition: SynicPartition;
+  readonly #hostEventDoorbell: PartitionSynicOptions['hostEventDoorbell'];
+  readonly #retargets: boolean;
+  readonly #eventPartition: EventPartition;
+  readonly #eventPortOptions: { native?: Native; onError?: FailureListener };
+  readonly #answer: HypercallAnswer;
+  #disposed = false;
+  /** Where the guest's posts and signals find the host's ports. */
+  readonly portMap: SynicPortMap;
+  /** The guest's hypercalls. A VMM adds its own here. */
+  readonly hypercalls: HypercallDispatcher;
+  /** The messages on their way to the guest. */
+  readonly messages: GuestMessages;
+  readonly monitorSupport: PolledMonitorPages;
+
+  constructor(partition: SynicPartition, options: PartitionSynicOptions = {}) {
+    implementationArgument('partition', partition, [
+      'hasVp',
+      'postMessageDirect',
+      'signalEventDirect',
+      'getRegisters',
+      'setRegisters',
+      'installIntercept',
+      'registerDoorbell',
+      'readMemory',
+      'writeMemory',
+      'mappingAt',
+    ]);
+    optionsArgument('options', options, [
+      'messageBound',
+      'hostEventDoorbell',
+      'monitorPages',
+      'retargetDeviceInterrupt',
+      'native',
+      'onError',
+    ]);
+    const { messageBound, hostEventDoorbell, monitorPages = [] } = options;
+    const { retargetDeviceInterrupt, native, onError } = options;
+    if (hostEventDoorbell !== undefined) {
+      functionArgument('options.hostEventDoorbell', hostEventDoorbell);
+    }
+    const pool = monitorPagesArgument(monitorPages);
+    if (native !== undefined) {
+      nativeArgument('options.native', native);
+    }
+    const reporting = onError === undefined ? {} : { onError };
+    this.#partition = partition;
+    this.#hostEventDoorbell = hostEventDoorbell;
+    this.#retargets = retargetDeviceInterrupt !== undefined;
+    this.#eventPortOptions = { ...reporting, ...(native !== undefined && { native }) };
+    this.#eventPartition = {
+      hasVp: (index) => partition.hasVp(index),
+      signalEvent: (vtl, vp, sint, flag) => partition.signalEventDirect({ vp, vtl, sint, flag }),
+    };
+    this.portMap = new SynicPortMap(reporting);
+    this.hypercalls = new HypercallDispatcher({
+      portMap: this.portMap,
+      memory: { read: (gpa, into) => partition.readMemory(gpa, into) },
+      ...(retargetDeviceInterrupt !== undefined && { retargetDeviceInterrupt }),
+      ...reporting,
+    });
+    this.#answer = (exit) => this.hypercalls.dispatch(exit);
+    this.messages = new GuestMessages(
+      {
+        hasVp: (index) => partition.hasVp(index),
+        postMessage: (vtl, vp, sint, type, payload) => {
+          partition.postMessageDirect({ vp, vtl, sint, type, payload });
+          return hvStatusCodes.HV_STATUS_SUCCESS;
+        },
+      },
+      { ...reporting, ...(messageBound !== undefined && { bound: messageBound }) },
+    );
+    this.monitorSupport = new PolledMonitorPages(this.portMap, {
+      memory: monitorMemory(partition, pool),
+    });
+  }
+
+  /** Whether there are doorbells to bind OS events to. */
+  get preferOsEvents(): boolean {
+    return this.#hostEventDoorbell !== undefined;
+  }
+
+  /**
+   * Makes the guest's hypercalls exits of its VPs, which `handleExit` handles: those that the hypervisor does
+   * not know, those that name a connection it does not know and, with a handler for them, those that retarget an
+   * interrupt of a device it does not know. After `partition.initialize()`. Harmless a second time.
+   *
+   * @throws MshvError as the hypervisor refuses an intercept
+   */
+  installIntercepts(): void {
+    this.#partition.installIntercept({ type: 'hypercall' });
+    this.#partition.installIntercept({ type: 'unknown-synic-connection' });
+    if (this.#retargets) {
+      this.#partition.installIntercept({ type: 'unknown-device-retarget' });
+    }
+  }
+
+  /**
+   * Lets messages to a VP wait for its slots: from now on notifications of free slots are asked for, and
+   * their exits have to be given to `handleExit`. Without this, messages for a busy slot wait for the next post.
+   *
+   * @param vp - its index
+   * @param owner - writes the VP's notification register, where somebody else wants to: a VMM that asks for
+   *   interrupt windows by the same register from another environment, say. Default: it is read and written
+   *   through the partition, with the bits that are not SINTs' left alone
+   * @returns ends this; harmless a second time
+   * @throws MshvError `ERR_MSHV_VP_OWNED`
+   */
+  attachVp(
+    vp: number,
+    owner: MessageVpOwner = new DeliverabilityRegister(this.#partition, vpArgument(vp)),
+  ): Disposable {
+    this.#open();
+    return this.messages.attachVp(vp, owner);
+  }
+
+  /**
+   * Handles the exits that are the SynIC's: a hypercall is dispatched and completed, whatever its status is; free slots
+   * get their messages. A handler of a hypercall may stop or close the VP: then it is not completed.
+   *
+   * @param vp - that has stopped with `exit`
+   * @returns whether it was one of those: the VP can run on
+   * @throws MshvError as `vp.completeHypercall()`
+   */
+  handleExit(vp: SynicVp, exit: Intercept): boolean {
+    switch (exit.type) {
+      case 'hypercall':
+        vp.completeHypercall(exit, this.#answer);
+        return true;
+      case 'sint-deliverable':
+        this.messages.sintsDeliverable(exit.vtl, exit.vpIndex, exit.deliverableSints);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  newHostEventPort(
+    connectionId: number,
+    minimumVtl: number,
+    event: EventFd,
+  ): Disposable | undefined {
+    const place = this.#hostEventDoorbell?.(connectionId, minimumVtl);
+    return place && this.#partition.registerDoorbell({ ...place, event });
+  }
+
+  postMessage(
+    vtl: number,
+    vp: number,
+    sint: number,
+    type: number,
+    payload: Uint8Array,
+  ): boolean | Promise<void> {
+    return this.messages.postMessage(vtl, vp, sint, type, payload);
+  }
+
+  newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
+    return this.messages.newPort(vtl, vp, sint);
+  }
+
+  newGuestEventPort(): DirectGuestEventPort {
+    return new DirectGuestEventPort(this.#eventPartition, this.#eventPortOptions);
+  }
+
+  /**
+   * The guest has been reset: messages in both directions are forgotten, see `SynicPortMap.reset` and
+   * `GuestMessages.reset`, and so are the monitor pages. The ports stay.
+   */
+  reset(): void {
+    this.portMap.reset();
+    this.messages.reset();
+    this.monitorSupport[Symbol.dispose]();
+  }
+
+  /**
+   * Forgets messages and monitor pages as `reset` does, and takes no more VPs. The ports are their owners' to dispose of.
+   * Harmless a second time, and after the partition is closed.
+   */
+  [Symbol.dispose](): void {
+    if (!this.#disposed) {
+      this.#disposed = true;
+      this.reset();
+    }
+  }
+
+  [inspect.custom](): string {
+    return `PartitionSynic { ports: ${this.portMap.size}, queued: ${this.messages.size} }`;
+  }
+
+  #open(): void {
+    if (this.#disposed) {
+      throw closedError('PartitionSynic');
+    }
+  }
+}
+
+function monitorPagesArgument(pages: readonly bigint[]): readonly bigint[] {
+  if (!Array.isArray(pages)) {
+    throw typeError('options.monitorPages', 'an array', pages);
+  }
+  return pages.map((gpa: bigint, i) => {
+    const page = uint64Argument(`options.monitorPages[${i}]`, gpa);
+    if (page % BigInt(monitorPageLayout.size) !== 0n) {
+      throw rangeError(
+        `options.monitorPages[${i}]`,
+        `a multiple of ${monitorPageLayout.size}`,
+        gpa,
+      );
+    }
+    return page;
+  });
+}
+
+/** A page is polled where the guest can write to it. Where it cannot, its writes are trapped. */
+function monitorMemory(partition: SynicPartition, pool: readonly bigint[]): MonitorMemory {
+  const free = new Set(pool);
+  return {
+    page: (gpa) => {
+      const mapping = partition.mappingAt(gpa);
+      if (mapping === undefined || !mapping.writable || mapping.memory.closed) {
+        return undefined;
+      }
+      const offset = BigInt(mapping.offset) + gpa - mapping.gpa;
+      return mapping.memory.bytes(offset, monitorPageLayout.size);
+    },
+    allocatePage: () => {
+      const zeroes = new Uint8Array(monitorPageLayout.size);
+      for (const gpa of free) {
+        if (partition.writeMemory(gpa, zeroes)) {
+          free.delete(gpa);
+          return gpa;
+        }
+      }
+      return undefined;
+    },
+    freePage: (gpa) => {
+      free.add(gpa);
+    },
+  };
+}
