@@ -75,46 +75,19 @@ export class HypercallPages {
     attempt: string,
     vp?: number,
   ): void {
-    this.#issue(native, fd, name, 0, inputLength, outputLength, true, attempt, vp, 0, 0);
+    this.repCall(native, fd, name, 0, inputLength, outputLength, true, attempt, vp, 0, 0);
   }
 
   /**
    * Issues a rep call and returns how many of its `reps` elements are done, at least 1: the output has
    * so many. The caller goes on with the next one.
    *
+   * @param reps - 0 for a simple call, which has no elements
    * @param repeatable - whether doing an element again changes nothing. The output of elements that
    *   were done before the hypervisor asked for memory is lost, so a call with an output is repeated then.
    * @param first - how many elements of the caller's list are done already, of `total`
    */
   repCall(
-    native: Native,
-    fd: number,
-    name: HypercallName,
-    reps: number,
-    inputLength: number,
-    outputLength: number,
-    repeatable: boolean,
-    attempt: string,
-    vp: number | undefined,
-    first: number,
-    total: number,
-  ): number {
-    return this.#issue(
-      native,
-      fd,
-      name,
-      reps,
-      inputLength,
-      outputLength,
-      repeatable,
-      attempt,
-      vp,
-      first,
-      total,
-    );
-  }
-
-  #issue(
     native: Native,
     fd: number,
     name: HypercallName,
