@@ -6,16 +6,16 @@ if [ "${1-}" = --help ]; then
   cat <<'END'
 usage: lab/test.sh [REPORTS]
 
-Boots one VM for each: the conformance suite with the core scheduler, and what depends on the
-scheduler (VPs, interrupts) with the root scheduler; real guest code, the examples and a hundred
-killed processes with the hypervisor's scheduler, guest code with the root scheduler, and what takes
-interrupts with fast injection. REPORTS is a folder for one JSON report of each.
+Boots one VM for each, two at a time: the conformance suite with the core scheduler, and what
+depends on the scheduler (VPs, interrupts) with the root scheduler; real guest code, the examples and
+a hundred killed processes with the hypervisor's scheduler, guest code with the root scheduler, and
+what takes interrupts with fast injection. Each line begins with the name of what it is from. REPORTS
+is a folder for one JSON report of each.
 END
   exit 0
 fi
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 reports=${1-}
-failed=0
 
 # suite NAME "PROJECT [FILTER...]" OPTION...
 suite() {
@@ -23,18 +23,38 @@ suite() {
   read -ra tests <<< "$2"
   shift 2
   [ -z "$reports" ] || results=(--results "$reports")
-  echo "lab: $name" >&2
   "$lab/run.sh" command --timeout 1800 "${results[@]}" "$@" \
     env "MSHV_TEST_REPORT=/ctl/results/$name.json" \
-    node node_modules/vitest/vitest.mjs run --no-file-parallelism --project "${tests[@]}" || failed=1
+    node node_modules/vitest/vitest.mjs run --no-file-parallelism --project "${tests[@]}" 2>&1 |
+    sed -u "s/^/$name: /"
+  [ "${PIPESTATUS[0]}" = 0 ]
+}
+
+conformance() {
+  local failed=0
+  suite conformance-core conformance --scheduler core || failed=1
+  # With the other scheduler, what depends on it: runs of VPs and interrupts.
+  suite conformance-root 'conformance vp- irqfd driver-rules route-model mask-storm' --scheduler root ||
+    failed=1
+  return $failed
+}
+
+# QEMU runs guests on one thread: there is room for the conformance suite beside them.
+guests() {
+  local failed=0
+  suite guest-core lab --svm --scheduler core || failed=1
+  suite guest-root 'lab device interrupt' --svm --scheduler root || failed=1
+  # One CPU: where the VP runs beside the signaller, the driver injects some signals twice.
+  suite guest-fast-injection 'lab interrupt' --svm --scheduler root --fast-injection --cpus 1 || failed=1
+  return $failed
 }
 
 "$lab/build-guest.sh" || exit 2
-suite conformance-core conformance --scheduler core
-# With the other scheduler, what depends on it: runs of VPs and interrupts.
-suite conformance-root 'conformance vp- irqfd driver-rules route-model mask-storm' --scheduler root
-suite guest-core lab --svm --scheduler core
-suite guest-root 'lab device interrupt' --svm --scheduler root
-# One CPU: where the VP runs beside the signaller, the driver injects some signals twice.
-suite guest-fast-injection 'lab interrupt' --svm --scheduler root --fast-injection --cpus 1
+# A background job takes no notice of Ctrl-C.
+trap 'trap - INT; kill 0' INT
+failed=0
+conformance &
+running=$!
+guests || failed=1
+wait $running || failed=1
 exit $failed
