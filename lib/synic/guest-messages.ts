@@ -360,9 +360,9 @@ export class GuestMessages {
     return waiting;
   }
 
-  /** Delivers unless the slot is known to be busy. */
+  /** Delivers unless the slot is known to be busy: nobody tells of a free one where the VP has no owner. */
   #deliver(queues: VpQueues, sint: number): void {
-    if ((queues.blocked & (1 << sint)) === 0) {
+    if ((queues.blocked & (1 << sint)) === 0 || !this.#owners.has(queues.vp)) {
       this.#flush(queues, sint);
     }
     this.#notify(queues);
@@ -376,6 +376,7 @@ export class GuestMessages {
       return;
     }
     queues.flushing |= bit;
+    queues.blocked &= ~bit;
     try {
       for (let message = queue.head; message !== undefined; message = queue.head) {
         queues.posting.add(message);

@@ -26,6 +26,7 @@ import type { FailureListener } from './failures.js';
 import { DirectGuestEventPort, type EventPartition } from './guest-event-port.js';
 import { GuestMessages, type MessageVpOwner } from './guest-messages.js';
 import type { GuestMessagePort } from './guest-ports.js';
+import type { HypercallMemory } from './guest-hypercall.js';
 import { HypercallDispatcher } from './hypercall-dispatcher.js';
 import type { MonitorMemory } from './monitor-pages.js';
 import { PolledMonitorPages } from './polled-monitor-pages.js';
@@ -33,17 +34,24 @@ import type { RetargetInterruptHandler } from './retarget-interrupt-call.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { Synic } from './synic.js';
 
-/** What the SynIC needs of a partition: a `Partition` is one. */
+/** What the SynIC needs of a partition: a `Partition` has it, and a `SharedPartition`. */
 export interface SynicPartition extends RegisterPartition {
   hasVp(index: number): boolean;
   postMessageDirect(message: SintMessage): void;
   signalEventDirect(event: EventSignal): boolean;
   installIntercept(intercept: InterceptRequest): void;
+}
+
+/** What only the environment that opened the partition has of it: a `Partition`. */
+interface OwnedPartition {
   registerDoorbell(options: DoorbellOptions): Disposable;
   readMemory(gpa: bigint, into: Uint8Array): boolean;
   writeMemory(gpa: bigint, bytes: Uint8Array): boolean;
   mappingAt(gpa: bigint): MappedMemory | undefined;
 }
+
+/** The guest's memory, as the SynIC needs it. */
+export interface SynicMemory extends HypercallMemory, MonitorMemory {}
 
 /** A VP whose exits `PartitionSynic.handleExit` handles: a `Vp` is one. */
 export interface SynicVp {
@@ -54,18 +62,25 @@ export interface SynicVp {
 export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
 
 export interface PartitionSynicOptions {
+  /**
+   * The guest's memory: where the input of slow hypercalls and the monitor pages are. Default: what the
+   * partition has mapped, and `monitorPages` to allocate. A SharedPartition does not know, so it has to be given with
+   * one.
+   */
+  memory?: SynicMemory;
   /** See `GuestMessagesOptions.bound`. */
   messageBound?: number;
   /**
    * Says where the guest writes, instead of calling `HvSignalEvent`, in order to signal a connection; undefined where
    * it does not. The OS event of a port is bound to a doorbell there: no VP exits for it. (The driver binds
    * eventfds to addresses only, never to connections: `MSHV_IOEVENTFD`.) A guest has to know of the address,
-   * which VMBus has no way to tell it. Default: nowhere, so that the dispatcher signals OS events.
+   * which VMBus has no way to tell it. Not with a SharedPartition. Default: nowhere, so that the dispatcher
+   * signals OS events.
    */
   hostEventDoorbell?: (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
   /**
    * The guest physical addresses that `allocateMonitorPage` may give out: pages that are mapped, and that nobody
-   * else gives to the guest. Default: none.
+   * else gives to the guest. Not with `memory`, which allocates itself. Default: none.
    */
   monitorPages?: readonly bigint[];
   /** Answers `HvRetargetDeviceInterrupt`. Default: the guest has no such call. */
@@ -90,7 +105,7 @@ export interface PartitionSynicOptions {
  */
 export class PartitionSynic implements Synic, Disposable {
   readonly #partition: SynicPartition;
-  readonly #hostEventDoorbell: PartitionSynicOptions['hostEventDoorbell'];
+  readonly #newHostEventDoorbell: Synic['newHostEventPort'];
   readonly #retargets: boolean;
   readonly #eventPartition: EventPartition;
   readonly #eventPortOptions: { native?: Native; onError?: FailureListener };
@@ -112,12 +127,9 @@ export class PartitionSynic implements Synic, Disposable {
       'getRegisters',
       'setRegisters',
       'installIntercept',
-      'registerDoorbell',
-      'readMemory',
-      'writeMemory',
-      'mappingAt',
     ]);
     optionsArgument('options', options, [
+      'memory',
       'messageBound',
       'hostEventDoorbell',
       'monitorPages',
@@ -125,18 +137,27 @@ export class PartitionSynic implements Synic, Disposable {
       'native',
       'onError',
     ]);
-    const { messageBound, hostEventDoorbell, monitorPages = [] } = options;
-    const { retargetDeviceInterrupt, native, onError } = options;
+    const { messageBound, hostEventDoorbell, retargetDeviceInterrupt, native, onError } = options;
+    const memory = memoryArgument(partition, options);
     if (hostEventDoorbell !== undefined) {
       functionArgument('options.hostEventDoorbell', hostEventDoorbell);
+      if (!isOwned(partition)) {
+        throw rangeError(
+          'options.hostEventDoorbell',
+          'absent: this partition has no doorbells',
+          hostEventDoorbell,
+        );
+      }
+      this.#newHostEventDoorbell = (connectionId, minimumVtl, event) => {
+        const place = hostEventDoorbell(connectionId, minimumVtl);
+        return place && partition.registerDoorbell({ ...place, event });
+      };
     }
-    const pool = monitorPagesArgument(monitorPages);
     if (native !== undefined) {
       nativeArgument('options.native', native);
     }
     const reporting = onError === undefined ? {} : { onError };
     this.#partition = partition;
-    this.#hostEventDoorbell = hostEventDoorbell;
     this.#retargets = retargetDeviceInterrupt !== undefined;
     this.#eventPortOptions = { ...reporting, ...(native !== undefined && { native }) };
     this.#eventPartition = {
@@ -146,7 +167,7 @@ export class PartitionSynic implements Synic, Disposable {
     this.portMap = new SynicPortMap(reporting);
     this.hypercalls = new HypercallDispatcher({
       portMap: this.portMap,
-      memory: { read: (gpa, into) => partition.readMemory(gpa, into) },
+      memory,
       ...(retargetDeviceInterrupt !== undefined && { retargetDeviceInterrupt }),
       ...reporting,
     });
@@ -161,14 +182,12 @@ export class PartitionSynic implements Synic, Disposable {
       },
       { ...reporting, ...(messageBound !== undefined && { bound: messageBound }) },
     );
-    this.monitorSupport = new PolledMonitorPages(this.portMap, {
-      memory: monitorMemory(partition, pool),
-    });
+    this.monitorSupport = new PolledMonitorPages(this.portMap, { memory });
   }
 
   /** Whether there are doorbells to bind OS events to. */
   get preferOsEvents(): boolean {
-    return this.#hostEventDoorbell !== undefined;
+    return this.#newHostEventDoorbell !== undefined;
   }
 
   /**
@@ -188,7 +207,7 @@ export class PartitionSynic implements Synic, Disposable {
 
   /**
    * Lets messages to a VP wait for its slots: from now on notifications of free slots are asked for, and
-   * their exits have to be given to `handleExit`. Without this, messages for a busy slot wait for the next post.
+   * their exits have to be given to `handleExit`. Without this, messages for a busy slot wait until another one is posted.
    *
    * @param vp - its index
    * @param owner - writes the VP's notification register, where somebody else wants to: a VMM that asks for
@@ -231,8 +250,7 @@ export class PartitionSynic implements Synic, Disposable {
     minimumVtl: number,
     event: EventFd,
   ): Disposable | undefined {
-    const place = this.#hostEventDoorbell?.(connectionId, minimumVtl);
-    return place && this.#partition.registerDoorbell({ ...place, event });
+    return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }
 
   postMessage(
@@ -285,6 +303,29 @@ export class PartitionSynic implements Synic, Disposable {
   }
 }
 
+function isOwned(partition: object): partition is OwnedPartition {
+  return ['registerDoorbell', 'readMemory', 'writeMemory', 'mappingAt'].every(
+    (method) => typeof Reflect.get(partition, method) === 'function',
+  );
+}
+
+function memoryArgument(
+  partition: SynicPartition,
+  { memory, monitorPages }: PartitionSynicOptions,
+): SynicMemory {
+  const pool = monitorPagesArgument(monitorPages ?? []);
+  if (memory !== undefined) {
+    if (monitorPages !== undefined) {
+      throw rangeError('options.monitorPages', 'absent where there is a memory', monitorPages);
+    }
+    return implementationArgument('options.memory', memory, ['read']);
+  }
+  if (!isOwned(partition)) {
+    throw typeError('options.memory', 'an object, for a partition without mappings', memory);
+  }
+  return mappedMemory(partition, pool);
+}
+
 function monitorPagesArgument(pages: readonly bigint[]): readonly bigint[] {
   if (!Array.isArray(pages)) {
     throw typeError('options.monitorPages', 'an array', pages);
@@ -302,10 +343,12 @@ function monitorPagesArgument(pages: readonly bigint[]): readonly bigint[] {
   });
 }
 
-/** A page is polled where the guest can write to it. Where it cannot, its writes are trapped. */
-function monitorMemory(partition: SynicPartition, pool: readonly bigint[]): MonitorMemory {
+/** What the partition has mapped, and pages of it to allocate. */
+function mappedMemory(partition: OwnedPartition, pool: readonly bigint[]): SynicMemory {
   const free = new Set(pool);
   return {
+    read: (gpa, into) => partition.readMemory(gpa, into),
+    // A page is polled where the guest can write to it. Where it cannot, its writes are trapped.
     page: (gpa) => {
       const mapping = partition.mappingAt(gpa);
       if (mapping === undefined || !mapping.writable || mapping.memory.closed) {

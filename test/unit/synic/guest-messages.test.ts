@@ -51,6 +51,21 @@ describe('post()', () => {
     expect(messages.size).toBe(0);
   });
 
+  it('tries again at the next post where nobody owns the VP', () => {
+    const port = messages.newPort(0, 3, 2);
+    port.post(1, payloadOf(1));
+    port.post(1, payloadOf(2));
+    expect([messages.size, guest.writes]).toEqual([1, []]);
+    expect(guest.read(3, 2)).toBe(true);
+    port.post(1, payloadOf(3));
+    expect(guest.read(3, 2)).toBe(true);
+    port.post(1, payloadOf(4));
+    messages.attachVp(3, guest.owner(3));
+    expect(guest.writes).toEqual([[3, 1 << 2]]);
+    expect(readAll(3, 2)).toEqual([1, 2, 3, 4]);
+    expect(messages.size).toBe(0);
+  });
+
   it('asks for all SINTs that wait in one register', () => {
     for (const sint of [0, 15, 4]) {
       void messages.postMessage(0, 1, sint, 1, payloadOf(1));
