@@ -9,7 +9,7 @@ import {
   postMessageInput,
   signalEventInput,
   SmallMemory,
-} from '../synic/hypercall.js';
+} from '../../guest-hypercall.js';
 
 // Dispatches a million hypercalls and prints by how many bytes the heap grew, how often the handlers were
 // called, and how many nanoseconds a call took. `signal`: fast events, in a young generation that holds all of

@@ -8,10 +8,11 @@ import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import {
   hypercall,
   postMessageInput,
+  retargetInput,
   signalEventInput,
   SmallMemory,
   type HypercallInput,
-} from './hypercall.js';
+} from '../../guest-hypercall.js';
 import { call, rangeOf, row, typeOf } from './refusals.js';
 
 const {
@@ -357,27 +358,6 @@ describe('HvRetargetDeviceInterrupt', () => {
     handler.mockReset().mockReturnValue(success);
     dispatcher = new HypercallDispatcher({ portMap, memory, retargetDeviceInterrupt: handler });
   });
-
-  function retargetInput(
-    { source = 1, reservedSource = 0, reserved = 0n, flags = 0, maskOrFormat = 0n },
-    ...header: bigint[]
-  ): Uint8Array {
-    const view = new DataView(new ArrayBuffer(56 + 8 * header.length));
-    view.setBigUint64(0, 2n ** 64n - 1n, true);
-    view.setBigUint64(8, 0x1122_3344_5566n, true);
-    view.setUint32(16, source, true);
-    view.setUint32(20, reservedSource, true);
-    view.setUint32(24, 0xfee0_1000, true);
-    view.setUint32(28, 0x4321, true);
-    view.setBigUint64(32, reserved, true);
-    view.setUint32(40, 0x51, true);
-    view.setUint32(44, flags, true);
-    view.setBigUint64(48, maskOrFormat, true);
-    header.forEach((word, i) => {
-      view.setBigUint64(56 + 8 * i, word, true);
-    });
-    return new Uint8Array(view.buffer);
-  }
 
   const request = {
     vpIndex: 3,

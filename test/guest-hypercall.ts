@@ -1,6 +1,6 @@
-import { encodeMessage } from '../../../lib/abi/encode-message.js';
-import { HypercallIntercept } from '../../../lib/abi/messages/hypercall-intercept.js';
-import type { HypercallMemory } from '../../../lib/synic/guest-hypercall.js';
+import { encodeMessage } from '../lib/abi/encode-message.js';
+import { HypercallIntercept } from '../lib/abi/messages/hypercall-intercept.js';
+import type { HypercallMemory } from '../lib/synic/guest-hypercall.js';
 
 /** A hypercall as the guest's instruction leaves it. */
 export interface HypercallInput {
@@ -118,4 +118,30 @@ export function signalEventInput(connectionId: number, flag: number, reserved = 
   view.setUint16(4, flag, true);
   view.setUint16(6, reserved, true);
   return input;
+}
+
+/**
+ * The input of `HvRetargetDeviceInterrupt` for the MSI 0xfee01000, 0x4321 of device 0x112233445566, to have vector 0x51.
+ *
+ * @param header - the variable header
+ */
+export function retargetInput(
+  { source = 1, reservedSource = 0, reserved = 0n, flags = 0, maskOrFormat = 0n },
+  ...header: bigint[]
+): Uint8Array {
+  const view = new DataView(new ArrayBuffer(56 + 8 * header.length));
+  view.setBigUint64(0, 2n ** 64n - 1n, true);
+  view.setBigUint64(8, 0x1122_3344_5566n, true);
+  view.setUint32(16, source, true);
+  view.setUint32(20, reservedSource, true);
+  view.setUint32(24, 0xfee0_1000, true);
+  view.setUint32(28, 0x4321, true);
+  view.setBigUint64(32, reserved, true);
+  view.setUint32(40, 0x51, true);
+  view.setUint32(44, flags, true);
+  view.setBigUint64(48, maskOrFormat, true);
+  header.forEach((word, i) => {
+    view.setBigUint64(56 + 8 * i, word, true);
+  });
+  return new Uint8Array(view.buffer);
 }
