@@ -9,6 +9,8 @@ export interface Line extends Comparison {
   goal?: number | undefined;
   /** How many ns more than the baseline's are good enough; undefined where that is not the goal. */
   extra?: number | undefined;
+  /** How many ns are good enough, whatever the baseline's; undefined where that is not the goal. */
+  limit?: number | undefined;
   /** What else was measured. */
   note?: string | undefined;
   /** Of one operation, on either side; the same in every run. */

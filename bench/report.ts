@@ -30,7 +30,10 @@ function ratio(value: number): string {
   return value < 0.1 ? value.toFixed(3) : value < 10 ? value.toFixed(2) : value.toFixed(0);
 }
 
-function verdict({ goal, extra, ours, baseline, ratio: { median } }: Line): string {
+function verdict({ goal, extra, limit, ours, baseline, ratio: { median } }: Line): string {
+  if (limit !== undefined) {
+    return `goal ${limit} ns ${ours <= limit ? 'met' : 'missed'}`;
+  }
   if (extra !== undefined) {
     const over = ours - baseline;
     return `${over.toFixed(0)} ns over, goal ${extra} ${over <= extra ? 'met' : 'missed'}`;

@@ -7,14 +7,15 @@ import { gsiLines } from './gsi.js';
 import type { Line } from './line.js';
 import { table } from './report.js';
 import { routeLines } from './routes.js';
+import { synicLines } from './synic.js';
 import { vpLines } from './vp.js';
 
-// Prints how the library compares with C and C++ programs that do the same, as ratios measured in
-// this run:
+// Prints how the library compares with C and C++ programs that do the same, or with the least that
+// JavaScript could do, as ratios measured in this run:
 //
 //   npm run bench [-- [--json] [GROUP...]]
 //
-// A GROUP is one of signal, watch, gsi, routes, vp; all of them where none is named.
+// A GROUP is one of signal, watch, gsi, routes, vp, synic; all of them where none is named.
 //
 // Everything runs on one CPU: what it costs to wake another one would hide everything else.
 
@@ -35,6 +36,7 @@ const groups = {
   gsi: gsiLines,
   routes: routeLines,
   vp: vpLines,
+  synic: synicLines,
 };
 const named = process.argv.slice(2).filter((word) => word !== '--json');
 const lines: Line[] = [];
