@@ -27,7 +27,7 @@ export interface EventPartition {
 }
 
 export interface DirectGuestEventPortOptions {
-  /** The addon that makes the interrupt's event. */
+  /** The addon that makes the interrupt's event. Default: the one that makes system calls. */
   native?: Native;
   /**
    * Is told of what the partition throws when the interrupt is delivered: `ERR_MSHV_EVENT_REFUSED`, with
@@ -44,7 +44,7 @@ interface Flag {
   readonly flag: number;
 }
 
-/** An event port that signals its flag directly, without a port of the hypervisor's. */
+/** An event port that signals its flag with `HVCALL_SIGNAL_EVENT_DIRECT`: the hypervisor knows of no port. */
 export class DirectGuestEventPort implements GuestEventPort {
   readonly #partition: EventPartition;
   readonly #failures: Failures;

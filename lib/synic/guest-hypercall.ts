@@ -8,11 +8,16 @@ export interface GuestHypercall {
   /** The two halves of the control word. */
   readonly controlLow: number;
   readonly controlHigh: number;
-  /** Where the input is, unless the call is fast. */
+  /** The guest physical address of the input, unless the call is fast. */
   readonly inputGpa: bigint;
-  /** Where the output is to go, unless the call is fast. */
+  /** The guest physical address that the output is to go to, unless the call is fast. */
   readonly outputGpa: bigint;
-  /** Copies the input of a fast call: a multiple of 8 bytes, as many as the convention has registers for. */
+  /**
+   * Copies the first bytes of a fast call's input, which is in registers.
+   *
+   * @param into - from its start on
+   * @param length - a multiple of 8: up to 112 for a 64-bit caller, up to 16 for a 32-bit one
+   */
   copyFastInput(into: DataView, length: number): void;
 }
 

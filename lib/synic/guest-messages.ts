@@ -55,7 +55,7 @@ export interface GuestMessagesOptions {
   onError?: FailureListener;
 }
 
-/** The messages that were taken and not delivered: can be cloned, and made of JSON with some care. */
+/** The messages that were taken and not delivered. `structuredClone` takes it; JSON does not, for its payloads are bytes. */
 export interface SavedGuestMessages {
   readonly queues: readonly SavedQueue[];
 }
@@ -131,7 +131,7 @@ export class GuestMessages {
   }
 
   /**
-   * Makes a port.
+   * Makes a port that posts to a SINT.
    *
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
    */

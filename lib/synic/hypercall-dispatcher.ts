@@ -15,9 +15,9 @@ import { SynicPortMap } from './synic-port-map.js';
 export interface HypercallDispatcherOptions {
   /** Where messages and events go. */
   portMap: SynicPortMap;
-  /** The guest's memory. */
+  /** The guest's memory, where the input of slow calls is. */
   memory: HypercallMemory;
-  /** Answers `HvRetargetDeviceInterrupt`. Default: the guest has no such call. */
+  /** Answers `HvRetargetDeviceInterrupt`. Default: it is `HV_STATUS_INVALID_HYPERCALL_CODE`. */
   retargetDeviceInterrupt?: RetargetInterruptHandler;
   /**
    * Is told of what handlers throw: `ERR_MSHV_HYPERCALL_HANDLER`, with that as its `cause`. Default: the

@@ -31,7 +31,7 @@ export interface HypercallCall {
 export interface HypercallDefinition {
   /** 0 to 0xffff. */
   readonly code: number;
-  /** For messages. */
+  /** What errors call it. */
   readonly name: string;
   /** Bytes of the fixed input: 0 to 4096. */
   readonly inputSize: number;
@@ -40,9 +40,10 @@ export interface HypercallDefinition {
   /** Makes it a rep call: bytes of an element of its list, 0 where the call has none but a count. */
   readonly repInputSize?: number;
   /**
-   * Does what the guest asked for.
+   * Does what the guest asked for, before the VP goes on: it cannot answer later. What it throws is reported, and the
+   * guest gets `HV_STATUS_OPERATION_FAILED`.
    *
-   * @returns the HV status
+   * @returns the HV status: 0 to 0xffff
    */
   handle(call: HypercallCall): number;
 }

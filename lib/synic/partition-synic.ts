@@ -64,8 +64,8 @@ export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
 export interface PartitionSynicOptions {
   /**
    * The guest's memory: where the input of slow hypercalls and the monitor pages are. Default: what the
-   * partition has mapped, and `monitorPages` to allocate. A SharedPartition does not know, so it has to be given with
-   * one.
+   * partition has mapped, and `monitorPages` to allocate. Needed with a SharedPartition, which does not know what is
+   * mapped.
    */
   memory?: SynicMemory;
   /** See `GuestMessagesOptions.bound`. */
@@ -83,9 +83,9 @@ export interface PartitionSynicOptions {
    * else gives to the guest. Not with `memory`, which allocates itself. Default: none.
    */
   monitorPages?: readonly bigint[];
-  /** Answers `HvRetargetDeviceInterrupt`. Default: the guest has no such call. */
+  /** Answers `HvRetargetDeviceInterrupt`. Default: it is left to the hypervisor. */
   retargetDeviceInterrupt?: RetargetInterruptHandler;
-  /** The addon that makes the events of interrupts. The partition's own. Default: the one that makes system calls. */
+  /** The addon that makes the events of interrupts: the partition's. Default: the one that makes system calls. */
   native?: Native;
   /**
    * Is told of what fails where no caller can be told: see the codes `ERR_MSHV_PORT_HANDLER`,
@@ -117,6 +117,7 @@ export class PartitionSynic implements Synic, Disposable {
   readonly hypercalls: HypercallDispatcher;
   /** The messages on their way to the guest. */
   readonly messages: GuestMessages;
+  /** The guest's monitor pages: polled where they are mapped. `handleWrite` and `handleRead` are for those that are not. */
   readonly monitorSupport: PolledMonitorPages;
 
   constructor(partition: SynicPartition, options: PartitionSynicOptions = {}) {

@@ -11,7 +11,7 @@ export interface MonitorInfo {
 
 /** Where the monitor pages are, as guest physical addresses. */
 export interface MonitorPageGpas {
-  /** The page through which the host notifies the guest; 0 where there is none. */
+  /** The page through which the host would notify the guest; 0 where there is none. Not used: the guest is signalled at once. */
   readonly parentToChild: bigint;
   /** The page through which the guest notifies the host. */
   readonly childToParent: bigint;
@@ -22,6 +22,8 @@ export interface SynicPortAccess {
   /**
    * Adds a port that gets what the guest posts to a connection with `HvPostMessage`.
    *
+   * @param connectionId - 0 to 0xffffff
+   * @param minimumVtl - the lowest virtual trust level that may post: 0 to 15
    * @returns removes the port; harmless a second time, and after the partition is closed
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`; nothing is left behind
    */
@@ -29,6 +31,8 @@ export interface SynicPortAccess {
   /**
    * Adds a port that gets what the guest signals on a connection with `HvSignalEvent`.
    *
+   * @param connectionId - 0 to 0xffffff
+   * @param minimumVtl - the lowest virtual trust level that may signal: 0 to 15
    * @param monitorInfo - ignored where there are no monitor pages
    * @returns removes the port; harmless a second time, and after the partition is closed
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`, `ERR_MSHV_MONITOR_ID_IN_USE`; nothing is left behind
@@ -39,7 +43,13 @@ export interface SynicPortAccess {
     port: HostEventPort,
     monitorInfo?: MonitorInfo,
   ): Disposable;
-  /** Makes a port that posts messages to the guest. */
+  /**
+   * Makes a port that posts messages to a SINT of the guest.
+   *
+   * @param vtl - 0 to 15
+   * @param sint - 0 to 15
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
+   */
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort;
   /** Makes a port that signals nothing until its `set` is called. */
   newGuestEventPort(): GuestEventPort;
@@ -47,7 +57,9 @@ export interface SynicPortAccess {
    * Makes a port that signals an event flag.
    *
    * @param portId - not used: the flag says it all
+   * @param flag - 0 to 2047
    * @param monitorInfo - ignored: the guest is always signalled at once
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
    */
   newGuestEventPort(
     portId: number,

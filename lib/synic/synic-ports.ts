@@ -29,7 +29,7 @@ import type {
 } from './synic-port-access.js';
 import type { Synic, SynicMonitor } from './synic.js';
 
-/** The ports of one partition, made of what the partition has: see `SynicPortAccess`. */
+/** The ports of one partition, over its `PartitionSynic`: see `SynicPortAccess`. */
 export class SynicPorts implements SynicPortAccess {
   readonly #synic: Synic;
 
