@@ -52,6 +52,7 @@ inline constexpr uint16_t HV_STATUS_INVALID_PARTITION_ID = 0x000d;
 inline constexpr uint16_t HV_STATUS_INVALID_VP_INDEX = 0x000e;
 inline constexpr uint16_t HV_STATUS_INVALID_PORT_ID = 0x0011;
 inline constexpr uint16_t HV_STATUS_INVALID_CONNECTION_ID = 0x0012;
+inline constexpr uint16_t HV_STATUS_INVALID_SYNIC_STATE = 0x0018;
 inline constexpr uint16_t HV_STATUS_OBJECT_IN_USE = 0x0019;
 inline constexpr uint16_t HV_STATUS_INVALID_LP_INDEX = 0x0041;
 inline constexpr uint16_t HV_STATUS_INVALID_REGISTER_VALUE = 0x0050;

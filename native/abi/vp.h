@@ -14,6 +14,8 @@ inline constexpr uint32_t HV_REGISTER_INSTRUCTION_EMULATION_HINTS = 0x00000002;
 inline constexpr uint32_t HV_REGISTER_DISPATCH_SUSPEND = 0x00000003;
 inline constexpr uint32_t HV_REGISTER_PENDING_INTERRUPTION = 0x00010002;
 inline constexpr uint32_t HV_REGISTER_INTERRUPT_STATE = 0x00010003;
+// SINT n is bit 48 + n.
+inline constexpr uint32_t HV_REGISTER_DELIVERABILITY_NOTIFICATIONS = 0x00010006;
 // RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
 inline constexpr uint32_t HV_X64_REGISTER_RAX = 0x00020000;
 inline constexpr uint32_t HV_X64_REGISTER_RCX = 0x00020001;
@@ -37,6 +39,22 @@ inline constexpr uint32_t HV_X64_REGISTER_CS = 0x00060001;
 inline constexpr uint32_t HV_X64_REGISTER_DS = 0x00060003;
 inline constexpr uint32_t HV_X64_REGISTER_EFER = 0x00080001;
 inline constexpr uint32_t HV_REGISTER_VP_ROOT_SIGNAL_COUNT = 0x00090014;
+// SINT0 to SINT15.
+inline constexpr uint32_t HV_REGISTER_SINT0 = 0x000a0000;
+inline constexpr uint32_t HV_REGISTER_SCONTROL = 0x000a0010;
+inline constexpr uint32_t HV_REGISTER_SVERSION = 0x000a0011;
+inline constexpr uint32_t HV_REGISTER_SIEFP = 0x000a0012;
+inline constexpr uint32_t HV_REGISTER_SIMP = 0x000a0013;
+inline constexpr uint32_t HV_REGISTER_EOM = 0x000a0014;
+
+inline constexpr uint32_t HV_SYNIC_SINT_COUNT = 16;
+inline constexpr uint32_t HV_EVENT_FLAGS_COUNT = 2048;
+// SCONTROL, SIMP and SIEFP.
+inline constexpr uint64_t HV_SYNIC_ENABLE = 0x1;
+// hv_synic_sint.
+inline constexpr uint64_t HV_SYNIC_SINT_VECTOR_MASK = 0xff;
+inline constexpr uint64_t HV_SYNIC_SINT_MASKED = 0x10000;
+inline constexpr uint64_t HV_SYNIC_SINT_POLLING = 0x40000;
 
 // What the dirty bits of the register page stand for.
 inline constexpr uint32_t HV_X64_REGISTER_CLASS_GENERAL = 0;
@@ -103,6 +121,7 @@ inline constexpr uint32_t HVMSG_UNMAPPED_GPA = 0x80000000;
 inline constexpr uint32_t HVMSG_GPA_INTERCEPT = 0x80000001;
 inline constexpr uint32_t HVMSG_UNRECOVERABLE_EXCEPTION = 0x80000021;
 inline constexpr uint32_t HVMSG_HYPERCALL_INTERCEPT = 0x80000050;
+inline constexpr uint32_t HVMSG_SYNIC_SINT_DELIVERABLE = 0x80000062;
 inline constexpr uint32_t HVMSG_X64_IO_PORT_INTERCEPT = 0x80010000;
 inline constexpr uint32_t HVMSG_X64_MSR_INTERCEPT = 0x80010001;
 inline constexpr uint32_t HVMSG_X64_CPUID_INTERCEPT = 0x80010002;
@@ -110,6 +129,8 @@ inline constexpr uint32_t HVMSG_X64_HALT = 0x80010007;
 
 inline constexpr size_t HV_MESSAGE_SIZE = 256;
 inline constexpr size_t HV_MESSAGE_PAYLOAD_BYTE_COUNT = 240;
+// In hv_message_header.message_flags.
+inline constexpr uint8_t HV_MESSAGE_FLAG_PENDING = 0x1;
 
 struct hv_message_header {
   uint32_t message_type;
@@ -252,6 +273,18 @@ static_assert(offsetof(hv_x64_hypercall_intercept_message, rsi) == 80);
 static_assert(offsetof(hv_x64_hypercall_intercept_message, rdi) == 88);
 static_assert(offsetof(hv_x64_hypercall_intercept_message, xmmregisters) == 96);
 static_assert(offsetof(hv_x64_hypercall_intercept_message, isolated) == 192);
+
+struct hv_x64_sint_deliverable_message {
+  hv_x64_intercept_message_header header;
+  uint16_t deliverable_sints;
+  uint16_t rsvd1;
+  uint32_t rsvd2;
+};
+static_assert(sizeof(hv_x64_sint_deliverable_message) == 48);
+static_assert(offsetof(hv_x64_sint_deliverable_message, header) == 0);
+static_assert(offsetof(hv_x64_sint_deliverable_message, deliverable_sints) == 40);
+static_assert(offsetof(hv_x64_sint_deliverable_message, rsvd1) == 42);
+static_assert(offsetof(hv_x64_sint_deliverable_message, rsvd2) == 44);
 
 }  // namespace mshv::abi
 

@@ -122,7 +122,13 @@ class Runner {
       : partition_(partition), vp_(vp), registers_(vp.registers), ring_(ring), message_(message) {}
 
   bool Run() {
-    while (!vp_.steps.empty()) {
+    for (;;) {
+      if (NotifyOfSints()) {
+        return true;
+      }
+      if (vp_.steps.empty()) {
+        return false;
+      }
       GuestStep& step = vp_.steps.front();
       if (step.exited && registers_.Low(abi::HV_X64_REGISTER_RIP) != step.rip) {
         vp_.steps.pop_front();
@@ -143,12 +149,25 @@ class Runner {
         return true;
       }
     }
-    return false;
   }
 
  private:
   // kLastExit does not wait for the VMM to move on.
   enum class Outcome { kDone, kExit, kLastExit };
+
+  // Message slots are free that somebody waits for. This is no instruction: the VP goes on where it
+  // was.
+  bool NotifyOfSints() {
+    const uint16_t sints = vp_.synic.TakeDeliverable();
+    if (sints == 0) {
+      return false;
+    }
+    abi::hv_x64_sint_deliverable_message exit{};
+    exit.header = Header(0, abi::HV_INTERCEPT_ACCESS_READ);
+    exit.deliverable_sints = sints;
+    Exit(abi::HVMSG_SYNIC_SINT_DELIVERABLE, exit);
+    return true;
+  }
 
   // What the instructions before have put into registers.
   void Begin(const GuestStep& step) {
@@ -257,7 +276,10 @@ class Runner {
     const bool write = step.operands[1] != 0;
     const uint32_t mask =
         write ? abi::HV_INTERCEPT_ACCESS_MASK_WRITE : abi::HV_INTERCEPT_ACCESS_MASK_READ;
-    const std::optional<uint32_t> name = RegisterOfMsr(msr);
+    std::optional<uint32_t> name = RegisterOfMsr(msr);
+    if (name && write && !Synic::GuestMayWrite(*name, step.operands[2])) {
+      name = std::nullopt;
+    }
     if (partition_.intercepts.Covers(abi::HV_INTERCEPT_TYPE_X64_MSR_INDEX, msr, mask) ||
         (!name && partition_.intercepts.Covers(abi::HV_INTERCEPT_TYPE_X64_MSR, {}, mask))) {
       abi::hv_x64_msr_intercept_message exit{};
@@ -269,7 +291,9 @@ class Runner {
       Exit(abi::HVMSG_X64_MSR_INTERCEPT, exit);
       return Outcome::kExit;
     }
-    if (name && write) {
+    if (name == abi::HV_REGISTER_EOM && write) {
+      vp_.synic.Recheck();
+    } else if (name && write) {
       registers_.SetLow(*name, step.operands[2]);
     } else if (!write) {
       // An unknown MSR is 0, or a #GP whose handler goes on behind the instruction.
@@ -348,7 +372,8 @@ class Runner {
     const Instruction instruction = MoveInstruction(size, write);
     uint8_t bytes[sizeof(value)] = {};
     std::memcpy(bytes, &value, sizeof(value));
-    if (partition_.memory.Access(gpa, std::span(bytes).first(size), write) == 0) {
+    uint64_t fault = 0;
+    if (partition_.Access(gpa, std::span(bytes).first(size), write, &fault) == 0) {
       if (!write) {
         uint64_t read = 0;
         std::memcpy(&read, bytes, sizeof(read));
@@ -358,9 +383,8 @@ class Runner {
       Skip(instruction.length);
       return Outcome::kDone;
     }
-    const uint64_t fault = Fault(gpa, size, write);
     const bool mapped = partition_.memory.space().Find(fault / kPageSize).has_value();
-    if (!mapped && write && ring_(gpa, static_cast<uint32_t>(size), value) > 0) {
+    if (!mapped && write && fault == gpa && ring_(gpa, static_cast<uint32_t>(size), value) > 0) {
       Skip(instruction.length);
       return Outcome::kDone;
     }
@@ -376,17 +400,6 @@ class Runner {
     std::ranges::copy(instruction.bytes, exit.instruction_bytes);
     Exit(mapped ? abi::HVMSG_GPA_INTERCEPT : abi::HVMSG_UNMAPPED_GPA, exit);
     return Outcome::kExit;
-  }
-
-  // Where an access that fails does: at its address, or at the second page that it touches.
-  uint64_t Fault(uint64_t gpa, uint64_t size, bool write) const {
-    const uint64_t second = (gpa / kPageSize + 1) * kPageSize;
-    if (gpa + size <= second) {
-      return gpa;
-    }
-    const std::optional<GpaPage> first = partition_.memory.space().Find(gpa / kPageSize);
-    const uint32_t needed = write ? abi::HV_MAP_GPA_WRITABLE : abi::HV_MAP_GPA_READABLE;
-    return first && (first->access() & needed) != 0 ? second : gpa;
   }
 
   abi::hv_x64_intercept_message_header Header(uint8_t length, uint32_t access) const {

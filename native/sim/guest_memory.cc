@@ -190,47 +190,64 @@ uint16_t GuestMemory::AccessStates(uint64_t first, uint64_t flags, std::span<uin
   return abi::HV_STATUS_SUCCESS;
 }
 
-int GuestMemory::Access(uint64_t gpa, std::span<uint8_t> bytes, bool write) {
+int GuestMemory::Access(uint64_t gpa, std::span<uint8_t> bytes, bool write,
+                        std::span<const OverlayPage> overlays, uint64_t* fault) {
   struct Part {
-    uint64_t page;
-    uint64_t address;
+    uint64_t gpa;
     std::span<uint8_t> bytes;
+    // Where it is: on an overlay page, or at an address of the VMM's.
+    std::span<uint8_t> overlay;
+    uint64_t address;
   };
   std::vector<Part> parts;
   for (size_t done = 0; done < bytes.size();) {
     const uint64_t at = gpa + done;
     const size_t size = std::min(bytes.size() - done, kPageSize - at % kPageSize);
-    uint64_t address = 0;
-    if (const int error = Translate(at / kPageSize, write, &address); error < 0) {
+    Part part{.gpa = at, .bytes = bytes.subspan(done, size), .overlay = {}, .address = 0};
+    const auto overlay = std::ranges::find(overlays, at / kPageSize, &OverlayPage::page);
+    if (overlay != overlays.end()) {
+      part.overlay = overlay->bytes.subspan(at % kPageSize, size);
+    } else if (const int error = Translate(at, write, &part.address); error < 0) {
+      *fault = at;
       return error;
     }
-    parts.push_back({at / kPageSize, address + at % kPageSize, bytes.subspan(done, size)});
+    parts.push_back(part);
     done += size;
   }
+  const auto refuse = [this, fault](const Part& part) {
+    space_.Set(part.gpa / kPageSize, {});
+    *fault = part.gpa;
+    return -EACCES;
+  };
   // Before anything is transferred: the host may have unmapped what it had mapped.
   if (parts.size() > 1) {
     for (const Part& part : parts) {
       uint8_t byte = 0;
-      if (!CopyFromUser(&byte, part.address, 1)) {
-        space_.Set(part.page, {});
-        return -EACCES;
+      if (part.overlay.empty() && !CopyFromUser(&byte, part.address, 1)) {
+        return refuse(part);
       }
     }
   }
   for (const Part& part : parts) {
+    if (!part.overlay.empty()) {
+      std::ranges::copy(write ? part.bytes : part.overlay,
+                        (write ? part.overlay : part.bytes).begin());
+      continue;
+    }
     if (write ? !CopyToUser(part.address, part.bytes.data(), part.bytes.size())
               : !CopyFromUser(part.bytes.data(), part.address, part.bytes.size())) {
-      space_.Set(part.page, {});
-      return -EACCES;
+      return refuse(part);
     }
+    const uint64_t page = part.gpa / kPageSize;
     const unsigned bits =
-        space_.Find(part.page)->bits | GpaPage::kAccessed | (write ? GpaPage::kDirty : 0u);
-    space_.Set(part.page, {static_cast<uint8_t>(bits)});
+        space_.Find(page)->bits | GpaPage::kAccessed | (write ? GpaPage::kDirty : 0u);
+    space_.Set(page, {static_cast<uint8_t>(bits)});
   }
   return 0;
 }
 
-int GuestMemory::Translate(uint64_t page, bool write, uint64_t* address) {
+int GuestMemory::Translate(uint64_t gpa, bool write, uint64_t* address) {
+  const uint64_t page = gpa / kPageSize;
   const std::optional<GpaPage> found = space_.Find(page);
   if (!found) {
     return -ENXIO;
@@ -240,7 +257,7 @@ int GuestMemory::Translate(uint64_t page, bool write, uint64_t* address) {
       (found->access() & (write ? abi::HV_MAP_GPA_WRITABLE : abi::HV_MAP_GPA_READABLE)) == 0) {
     return -EACCES;
   }
-  *address = region->address + (page - region->first) * kPageSize;
+  *address = region->address + (page - region->first) * kPageSize + gpa % kPageSize;
   return 0;
 }
 

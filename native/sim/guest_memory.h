@@ -22,6 +22,12 @@ struct MemoryRegion {
   std::set<uint64_t> present;
 };
 
+// What the hypervisor has put in front of one page of the guest's, mapped or not.
+struct OverlayPage {
+  uint64_t page = 0;
+  std::span<uint8_t> bytes;
+};
+
 // What a partition's guest has for memory, as mshv_root_main.c and mshv_regions.c keep it. All
 // functions need the host's lock.
 class GuestMemory {
@@ -45,8 +51,9 @@ class GuestMemory {
   uint16_t AccessStates(uint64_t first, uint64_t flags, std::span<uint8_t> states);
 
   // The guest's own access. -ENXIO where no memory is mapped, -EACCES where it may not (yet);
-  // nothing is transferred then.
-  int Access(uint64_t gpa, std::span<uint8_t> bytes, bool write);
+  // nothing is transferred then, and `*fault` is the first address that it cannot access.
+  int Access(uint64_t gpa, std::span<uint8_t> bytes, bool write,
+             std::span<const OverlayPage> overlays, uint64_t* fault);
 
   const GpaSpace& space() const { return space_; }
   // By their first page.
@@ -58,8 +65,8 @@ class GuestMemory {
   int MapPages(uint64_t first, uint64_t count, uint32_t access);
   void UnmapPages(uint64_t first, uint64_t count);
   MemoryRegion* Find(uint64_t page);
-  // 0, or why the guest may not access the page; its address in `address` then.
-  int Translate(uint64_t page, bool write, uint64_t* address);
+  // 0 with the VMM's address, or why the guest may not access the page.
+  int Translate(uint64_t gpa, bool write, uint64_t* address);
 
   Hypervisor& hypervisor_;
   GpaSpace space_;

@@ -220,7 +220,8 @@ int Host::PendingSteps(Partition& partition, uint32_t vp) {
 
 int Host::GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes, bool write) {
   const std::lock_guard guard(lock_);
-  return Dead() ? -EIO : partition.memory.Access(gpa, bytes, write);
+  uint64_t fault = 0;
+  return Dead() ? -EIO : partition.Access(gpa, bytes, write, &fault);
 }
 
 int Host::WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value) {

@@ -15,10 +15,6 @@
 namespace mshv::sim {
 namespace {
 
-constexpr uint32_t kSints = 16;
-constexpr uint32_t kEventFlags = 2048;
-constexpr size_t kSintBytes = 256;
-
 // HV_GET_VP_CPUID_VALUES_FLAGS: apply_registered_values.
 constexpr uint32_t kApplyRegistered = 2;
 
@@ -227,16 +223,10 @@ class Call {
     if (vp == nullptr) {
       return abi::HV_STATUS_INVALID_VP_INDEX;
     }
-    if (input.target_sint >= kSints || input.flag_number >= kEventFlags) {
-      return abi::HV_STATUS_INVALID_PARAMETER;
-    }
-    uint8_t& byte = vp->state.At(abi::HV_GET_SET_VP_STATE_SIEF_PAGE,
-                                 0)[input.target_sint * kSintBytes + input.flag_number / 8];
-    const auto flag = static_cast<uint8_t>(1u << input.flag_number % 8);
-    const bool newly = (byte & flag) == 0;
-    byte |= flag;
-    Output(uint64_t{newly});
-    return abi::HV_STATUS_SUCCESS;
+    const SintResult result = vp->synic.Signal(input.target_sint, input.flag_number);
+    Raise(*vp, result);
+    Output(uint64_t{result.newly_signaled});
+    return result.status;
   }
 
   uint16_t PostMessage() {
@@ -245,22 +235,16 @@ class Call {
     if (vp == nullptr) {
       return abi::HV_STATUS_INVALID_VP_INDEX;
     }
-    if (input.sint_index >= kSints) {
-      return abi::HV_STATUS_INVALID_PARAMETER;
+    const SintResult result = vp->synic.Post(input.sint_index, input.message);
+    Raise(*vp, result);
+    return result.status;
+  }
+
+  // A SINT comes to the VP's local APIC like an MSI for it.
+  void Raise(const VirtualProcessor& vp, const SintResult& result) {
+    if (result.vector) {
+      host_.Inject(*partition_, {.vector = *result.vector, .destination = vp.index});
     }
-    uint8_t* slot =
-        vp->state.At(abi::HV_GET_SET_VP_STATE_SIM_PAGE, 0).data() + input.sint_index * kSintBytes;
-    uint32_t type = 0;
-    std::memcpy(&type, slot, sizeof(type));
-    uint8_t& flags = slot[offsetof(abi::hv_message_header, message_flags)];
-    constexpr uint8_t kPending = 1;
-    if (type != 0) {
-      flags |= kPending;
-      return abi::HV_STATUS_OBJECT_IN_USE;
-    }
-    std::ranges::copy(input.message, slot);
-    flags &= static_cast<uint8_t>(~kPending);
-    return abi::HV_STATUS_SUCCESS;
   }
 
   uint16_t AccessStates() {

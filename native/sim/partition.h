@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -52,6 +53,15 @@ struct Partition {
   VirtualProcessor* FindVp(uint32_t index) {
     const auto found = vps.find(index);
     return found == vps.end() ? nullptr : found->second.get();
+  }
+
+  // GuestMemory::Access, with the pages of the VPs' SynICs in front.
+  int Access(uint64_t gpa, std::span<uint8_t> bytes, bool write, uint64_t* fault) {
+    std::vector<OverlayPage> overlays;
+    for (const auto& [index, vp] : vps) {
+      vp->synic.AppendOverlays(overlays);
+    }
+    return memory.Access(gpa, bytes, write, overlays, fault);
   }
 
   const uint64_t id;

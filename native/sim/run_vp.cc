@@ -139,7 +139,7 @@ void Host::TryRun(Partition& partition, VirtualProcessor& vp) {
     return;
   }
   if (options_.scheduler == kRootScheduler) {
-    if (vp.blocked && !vp.steps.empty()) {
+    if (vp.blocked && (!vp.steps.empty() || vp.synic.recheck())) {
       SignalVp(vp);
     }
     return;
@@ -228,6 +228,15 @@ void Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name
     case abi::HV_REGISTER_DISPATCH_SUSPEND:
       vp.dispatch_suspend = suspended;
       break;
+    case abi::HV_REGISTER_DELIVERABILITY_NOTIFICATIONS:
+      vp.registers.Set(name, value);
+      vp.synic.Recheck();
+      break;
+    case abi::HV_REGISTER_EOM:
+      vp.synic.Recheck();
+      break;
+    case abi::HV_REGISTER_SVERSION:
+      return;
     default:
       TakeDirty(vp);
       vp.registers.Set(name, value);

@@ -8,6 +8,7 @@
 #include "../unique_fd.h"
 #include "guest_step.h"
 #include "registers.h"
+#include "synic.h"
 #include "vp_pages.h"
 #include "vp_state.h"
 
@@ -27,6 +28,7 @@ struct VirtualProcessor {
   VpPages pages;
   Registers registers;
   VpState state;
+  Synic synic{registers, state};
   // What the guest does when it runs, in order.
   std::deque<GuestStep> steps;
 

@@ -145,27 +145,6 @@ describe('states of a VP', () => {
     partition.setProperty('MAX_XSAVE_DATA_SIZE', 5000);
     expect(vp.getState('xsave')).toHaveLength(5000);
   });
-
-  it('show messages and events that came directly, as the guest would find them', () => {
-    const payload = Uint8Array.of(1, 2, 3);
-    partition.postMessageDirect({ vp: 0, sint: 2, type: 5, payload });
-    const slot = vp.getState('simp').subarray(512, 768);
-    expect(new DataView(slot.buffer, slot.byteOffset).getUint32(0, true)).toBe(5);
-    expect(slot.subarray(16, 19)).toEqual(payload);
-    const post = (): void => {
-      partition.postMessageDirect({ vp: 0, sint: 2, type: 6, payload });
-    };
-    expect(post).toThrow(
-      expect.objectContaining({ hvStatus: { code: 0x19, name: 'HV_STATUS_OBJECT_IN_USE' } }),
-    );
-    // Message pending.
-    expect(vp.getState('simp')[512 + 5]).toBe(1);
-    vp.setState('simp', new Uint8Array(4096));
-    post();
-    expect(partition.signalEventDirect({ vp: 0, sint: 3, flag: 9 })).toBe(true);
-    expect(partition.signalEventDirect({ vp: 0, sint: 3, flag: 9 })).toBe(false);
-    expect(vp.getState('siefp')[3 * 256 + 1]).toBe(2);
-  });
 });
 
 describe('failNext', () => {
