@@ -270,7 +270,8 @@ export interface SimNative extends Native {
   simPendingSteps(partition: number, vp: number): number;
   /**
    * The guest reads or writes memory by physical address, which sets the pages' accessed and dirty bits. `-ENXIO`
-   * where no memory is mapped, `-EACCES` where it may not. Nothing is transferred then.
+   * where no memory is mapped, `-EACCES` where it may not. Nothing is transferred then. The pages of the VPs' SynICs are in front
+   * of memory.
    */
   simGuestAccess(partition: number, gpa: bigint, bytes: Uint8Array, write: boolean): number;
   /** The guest writes `size` bytes of MMIO: returns the number of doorbells rung. */

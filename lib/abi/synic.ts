@@ -2,6 +2,8 @@
 export const synicLimits = {
   /** Synthetic interrupt sources of a VP (`HV_SYNIC_SINT_COUNT`). */
   sints: 16,
+  /** Bytes of a SINT on the message page, and of its flags on the page of event flags. */
+  slot: 256,
   /** Bytes of a message's payload (`HV_MESSAGE_PAYLOAD_BYTE_COUNT`). */
   messagePayload: 240,
   /** Event flags of a SINT (`HV_EVENT_FLAGS_COUNT`). */
@@ -17,6 +19,19 @@ export const guestHypercalls = {
   HVCALL_POST_MESSAGE: 0x5c,
   HVCALL_SIGNAL_EVENT: 0x5d,
   HVCALL_RETARGET_INTERRUPT: 0x7e,
+} as const;
+
+/**
+ * The MSRs of a VP's SynIC. SINT n is `SINT0 + n`. Bit 0 of SCONTROL, SIEFP and SIMP enables; the upper bits of the
+ * latter are the page's address. Source: Linux 7.2 `hyperv/hvgdk_mini.h` (`HV_X64_MSR_*`).
+ */
+export const synicMsrs = {
+  SCONTROL: 0x4000_0080,
+  SVERSION: 0x4000_0081,
+  SIEFP: 0x4000_0082,
+  SIMP: 0x4000_0083,
+  EOM: 0x4000_0084,
+  SINT0: 0x4000_0090,
 } as const;
 
 /**

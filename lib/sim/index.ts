@@ -1,3 +1,4 @@
+export { synicMsrs } from '../abi/synic.js';
 export { type EncodableType, encodeMessage, type MessageFields } from '../abi/encode-message.js';
 export type {
   DriverDoorbell,
@@ -16,4 +17,4 @@ export {
   Simulator,
   type SimulatorOptions,
 } from './simulator.js';
-export { type AccessSize, ScriptedGuest } from './scripted-guest.js';
+export { type AccessSize, ScriptedGuest, type SynicSetup } from './scripted-guest.js';

@@ -1,4 +1,20 @@
-import { integerArgument, rangeError, uint64Argument } from '../arguments.js';
+import {
+  guestHypercalls,
+  hypercallControl,
+  postMessageLayout,
+  signalEventLayout,
+  synicLimits,
+  synicMsrs,
+} from '../abi/synic.js';
+import {
+  bytesArgument,
+  integerArgument,
+  optionsArgument,
+  pageMultipleArgument,
+  rangeError,
+  typeError,
+  uint64Argument,
+} from '../arguments.js';
 
 /** What the addon calls what a guest can do. */
 const steps = {
@@ -17,6 +33,16 @@ export type QueueStep = (kind: number, operands: readonly bigint[]) => void;
 
 /** How many bytes an access has. */
 export type AccessSize = 1 | 2 | 4 | 8;
+
+/** What a guest enables of its SynIC. */
+export interface SynicSetup {
+  /** The GPA of the message page, a multiple of 4096. Default: left as it is. */
+  simp?: bigint | number;
+  /** The GPA of the page of event flags, a multiple of 4096. Default: left as it is. */
+  siefp?: bigint | number;
+  /** Vectors, 16 to 255, by SINT, 0 to 15: `{ 2: 0x52 }`. The others are left as they are, masked at first. */
+  sints?: Readonly<Record<number, number>>;
+}
 
 const largestUint16 = 0xffff;
 const largestUint32 = 0xffff_ffff;
@@ -106,7 +132,10 @@ export class ScriptedGuest {
 
   /**
    * VMCALL. The VMM gets an intercept where one is installed (`HYPERCALL`, or `UNKNOWN_SYNIC_CONNECTION` for
-   * HvCallPostMessage and HvCallSignalEvent); else the hypervisor refuses the call.
+   * HvCallPostMessage and HvCallSignalEvent); else the hypervisor refuses the call. The status is in RAX.
+   *
+   * A fast call with more than 16 bytes of input has the rest in XMM0 to XMM5: what `vp.setRegisters()` has put
+   * there before.
    *
    * @param control - RCX: the call's code and flags
    * @param input - RDX: a guest physical address, or the first 8 bytes of a fast call
@@ -152,10 +181,117 @@ export class ScriptedGuest {
     return this.#step(steps.tripleFault);
   }
 
+  /**
+   * Enables the SynIC (SCONTROL), with the pages and SINTs that are given: WRMSRs, intercepted like others. From then on
+   * the guest sees its pages at their addresses instead of memory, whether or not memory is mapped there; the
+   * VMM's mapping does not show them.
+   */
+  enableSynic(setup: SynicSetup = {}): this {
+    optionsArgument('setup', setup, ['simp', 'siefp', 'sints']);
+    const { simp, siefp, sints = {} } = setup;
+    const writes: [msr: number, value: bigint | number][] = [];
+    if (simp !== undefined) {
+      writes.push([synicMsrs.SIMP, pageMultipleArgument('setup.simp', simp) | enable]);
+    }
+    if (siefp !== undefined) {
+      writes.push([synicMsrs.SIEFP, pageMultipleArgument('setup.siefp', siefp) | enable]);
+    }
+    for (const [sint, vector] of sintVectors(sints)) {
+      writes.push([synicMsrs.SINT0 + sint, vector]);
+    }
+    for (const [msr, value] of writes) {
+      this.wrmsr(msr, value);
+    }
+    return this.wrmsr(synicMsrs.SCONTROL, enable);
+  }
+
+  /**
+   * HvCallPostMessage: writes its 256 bytes of input as `mmioWrite` does, then makes the call, see `hypercall`.
+   *
+   * @param connectionId - 32 bits, reserved ones included
+   * @param type - 32 bits; those that a guest may send are 1 to 0x7fff_ffff
+   * @param payload - up to 240 bytes
+   * @param inputGpa - where to write the input; the hypervisor wants a multiple of 8, all of it in one page
+   */
+  postMessage(
+    connectionId: number,
+    type: number,
+    payload: Uint8Array,
+    inputGpa: bigint | number,
+  ): this {
+    integerArgument('connectionId', connectionId, 0, largestUint32);
+    integerArgument('type', type, 0, largestUint32);
+    if (bytesArgument('payload', payload).length > synicLimits.messagePayload) {
+      throw rangeError(
+        'payload',
+        `up to ${synicLimits.messagePayload} bytes`,
+        `${payload.length} bytes`,
+      );
+    }
+    const { size } = postMessageLayout;
+    const gpa = uint64Argument('inputGpa', inputGpa, 0n, 2n ** 64n - BigInt(size));
+    const input = new DataView(new ArrayBuffer(size));
+    input.setUint32(postMessageLayout.connectionId, connectionId, true);
+    input.setUint32(postMessageLayout.messageType, type, true);
+    input.setUint32(postMessageLayout.payloadSize, payload.length, true);
+    new Uint8Array(input.buffer).set(payload, postMessageLayout.payload);
+    for (let at = 0; at < size; at += 8) {
+      this.mmioWrite(gpa + BigInt(at), 8, input.getBigUint64(at, true));
+    }
+    return this.hypercall(guestHypercalls.HVCALL_POST_MESSAGE, gpa);
+  }
+
+  /**
+   * HvCallSignalEvent as a fast call, see `hypercall`.
+   *
+   * @param connectionId - 32 bits, reserved ones included
+   * @param flag - the number of the event flag, 16 bits
+   */
+  signalEvent(connectionId: number, flag = 0): this {
+    integerArgument('connectionId', connectionId, 0, largestUint32);
+    integerArgument('flag', flag, 0, largestUint16);
+    const input = new DataView(new ArrayBuffer(signalEventLayout.size));
+    input.setUint32(signalEventLayout.connectionId, connectionId, true);
+    input.setUint16(signalEventLayout.flagNumber, flag, true);
+    return this.hypercall(
+      guestHypercalls.HVCALL_SIGNAL_EVENT | hypercallControl.fast,
+      input.getBigUint64(0, true),
+    );
+  }
+
+  /**
+   * Takes the message of a SINT out of its slot, as far as the hypervisor can tell: writes 0 to its type, then
+   * EOM. What it was, `Simulator.readMemory` says before. To free a slot without EOM, write the type alone.
+   *
+   * @param simp - the GPA of the message page
+   * @param sint - 0 to 15
+   */
+  takeMessage(simp: bigint | number, sint: number): this {
+    const page = pageMultipleArgument('simp', simp);
+    integerArgument('sint', sint, 0, synicLimits.sints - 1);
+    return this.mmioWrite(page + BigInt(sint * synicLimits.slot), 4, 0).wrmsr(synicMsrs.EOM, 0);
+  }
+
   #step(kind: number, ...operands: bigint[]): this {
     this.#queue(kind, operands);
     return this;
   }
+}
+
+/** Bit 0 of SCONTROL, SIMP and SIEFP. */
+const enable = 1n;
+
+function sintVectors(sints: Readonly<Record<number, number>>): [sint: number, vector: number][] {
+  if (typeof sints !== 'object' || (sints as object | null) === null || Array.isArray(sints)) {
+    throw typeError('setup.sints', 'an object', sints);
+  }
+  return Object.entries(sints).map(([key, vector]) => {
+    const sint = Number(key);
+    if (String(sint) !== key || !Number.isInteger(sint) || sint < 0 || sint >= synicLimits.sints) {
+      throw rangeError('setup.sints', 'an object whose keys are SINTs, 0 to 15', key);
+    }
+    return [sint, integerArgument(`setup.sints[${key}]`, vector, 16, 255)];
+  });
 }
 
 const ioSizes = [1, 2, 4];

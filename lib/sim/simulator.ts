@@ -144,7 +144,7 @@ const largestErrno = 4095;
  * simulator looks may become one.
  *
  * No guest code runs: a VP does what `guest()` or `queueMessage()` has queued for it, and an interrupt is recorded
- * when the driver asserts it. A vector that comes by fast injection counts as taken at once, as by a VP
+ * when the driver, a hypercall or a VP's SynIC asserts it. A vector that comes by fast injection counts as taken at once, as by a VP
  * that is dispatched immediately.
  *
  * A simulator belongs to the environment that made it and ends with it. It needs `/proc`.
@@ -349,7 +349,8 @@ export class Simulator implements Disposable {
   }
 
   /**
-   * The guest reads memory by physical address, which sets the pages' accessed bits.
+   * The guest reads memory by physical address, which sets the pages' accessed bits. Where a VP has enabled a page of its
+   * SynIC, it reads that: message slots begin at the value of SIMP, 256 bytes for each SINT, event flags at that of SIEFP.
    *
    * @throws MshvError `ENXIO` where no memory is mapped, `EACCES` where the guest may not read: the driver has
    *   not paged it in yet, or the host has unmapped it
@@ -363,7 +364,8 @@ export class Simulator implements Disposable {
   }
 
   /**
-   * The guest writes memory, which sets the pages' accessed and dirty bits. All is written or nothing.
+   * The guest writes memory, or pages of a SynIC as `readMemory` reads them, which sets the accessed and dirty bits of
+   * memory. All is written or nothing.
    *
    * @throws MshvError like `readMemory`, and `EACCES` where the memory was not mapped writable
    */

@@ -469,6 +469,8 @@ describe('wrong arguments', () => {
       wrong(argument, type, '1', null, {}, true),
       wrong(argument, range, -1n, -1, most + 1n, 0.5, NaN, 2 ** 53),
     );
+  const pages = (argument: string): Rows =>
+    both(quantities(argument, 2n ** 64n - 1n), wrong(argument, range, 0x1001n, 0x1800));
   const sizes = (...others: number[]): Rows =>
     both(wrong('size', type, '4', 4n, null, undefined), wrong('size', range, 0, 9, 1.5, ...others));
   const perPartition: Rows = (method, use) =>
@@ -644,6 +646,67 @@ describe('wrong arguments', () => {
     ...quantities('value', 0xffn)('mmioWrite', (value) => guest.mmioWrite(0, 1, value)),
     ...quantities('gpa', 2n ** 64n - 1n)('mmioRead', (gpa) => guest.mmioRead(gpa, 1)),
     ...sizes(3, 16)('mmioRead', (size) => guest.mmioRead(0, size)),
+    ...wrong('setup', type, null, 5, '', [])('enableSynic', (setup) => guest.enableSynic(setup)),
+    ...wrong('setup', range, { sint: 2 })('enableSynic', (setup) => guest.enableSynic(setup)),
+    ...pages('setup.simp')('enableSynic', (simp) => guest.enableSynic({ simp })),
+    ...pages('setup.siefp')('enableSynic', (siefp) => guest.enableSynic({ simp: 0, siefp })),
+    ...wrong(
+      'setup.sints',
+      type,
+      null,
+      5,
+      '',
+      [],
+    )('enableSynic', (sints) => guest.enableSynic({ simp: 0, sints })),
+    ...wrong(
+      'setup.sints',
+      range,
+      { 16: 32 },
+      { '-1': 32 },
+      { '': 32 },
+      { '0x2': 32 },
+      { a: 32 },
+    )('enableSynic', (sints) => guest.enableSynic({ simp: 0, sints })),
+    ...integers(
+      'setup.sints[2]',
+      16,
+      255,
+    )('enableSynic', (vector) => guest.enableSynic({ sints: { 1: 32, 2: vector } })),
+    ...integers(
+      'connectionId',
+      0,
+      0xffff_ffff,
+    )('postMessage', (connection) => guest.postMessage(connection, 1, new Uint8Array(1), 0)),
+    ...integers(
+      'type',
+      0,
+      0xffff_ffff,
+    )('postMessage', (type) => guest.postMessage(1, type, new Uint8Array(1), 0)),
+    ...wrong(
+      'payload',
+      type,
+      '',
+      null,
+      5,
+      [1],
+      new Uint32Array(4),
+    )('postMessage', (payload) => guest.postMessage(1, 1, payload, 0)),
+    ...wrong(
+      'payload',
+      range,
+      new Uint8Array(241),
+    )('postMessage', (payload) => guest.postMessage(1, 1, payload, 0)),
+    ...quantities('inputGpa', 2n ** 64n - 256n)('postMessage', (gpa) =>
+      guest.postMessage(1, 1, new Uint8Array(1), gpa),
+    ),
+    ...integers(
+      'connectionId',
+      0,
+      0xffff_ffff,
+    )('signalEvent', (connection) => guest.signalEvent(connection)),
+    ...integers('flag', 0, 0xffff)('signalEvent', (flag) => guest.signalEvent(1, flag)),
+    ...pages('simp')('takeMessage', (simp) => guest.takeMessage(simp, 0)),
+    ...integers('sint', 0, 15)('takeMessage', (sint) => guest.takeMessage(0, sint)),
     ['partition', 'partition', type, () => simulator.interrupts({ fd: 3 } as never)],
     ['partition', 'partition', type, () => simulator.routes(3 as never)],
     ['partition', 'partition', type, () => simulator.irqFds(undefined as never)],
