@@ -103,6 +103,17 @@ export function functionArgument<F extends (...args: never[]) => unknown>(
   return value;
 }
 
+export function arrayArgument<Element>(
+  name: string,
+  value: readonly Element[],
+): readonly Element[] {
+  const given: unknown = value;
+  if (!Array.isArray(given)) {
+    throw typeError(name, 'an array', value);
+  }
+  return value;
+}
+
 /** One of a few strings. */
 export function choiceArgument<Choice extends string>(
   name: string,

@@ -1,14 +1,14 @@
+import { vpArgument } from '../abi/arguments.js';
 import type { CpuidResult } from '../abi/hypercall-inputs.js';
 import { interceptAccessMasks } from '../abi/intercept-types.js';
-import { limits } from '../abi/limits.js';
 import { unimplementedMsrActions } from '../abi/properties.js';
 import { booleanArgument, choiceArgument, integerArgument, optionsArgument } from '../arguments.js';
 
 /** `HV_ANY_VP`: every VP, those created later included. Source: Linux 7.2 `hyperv/hvgdk_mini.h`. */
 const anyVp = 0xffff_ffff;
 
-function vpArgument(vp: number | undefined): number {
-  return vp === undefined ? anyVp : integerArgument('result.vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+function vpOrAllArgument(vp: number | undefined): number {
+  return vp === undefined ? anyVp : vpArgument('result.vp', vp);
 }
 
 /** All 32 bits of a register, or those of a mask. */
@@ -67,7 +67,7 @@ export function checkedCpuidResult(result: CpuidResultOptions): CheckedCpuidResu
     'edx',
   ]);
   const { leaf, subleaf, alwaysOverride = true } = result;
-  const vp = vpArgument(result.vp);
+  const vp = vpOrAllArgument(result.vp);
   integerArgument('result.leaf', leaf, 0, 0xffff_ffff);
   const eax = bitsArgument('result.eax', result.eax);
   const ebx = bitsArgument('result.ebx', result.ebx);
@@ -134,7 +134,7 @@ export function checkedMsrResult(result: MsrResultOptions): CheckedMsrResult {
   optionsArgument('result', result, ['vp', 'msr', 'access', 'action']);
   const { msr, access = 'read-write', action } = result;
   return {
-    vp: vpArgument(result.vp),
+    vp: vpOrAllArgument(result.vp),
     msr: integerArgument('result.msr', msr, 0, 0xffff_ffff),
     access: msrAccesses[choiceArgument('result.access', access, msrAccessNames)],
     action: msrActionArgument('result.action', action),

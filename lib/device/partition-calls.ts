@@ -1,4 +1,12 @@
 import {
+  flagArgument,
+  messageTypeArgument,
+  payloadArgument,
+  sintArgument,
+  vpArgument,
+  vtlArgument,
+} from '../abi/arguments.js';
+import {
   writeAssertVirtualInterrupt,
   writeAssertVirtualInterruptArm64,
   writeClearVirtualInterrupt,
@@ -32,13 +40,12 @@ import { limits } from '../abi/limits.js';
 import { decodeMsi } from '../abi/msi.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
 import {
+  arrayArgument,
   booleanArgument,
-  bytesArgument,
   choiceArgument,
   integerArgument,
   optionsArgument,
   rangeError,
-  typeError,
   typedArrayArgument,
   uint64Argument,
 } from '../arguments.js';
@@ -184,12 +191,7 @@ const registersPerSet = repsPerPage(hypercalls.HVCALL_SET_VP_REGISTERS);
 const statesPerCall = repsPerPage(hypercalls.HVCALL_GET_GPA_PAGES_ACCESS_STATES);
 const leavesPerCall = repsPerPage(hypercalls.HVCALL_GET_VP_CPUID_VALUES);
 
-const largestPayload = 240;
 const noPayload = new Uint8Array(0);
-
-function vpArgument(name: string, vp: number): number {
-  return integerArgument(name, vp, 0, limits.MSHV_MAX_VPS - 1);
-}
 
 /**
  * The hypercalls on a partition's descriptor, whoever opened it.
@@ -352,10 +354,7 @@ export abstract class PartitionCalls {
     const { vp, flags = ['VALIDATE_READ'] } = options;
     vpArgument('options.vp', vp);
     const gva = uint64Argument('options.gva', options.gva);
-    if (!Array.isArray(flags)) {
-      throw typeError('options.flags', 'an array', flags);
-    }
-    const mask = (flags as readonly TranslateGvaFlag[]).reduce(
+    const mask = arrayArgument('options.flags', flags).reduce(
       (bits, flag, at) =>
         bits |
         translateGvaFlags[choiceArgument(`options.flags[${at}]`, flag, translateGvaFlagNames)],
@@ -447,9 +446,9 @@ export abstract class PartitionCalls {
     optionsArgument('event', event, ['vp', 'vtl', 'sint', 'flag']);
     const { vp, vtl = 0, sint, flag } = event;
     vpArgument('event.vp', vp);
-    integerArgument('event.vtl', vtl, 0, 15);
-    integerArgument('event.sint', sint, 0, 15);
-    integerArgument('event.flag', flag, 0, 2047);
+    vtlArgument('event.vtl', vtl);
+    sintArgument('event.sint', sint);
+    flagArgument('event.flag', flag);
     const { fd } = this;
     hypercallPages.call(
       this.#native,
@@ -473,16 +472,10 @@ export abstract class PartitionCalls {
     optionsArgument('message', message, ['vp', 'vtl', 'sint', 'type', 'payload']);
     const { vp, vtl = 0, sint, type, payload = noPayload } = message;
     vpArgument('message.vp', vp);
-    integerArgument('message.vtl', vtl, 0, 15);
-    integerArgument('message.sint', sint, 0, 15);
-    integerArgument('message.type', type, 1, 0xffff_ffff);
-    if (bytesArgument('message.payload', payload).length > largestPayload) {
-      throw rangeError(
-        'message.payload',
-        `up to ${largestPayload} bytes`,
-        `${payload.length} bytes`,
-      );
-    }
+    vtlArgument('message.vtl', vtl);
+    sintArgument('message.sint', sint);
+    messageTypeArgument('message.type', type);
+    payloadArgument('message.payload', payload);
     const { fd } = this;
     hypercallPages.call(
       this.#native,
@@ -504,10 +497,7 @@ export abstract class PartitionCalls {
     optionsArgument('options', options, ['vp', 'leaves', 'useVpXfemXss', 'applyRegisteredValues']);
     const { vp, leaves, useVpXfemXss = true, applyRegisteredValues = true } = options;
     vpArgument('options.vp', vp);
-    if (!Array.isArray(leaves)) {
-      throw typeError('options.leaves', 'an array', leaves);
-    }
-    const checked = (leaves as readonly CpuidLeafInput[]).map((leaf, at) => {
+    const checked = arrayArgument('options.leaves', leaves).map((leaf, at) => {
       const name = `options.leaves[${at}]`;
       const {
         eax,
@@ -580,7 +570,7 @@ export abstract class PartitionCalls {
     booleanArgument('request.level', level);
     booleanArgument('request.logical', logical);
     booleanArgument('request.asserted', asserted);
-    integerArgument('request.vtl', vtl, 0, 15);
+    vtlArgument('request.vtl', vtl);
     this.#assertInterrupt(
       interruptTypes[type],
       vector,
@@ -743,7 +733,7 @@ function checkRegisters(
   vpArgument('vp', vp);
   typedArrayArgument('names', names, 'Uint32Array');
   if (vtl !== undefined) {
-    integerArgument('vtl', vtl, 0, 15);
+    vtlArgument('vtl', vtl);
   }
   if (values === undefined) {
     return;

@@ -1,8 +1,7 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
-import { limits } from '../abi/limits.js';
-import { integerArgument } from '../arguments.js';
+import { vpArgument } from '../abi/arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import type { Doorbell } from '../irq/doorbell.js';
@@ -148,7 +147,7 @@ export class Partition extends PartitionCalls implements Disposable {
    *   `initialize()`
    */
   createVp(index: number): Vp {
-    integerArgument('index', index, 0, limits.MSHV_MAX_VPS - 1);
+    vpArgument('index', index);
     const fd = this.#native.createVp(this.fd, index);
     if (fd < 0) {
       throw systemError(`create VP ${index}`, fd, { ioctl: 'MSHV_CREATE_VP' }, vpHints.get(fd));

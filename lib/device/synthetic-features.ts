@@ -1,6 +1,6 @@
 import { bitsOf } from '../abi/feature-bits.js';
 import { syntheticProcessorFeatures, type SyntheticProcessorFeature } from '../abi/properties.js';
-import { choiceArgument, typeError } from '../arguments.js';
+import { arrayArgument, choiceArgument } from '../arguments.js';
 
 /** What every hypervisor that has this driver can give. Source: the mask of QEMU's accel/mshv. */
 const essential: readonly SyntheticProcessorFeature[] = [
@@ -43,10 +43,7 @@ export function syntheticFeaturesArgument(
   name: string,
   features: readonly SyntheticProcessorFeature[],
 ): bigint {
-  if (!Array.isArray(features)) {
-    throw typeError(name, 'an array', features);
-  }
-  const checked = (features as readonly SyntheticProcessorFeature[]).map((feature, at) =>
+  const checked = arrayArgument(name, features).map((feature, at) =>
     choiceArgument(`${name}[${at}]`, feature, featureNames),
   );
   return bitsOf(checked, syntheticProcessorFeatures);

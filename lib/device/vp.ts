@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
+import { vpArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import { InterceptMessages, type Intercept } from '../abi/intercepts.js';
-import { limits } from '../abi/limits.js';
 import { messageLayout } from '../abi/message-types.js';
 import type { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
@@ -12,7 +12,7 @@ import type { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import type { X64Intercept } from '../abi/messages/x64-intercept.js';
 import type { RegisterName } from '../abi/registers.js';
 import type { VpStateType } from '../abi/vp-state.js';
-import { functionArgument, integerArgument } from '../arguments.js';
+import { functionArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
@@ -108,7 +108,7 @@ export class Vp implements Disposable {
    */
   static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
     const offer = tokenArgument('vp', token);
-    const index = integerArgument('token.index', token.index, 0, limits.MSHV_MAX_VPS - 1);
+    const index = vpArgument('token.index', token.index);
     const native = receiveOptions(options);
     return takeOffer(native, offer, (adopt) => {
       const vp = adopt('vp');

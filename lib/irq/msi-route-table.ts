@@ -1,5 +1,6 @@
 import { limits } from '../abi/limits.js';
 import {
+  arrayArgument,
   functionArgument,
   integerArgument,
   optionsArgument,
@@ -129,10 +130,7 @@ function gsiArgument(name: string, gsi: number): number {
 }
 
 function changesArgument(changes: readonly RouteChange[]): void {
-  if (!Array.isArray(changes)) {
-    throw typeError('changes', 'an array', changes);
-  }
-  for (const change of changes as readonly RouteChange[]) {
+  for (const change of arrayArgument('changes', changes)) {
     const { gsi, msi } = optionsArgument('change', change, ['gsi', 'msi']);
     gsiArgument('change.gsi', gsi);
     if (msi !== undefined) {

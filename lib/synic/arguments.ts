@@ -1,6 +1,12 @@
-import { limits } from '../abi/limits.js';
+import {
+  messageTypeArgument,
+  payloadArgument,
+  sintArgument,
+  vpArgument,
+  vtlArgument,
+} from '../abi/arguments.js';
 import { synicLimits } from '../abi/synic.js';
-import { instanceArgument, integerArgument, rangeError, typeError } from '../arguments.js';
+import { integerArgument, typeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
 
 // Checks of what the ports take, in the manner of lib/arguments.ts.
@@ -9,12 +15,15 @@ export function connectionIdArgument(connectionId: number): number {
   return integerArgument('connectionId', connectionId, 0, synicLimits.connectionIdMask);
 }
 
-export function vtlArgument(name: string, vtl: number): number {
-  return integerArgument(name, vtl, 0, synicLimits.vtls - 1);
-}
-
-export function vpArgument(vp: number): number {
-  return integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+/**
+ * A SINT of a VP.
+ *
+ * @param owner - what these are properties of, with a dot: `'target.'`
+ */
+export function targetArguments(vtl: number, vp: number, sint: number, owner = ''): void {
+  vtlArgument(`${owner}vtl`, vtl);
+  vpArgument(`${owner}vp`, vp);
+  sintArgument(`${owner}sint`, sint);
 }
 
 /** The error for a VP that the partition could have, and has not. */
@@ -24,33 +33,38 @@ export function noVpError(vp: number): MshvError {
   });
 }
 
-export function sintArgument(sint: number): number {
-  return integerArgument('sint', sint, 0, synicLimits.sints - 1);
+/** A message to the guest. */
+export function messageArguments(type: number, payload: Uint8Array, owner = ''): void {
+  messageTypeArgument(`${owner}type`, type);
+  payloadArgument(`${owner}payload`, payload);
 }
 
-/** The type and the payload of a message to the guest. Type 0 would leave the slot free. */
-export function messageArguments(type: number, payload: Uint8Array): void {
-  integerArgument('type', type, 1, 0xffff_ffff);
-  instanceArgument('payload', payload, Uint8Array);
-  if (payload.length > synicLimits.messagePayload) {
-    throw rangeError('payload.length', `at most ${synicLimits.messagePayload}`, payload.length);
-  }
-}
+const none = [] as const;
 
-/** An object of the caller's making that has these methods. */
+/** An object of the caller's making that has these methods, and may have the optional ones. */
 export function implementationArgument<Value extends object>(
   name: string,
   value: Value,
   methods: readonly (keyof Value & string)[],
+  optional: readonly (keyof Value & string)[] = none,
 ): Value {
   if (typeof value !== 'object' || (value as Value | null) === null) {
     throw typeError(name, 'an object', value);
   }
   for (const method of methods) {
-    const found: unknown = value[method];
-    if (typeof found !== 'function') {
-      throw typeError(`${name}.${method}`, 'a function', found);
+    methodArgument(name, value, method);
+  }
+  for (const method of optional) {
+    if (value[method] !== undefined) {
+      methodArgument(name, value, method);
     }
   }
   return value;
+}
+
+function methodArgument<Value>(name: string, value: Value, method: keyof Value & string): void {
+  const found: unknown = value[method];
+  if (typeof found !== 'function') {
+    throw typeError(`${name}.${method}`, 'a function', found);
+  }
 }

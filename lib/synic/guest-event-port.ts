@@ -1,16 +1,10 @@
 import { inspect } from 'node:util';
 
-import { synicLimits } from '../abi/synic.js';
-import { integerArgument, nativeArgument, optionsArgument } from '../arguments.js';
+import { flagArgument, vpArgument } from '../abi/arguments.js';
+import { nativeArgument, optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import type { Native } from '../native.js';
-import {
-  implementationArgument,
-  noVpError,
-  sintArgument,
-  vpArgument,
-  vtlArgument,
-} from './arguments.js';
+import { implementationArgument, noVpError, targetArguments } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
 import type { GuestEventPort } from './guest-ports.js';
 import { Interrupt } from './interrupt.js';
@@ -90,10 +84,8 @@ export class DirectGuestEventPort implements GuestEventPort {
    */
   set(vtl: number, vp: number, sint: number, flag: number): void {
     this.#open();
-    vtlArgument('vtl', vtl);
-    vpArgument(vp);
-    sintArgument(sint);
-    integerArgument('flag', flag, 0, synicLimits.eventFlags - 1);
+    targetArguments(vtl, vp, sint);
+    flagArgument('flag', flag);
     this.#present(vp);
     this.#flag = { vtl, vp, sint, flag };
   }
@@ -110,7 +102,7 @@ export class DirectGuestEventPort implements GuestEventPort {
    */
   setTargetVp(vp: number): void {
     this.#open();
-    this.#present(vpArgument(vp));
+    this.#present(vpArgument('vp', vp));
     if (this.#flag !== undefined) {
       this.#flag = { ...this.#flag, vp };
     }

@@ -1,17 +1,16 @@
 import { inspect } from 'node:util';
 
+import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
 import { limits } from '../abi/limits.js';
 import { synicLimits } from '../abi/synic.js';
-import { integerArgument, optionsArgument, typeError } from '../arguments.js';
+import { arrayArgument, integerArgument, optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import {
   implementationArgument,
   messageArguments,
   noVpError,
-  sintArgument,
-  vpArgument,
-  vtlArgument,
+  targetArguments,
 } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
 import type { GuestMessagePort } from './guest-ports.js';
@@ -71,6 +70,10 @@ export interface SavedQueue {
 const largestBound = 65_536;
 const allSints = 0xffff;
 
+export function boundArgument(name: string, bound: number): number {
+  return integerArgument(name, bound, 1, largestBound);
+}
+
 /** The queues of one VTL of a VP. */
 class VpQueues {
   readonly vtl: number;
@@ -116,7 +119,7 @@ export class GuestMessages {
     implementationArgument('partition', partition, ['hasVp', 'postMessage']);
     optionsArgument('options', options, ['bound', 'onError']);
     const { bound = 64, onError } = options;
-    this.#bound = integerArgument('options.bound', bound, 1, largestBound);
+    this.#bound = boundArgument('options.bound', bound);
     this.#failures = new Failures('options.onError', onError);
     this.#partition = partition;
   }
@@ -177,7 +180,7 @@ export class GuestMessages {
    * @throws MshvError `ERR_MSHV_VP_OWNED` where the VP has an owner
    */
   attachVp(vp: number, owner: MessageVpOwner): Disposable {
-    vpArgument(vp);
+    vpArgument('vp', vp);
     implementationArgument('owner', owner, ['setDeliverabilityNotifications']);
     if (this.#owners.has(vp)) {
       throw new MshvError(`VP ${vp} has an owner already`, { code: 'ERR_MSHV_VP_OWNED' });
@@ -207,7 +210,7 @@ export class GuestMessages {
    */
   sintsDeliverable(vtl: number, vp: number, sints: number): void {
     vtlArgument('vtl', vtl);
-    vpArgument(vp);
+    vpArgument('vp', vp);
     integerArgument('sints', sints, 0, allSints);
     const queues = this.#queues.get(keyOf(vtl, vp));
     if (queues === undefined) {
@@ -289,10 +292,8 @@ export class GuestMessages {
     return `GuestMessages { size: ${this.size}, bound: ${this.#bound} }`;
   }
 
-  #targetArguments(vtl: number, vp: number, sint: number): void {
-    vtlArgument('vtl', vtl);
-    vpArgument(vp);
-    sintArgument(sint);
+  #targetArguments(vtl: number, vp: number, sint: number, owner = ''): void {
+    targetArguments(vtl, vp, sint, owner);
     if (!this.#partition.hasVp(vp)) {
       throw noVpError(vp);
     }
@@ -301,15 +302,17 @@ export class GuestMessages {
   #savedArgument(saved: SavedGuestMessages): readonly SavedQueue[] {
     optionsArgument('saved', saved, ['queues']);
     arrayArgument('saved.queues', saved.queues);
-    for (const queue of saved.queues) {
-      optionsArgument('saved.queues[]', queue, ['vtl', 'vp', 'sint', 'messages']);
-      this.#targetArguments(queue.vtl, queue.vp, queue.sint);
-      arrayArgument('saved.queues[].messages', queue.messages);
-      for (const message of queue.messages) {
-        optionsArgument('saved.queues[].messages[]', message, ['type', 'payload']);
-        messageArguments(message.type, message.payload);
-      }
-    }
+    saved.queues.forEach((queue, i) => {
+      const name = `saved.queues[${i}]`;
+      optionsArgument(name, queue, ['vtl', 'vp', 'sint', 'messages']);
+      this.#targetArguments(queue.vtl, queue.vp, queue.sint, `${name}.`);
+      arrayArgument(`${name}.messages`, queue.messages);
+      queue.messages.forEach((message, j) => {
+        const messageName = `${name}.messages[${j}]`;
+        optionsArgument(messageName, message, ['type', 'payload']);
+        messageArguments(message.type, message.payload, `${messageName}.`);
+      });
+    });
     return saved.queues;
   }
 
@@ -546,7 +549,7 @@ class QueuedMessagePort implements GuestMessagePort {
 
   setTargetVp(vp: number): void {
     this.#open();
-    if (!this.#queues.hasVp(vpArgument(vp))) {
+    if (!this.#queues.hasVp(vpArgument('vp', vp))) {
       throw noVpError(vp);
     }
     const from = this.#vp;
@@ -577,12 +580,6 @@ class QueuedMessagePort implements GuestMessagePort {
 
 function keyOf(vtl: number, vp: number): number {
   return vtl * limits.MSHV_MAX_VPS + vp;
-}
-
-function arrayArgument(name: string, value: unknown): void {
-  if (!Array.isArray(value)) {
-    throw typeError(name, 'an array', value);
-  }
 }
 
 function refusedError(

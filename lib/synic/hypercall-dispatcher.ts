@@ -31,6 +31,8 @@ const pageSize = 4096;
 const fastInput64 = 112;
 const fastInput32 = 16;
 
+const hypercallMethods = ['copyFastInput'] as const;
+
 /** What one call in progress needs, made once. */
 class Scratch implements HypercallCall {
   readonly bytes = new Uint8Array(pageSize);
@@ -120,6 +122,7 @@ export class HypercallDispatcher {
    * @returns valid until the next call
    */
   dispatch(hypercall: GuestHypercall): HypercallCompletion {
+    implementationArgument('hypercall', hypercall, hypercallMethods);
     const scratch = this.#free.pop() ?? new Scratch();
     try {
       const definition = this.#table.get(hypercall.controlLow & hypercallControl.codeMask);

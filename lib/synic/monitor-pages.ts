@@ -1,15 +1,17 @@
 import { inspect } from 'node:util';
 
+import { vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout } from '../abi/synic.js';
 import {
+  bytesArgument,
   instanceArgument,
   integerArgument,
   optionsArgument,
-  rangeError,
+  pageMultipleArgument,
   uint64Argument,
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
-import { connectionIdArgument, implementationArgument, vtlArgument } from './arguments.js';
+import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 
@@ -67,10 +69,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
     instanceArgument('portMap', portMap, SynicPortMap);
     optionsArgument('options', options, ['memory']);
     const { memory = {} } = options;
-    implementationArgument('options.memory', memory, []);
-    const methods = ['page', 'allocatePage', 'freePage'] as const;
-    const given = methods.filter((method) => memory[method] !== undefined);
-    implementationArgument('options.memory', memory, given);
+    implementationArgument('options.memory', memory, [], ['page', 'allocatePage', 'freePage']);
     this.#portMap = portMap;
     this.#memory = memory;
   }
@@ -128,10 +127,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
   setMonitorPage(vtl: number, gpa: bigint | undefined): void {
     vtlArgument('vtl', vtl);
     if (gpa !== undefined) {
-      uint64Argument('gpa', gpa);
-      if (gpa % pageSize !== 0n) {
-        throw rangeError('gpa', `a multiple of ${layout.size}`, gpa);
-      }
+      pageMultipleArgument('gpa', gpa);
     }
     this.#set(vtl, gpa, false);
   }
@@ -166,7 +162,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
    */
   handleWrite(gpa: number | bigint, bytes: Uint8Array): boolean {
     const first = uint64Argument('gpa', gpa);
-    instanceArgument('bytes', bytes, Uint8Array);
+    bytesArgument('bytes', bytes);
     const page = this.#pageAt(first, bytes.length);
     if (page === undefined) {
       return false;
@@ -197,7 +193,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
    */
   handleRead(gpa: number | bigint, bytes: Uint8Array): boolean {
     const first = uint64Argument('gpa', gpa);
-    instanceArgument('bytes', bytes, Uint8Array);
+    bytesArgument('bytes', bytes);
     const page = this.#pageAt(first, bytes.length);
     if (page === undefined) {
       return false;

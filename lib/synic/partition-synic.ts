@@ -1,32 +1,36 @@
 import { inspect } from 'node:util';
 
+import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import type { Intercept } from '../abi/intercepts.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
+import { Message } from '../abi/messages/message.js';
 import { monitorPageLayout } from '../abi/synic.js';
 import {
+  arrayArgument,
   functionArgument,
+  instanceArgument,
   nativeArgument,
   optionsArgument,
+  pageMultipleArgument,
   rangeError,
   typeError,
-  uint64Argument,
 } from '../arguments.js';
 import type { HypercallAnswer } from '../device/exit-completion.js';
 import type { InterceptRequest } from '../device/intercept-request.js';
 import type { MappedMemory } from '../device/mapped-memory.js';
 import type { EventSignal, SintMessage } from '../device/partition-calls.js';
 import { closedError } from '../errors.js';
-import type { EventFd } from '../eventfd.js';
+import { EventFd } from '../eventfd.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
 import type { Native } from '../native.js';
-import { implementationArgument, vpArgument } from './arguments.js';
+import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { DeliverabilityRegister, type RegisterPartition } from './deliverability-register.js';
 import type { FailureListener } from './failures.js';
 import { DirectGuestEventPort, type EventPartition } from './guest-event-port.js';
-import { GuestMessages, type MessageVpOwner } from './guest-messages.js';
-import type { GuestMessagePort } from './guest-ports.js';
 import type { HypercallMemory } from './guest-hypercall.js';
+import { boundArgument, GuestMessages, type MessageVpOwner } from './guest-messages.js';
+import type { GuestMessagePort } from './guest-ports.js';
 import { HypercallDispatcher } from './hypercall-dispatcher.js';
 import type { MonitorMemory } from './monitor-pages.js';
 import { PolledMonitorPages } from './polled-monitor-pages.js';
@@ -57,6 +61,8 @@ export interface SynicMemory extends HypercallMemory, MonitorMemory {}
 export interface SynicVp {
   completeHypercall(exit: HypercallIntercept, answer: HypercallAnswer): void;
 }
+
+const vpMethods = ['completeHypercall'] as const;
 
 /** Where a guest can write in order to signal a connection. */
 export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
@@ -140,6 +146,9 @@ export class PartitionSynic implements Synic, Disposable {
     ]);
     const { messageBound, hostEventDoorbell, retargetDeviceInterrupt, native, onError } = options;
     const memory = memoryArgument(partition, options);
+    if (messageBound !== undefined) {
+      boundArgument('options.messageBound', messageBound);
+    }
     if (hostEventDoorbell !== undefined) {
       functionArgument('options.hostEventDoorbell', hostEventDoorbell);
       if (!isOwned(partition)) {
@@ -151,7 +160,11 @@ export class PartitionSynic implements Synic, Disposable {
       }
       this.#newHostEventDoorbell = (connectionId, minimumVtl, event) => {
         const place = hostEventDoorbell(connectionId, minimumVtl);
-        return place && partition.registerDoorbell({ ...place, event });
+        if (place === undefined) {
+          return undefined;
+        }
+        optionsArgument('hostEventDoorbell()', place, ['gpa', 'size', 'match']);
+        return partition.registerDoorbell({ ...place, event });
       };
     }
     if (native !== undefined) {
@@ -219,7 +232,7 @@ export class PartitionSynic implements Synic, Disposable {
    */
   attachVp(
     vp: number,
-    owner: MessageVpOwner = new DeliverabilityRegister(this.#partition, vpArgument(vp)),
+    owner: MessageVpOwner = new DeliverabilityRegister(this.#partition, vpArgument('vp', vp)),
   ): Disposable {
     this.#open();
     return this.messages.attachVp(vp, owner);
@@ -234,6 +247,8 @@ export class PartitionSynic implements Synic, Disposable {
    * @throws MshvError as `vp.completeHypercall()`
    */
   handleExit(vp: SynicVp, exit: Intercept): boolean {
+    implementationArgument('vp', vp, vpMethods);
+    instanceArgument<Message>('exit', exit, Message);
     switch (exit.type) {
       case 'hypercall':
         vp.completeHypercall(exit, this.#answer);
@@ -251,6 +266,9 @@ export class PartitionSynic implements Synic, Disposable {
     minimumVtl: number,
     event: EventFd,
   ): Disposable | undefined {
+    connectionIdArgument(connectionId);
+    vtlArgument('minimumVtl', minimumVtl);
+    instanceArgument('event', event, EventFd);
     return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }
 
@@ -310,38 +328,26 @@ function isOwned(partition: object): partition is OwnedPartition {
   );
 }
 
-function memoryArgument(
-  partition: SynicPartition,
-  { memory, monitorPages }: PartitionSynicOptions,
-): SynicMemory {
-  const pool = monitorPagesArgument(monitorPages ?? []);
+function memoryArgument(partition: SynicPartition, options: PartitionSynicOptions): SynicMemory {
+  const { memory, monitorPages = [] } = options;
+  const pool = arrayArgument('options.monitorPages', monitorPages).map((gpa, i) =>
+    pageMultipleArgument(`options.monitorPages[${i}]`, gpa),
+  );
   if (memory !== undefined) {
-    if (monitorPages !== undefined) {
+    if (options.monitorPages !== undefined) {
       throw rangeError('options.monitorPages', 'absent where there is a memory', monitorPages);
     }
-    return implementationArgument('options.memory', memory, ['read']);
+    return implementationArgument(
+      'options.memory',
+      memory,
+      ['read'],
+      ['page', 'allocatePage', 'freePage'],
+    );
   }
   if (!isOwned(partition)) {
     throw typeError('options.memory', 'an object, for a partition without mappings', memory);
   }
   return mappedMemory(partition, pool);
-}
-
-function monitorPagesArgument(pages: readonly bigint[]): readonly bigint[] {
-  if (!Array.isArray(pages)) {
-    throw typeError('options.monitorPages', 'an array', pages);
-  }
-  return pages.map((gpa: bigint, i) => {
-    const page = uint64Argument(`options.monitorPages[${i}]`, gpa);
-    if (page % BigInt(monitorPageLayout.size) !== 0n) {
-      throw rangeError(
-        `options.monitorPages[${i}]`,
-        `a multiple of ${monitorPageLayout.size}`,
-        gpa,
-      );
-    }
-    return page;
-  });
 }
 
 /** What the partition has mapped, and pages of it to allocate. */

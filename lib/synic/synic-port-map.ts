@@ -1,9 +1,11 @@
 import { inspect } from 'node:util';
 
+import { vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { synicLimits } from '../abi/synic.js';
 import {
   booleanArgument,
+  bytesArgument,
   instanceArgument,
   integerArgument,
   optionsArgument,
@@ -11,7 +13,7 @@ import {
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { isThenable } from '../thenable.js';
-import { connectionIdArgument, implementationArgument, vtlArgument } from './arguments.js';
+import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { UnclaimedAnswers } from './unclaimed-answers.js';
@@ -106,13 +108,12 @@ export class SynicPortMap {
   addEventPort(connectionId: number, minimumVtl: number, port: HostEventPort): Disposable {
     connectionIdArgument(connectionId);
     vtlArgument('minimumVtl', minimumVtl);
-    implementationArgument('port', port, []);
+    implementationArgument('port', port, [], ['handleEvent']);
     const { osEvent, flagCount = synicLimits.eventFlags } = port;
-    if (osEvent !== undefined) {
-      instanceArgument('port.osEvent', osEvent, EventFd);
-    }
-    if (osEvent === undefined || port.handleEvent !== undefined) {
+    if (osEvent === undefined) {
       implementationArgument('port', port, ['handleEvent']);
+    } else {
+      instanceArgument('port.osEvent', osEvent, EventFd);
     }
     integerArgument('port.flagCount', flagCount, 1, synicLimits.eventFlags);
     return this.#add({ kind: 'event', connectionId, minimumVtl, port, flagCount });
@@ -145,7 +146,7 @@ export class SynicPortMap {
     vtlArgument('vtl', vtl);
     integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
     booleanArgument('secure', secure);
-    instanceArgument('message', message, Uint8Array);
+    bytesArgument('message', message);
     integerArgument('type', type, 0, 0xffff_ffff);
     const entry = this.#ports.get(connectionId);
     if (entry?.kind !== 'message') {

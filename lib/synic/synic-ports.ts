@@ -1,22 +1,16 @@
 import { inspect } from 'node:util';
 
+import { flagArgument, vpArgument, vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout, synicLimits } from '../abi/synic.js';
 import {
   instanceArgument,
   integerArgument,
   optionsArgument,
-  rangeError,
-  uint64Argument,
+  pageMultipleArgument,
 } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError } from '../errors.js';
-import {
-  implementationArgument,
-  messageArguments,
-  sintArgument,
-  vpArgument,
-  vtlArgument,
-} from './arguments.js';
+import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
 import { reasonOf } from './failures.js';
 import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
@@ -34,7 +28,12 @@ export class SynicPorts implements SynicPortAccess {
   readonly #synic: Synic;
 
   constructor(synic: Synic) {
-    implementationArgument('synic', synic, ['postMessage', 'newGuestEventPort']);
+    implementationArgument(
+      'synic',
+      synic,
+      ['postMessage', 'newGuestEventPort'],
+      ['newHostEventPort', 'newGuestMessagePort'],
+    );
     instanceArgument('synic.portMap', synic.portMap, SynicPortMap);
     this.#synic = synic;
   }
@@ -97,9 +96,7 @@ export class SynicPorts implements SynicPortAccess {
   }
 
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
-    vtlArgument('vtl', vtl);
-    vpArgument(vp);
-    sintArgument(sint);
+    targetArguments(vtl, vp, sint);
     return (
       this.#synic.newGuestMessagePort?.(vtl, vp, sint) ??
       new DirectGuestMessagePort(this.#synic, vtl, vp, sint)
@@ -125,10 +122,8 @@ export class SynicPorts implements SynicPortAccess {
     }
     const [portId, vtl, vp, sint, flag, monitorInfo] = args;
     integerArgument('portId', portId, 0, synicLimits.connectionIdMask);
-    vtlArgument('vtl', vtl);
-    vpArgument(vp);
-    sintArgument(sint);
-    integerArgument('flag', flag, 0, synicLimits.eventFlags - 1);
+    targetArguments(vtl, vp, sint);
+    flagArgument('flag', flag);
     if (monitorInfo !== undefined) {
       monitorInfoArgument(monitorInfo);
     }
@@ -149,9 +144,7 @@ export class SynicPorts implements SynicPortAccess {
     type: number,
     payload: Uint8Array,
   ): boolean | Promise<void> {
-    vtlArgument('vtl', vtl);
-    vpArgument(vp);
-    sintArgument(sint);
+    targetArguments(vtl, vp, sint);
     messageArguments(type, payload);
     return this.#synic.postMessage(vtl, vp, sint, type, payload);
   }
@@ -184,7 +177,7 @@ class DirectGuestMessagePort implements GuestMessagePort {
 
   setTargetVp(vp: number): void {
     this.#open();
-    this.#vp = vpArgument(vp);
+    this.#vp = vpArgument('vp', vp);
   }
 
   [Symbol.dispose](): void {
@@ -212,8 +205,11 @@ class SynicPortsMonitor implements SynicMonitorAccess {
       return;
     }
     optionsArgument('gpas', gpas, ['parentToChild', 'childToParent']);
-    pageArgument('gpas.parentToChild', gpas.parentToChild);
-    this.#monitor.setMonitorPage(vtl, pageArgument('gpas.childToParent', gpas.childToParent));
+    pageMultipleArgument('gpas.parentToChild', gpas.parentToChild);
+    this.#monitor.setMonitorPage(
+      vtl,
+      pageMultipleArgument('gpas.childToParent', gpas.childToParent),
+    );
   }
 
   allocateMonitorPage(vtl: number): MonitorPageGpas | undefined {
@@ -232,14 +228,6 @@ function monitorInfoArgument(monitorInfo: MonitorInfo): void {
     monitorPageLayout.monitors - 1,
   );
   integerArgument('monitorInfo.latency', monitorInfo.latency, 0, 0xffff);
-}
-
-function pageArgument(name: string, gpa: bigint): bigint {
-  const page = uint64Argument(name, gpa);
-  if (page % BigInt(monitorPageLayout.size) !== 0n) {
-    throw rangeError(name, `a multiple of ${monitorPageLayout.size}`, gpa);
-  }
-  return page;
 }
 
 /** Disposes of all, in order. What the end of the partition has closed already is as good as disposed of. */
