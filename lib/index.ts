@@ -1,4 +1,4 @@
-export { type HvStatus, MshvError } from './errors.js';
+export { type HvStatus, MshvError, type MshvErrorDetails } from './errors.js';
 export { EventFd, type EventFdOptions } from './eventfd.js';
 export type { OpenFailure, OpenFailureCause } from './device/availability.js';
 export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
@@ -16,6 +16,7 @@ export type { SegmentRegister } from './abi/segment-register.js';
 export type { CacheType } from './abi/cache-type.js';
 export type { InterceptAccess } from './abi/intercept-types.js';
 export type { Intercept, InterceptType } from './abi/intercepts.js';
+export { hvStatusCodes, type HvStatusName } from './abi/hv-status.js';
 export { messageTypes, type MessageTypeName } from './abi/message-types.js';
 export type {
   Arm64GpaIntercept,
@@ -66,7 +67,13 @@ export type {
 } from './abi/messages/x64-intercept.js';
 export { type IoeventfdSize } from './abi/ioeventfd.js';
 export type { HypercallName } from './abi/hypercalls.js';
-export { accessStateBits, type CpuidValues, type GvaTranslation } from './abi/hypercall-outputs.js';
+export type { Architecture } from './abi/architecture.js';
+export {
+  accessStateBits,
+  type CpuidValues,
+  type GvaTranslation,
+  type TranslateGvaResult,
+} from './abi/hypercall-outputs.js';
 export type { InterruptType } from './abi/interrupt-types.js';
 export {
   partitionProperties,
@@ -123,7 +130,7 @@ export { Vp } from './device/vp.js';
 export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './device/vp-run.js';
 export type { RegisterInputs, Registers } from './device/vp-registers.js';
 export { RegisterPage, type WritableRegisterPageName } from './device/register-page.js';
-export type { HypercallResult } from './device/exit-completion.js';
+export type { HypercallAnswer, HypercallResult } from './device/exit-completion.js';
 export { dirtyMasks, type RegisterPageName } from './abi/register-page.js';
 export type { InterceptMessages } from './abi/intercepts.js';
 export { lapicStateFields, syntheticTimersLayout, type VpStateType } from './abi/vp-state.js';
@@ -134,4 +141,56 @@ export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq
 export { IrqFdRoute } from './irq/irqfd-route.js';
 export type { MsiRoute, MsiRouteInput } from './irq/msi.js';
 export { MsiRouteTable, type RouteChange } from './irq/msi-route-table.js';
+export type { FailureListener } from './synic/failures.js';
+export {
+  DirectGuestEventPort,
+  type DirectGuestEventPortOptions,
+  type EventPartition,
+} from './synic/guest-event-port.js';
+export type { GuestHypercall, HypercallMemory } from './synic/guest-hypercall.js';
+export {
+  GuestMessages,
+  type GuestMessagesOptions,
+  type MessagePartition,
+  type MessageVpOwner,
+  type SavedGuestMessages,
+  type SavedQueue,
+} from './synic/guest-messages.js';
+export type { GuestEventPort, GuestMessagePort } from './synic/guest-ports.js';
+export type { HostEventPort, HostMessagePort } from './synic/host-ports.js';
+export type { HypercallCompletion } from './synic/hypercall-completion.js';
+export {
+  HypercallDispatcher,
+  type HypercallDispatcherOptions,
+} from './synic/hypercall-dispatcher.js';
+export type { HypercallCall, HypercallDefinition } from './synic/hypercall-table.js';
+export { Interrupt } from './synic/interrupt.js';
+export {
+  type MonitorMemory,
+  MonitorPages,
+  type MonitorPagesOptions,
+} from './synic/monitor-pages.js';
+export {
+  type DoorbellPlace,
+  PartitionSynic,
+  type PartitionSynicOptions,
+  type SynicMemory,
+  type SynicPartition,
+  type SynicVp,
+} from './synic/partition-synic.js';
+export type { RegisterPartition } from './synic/deliverability-register.js';
+export { PolledMonitorPages } from './synic/polled-monitor-pages.js';
+export type {
+  RetargetInterruptHandler,
+  RetargetInterruptRequest,
+} from './synic/retarget-interrupt-call.js';
+export type { Synic, SynicMonitor } from './synic/synic.js';
+export type {
+  MonitorInfo,
+  MonitorPageGpas,
+  SynicMonitorAccess,
+  SynicPortAccess,
+} from './synic/synic-port-access.js';
+export { SynicPortMap, type SynicPortMapOptions } from './synic/synic-port-map.js';
+export { SynicPorts } from './synic/synic-ports.js';
 export type { Native } from './native.js';

@@ -7,20 +7,32 @@ import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
 import { partitionProperties, syntheticProcessorFeatures } from '../../lib/abi/properties.js';
 import * as library from '../../lib/index.js';
 import {
+  DirectGuestEventPort,
   Doorbell,
   EventFd,
   GsiAllocator,
   GuestMemory,
+  type GuestMessagePort,
+  GuestMessages,
+  HypercallDispatcher,
+  hvStatusCodes,
+  Interrupt,
   IrqFd,
   IrqFdRoute,
   MappedMemory,
+  MonitorPages,
   Mshv,
   MsiRouteTable,
   PageBitmap,
   Partition,
   PartitionCalls,
+  PartitionSynic,
+  PolledMonitorPages,
   RegisterPage,
   SharedPartition,
+  type SynicMonitorAccess,
+  SynicPortMap,
+  SynicPorts,
   Vp,
   VpRun,
 } from '../../lib/index.js';
@@ -68,6 +80,28 @@ interface Subjects {
   event: EventFd;
   gsis: GsiAllocator;
   table: MsiRouteTable;
+  PartitionSynic: typeof PartitionSynic;
+  synic: PartitionSynic;
+  SynicPorts: typeof SynicPorts;
+  /** Of `synic`, as all that follow. */
+  ports: SynicPorts;
+  monitorAccess: SynicMonitorAccess;
+  SynicPortMap: typeof SynicPortMap;
+  portMap: SynicPortMap;
+  HypercallDispatcher: typeof HypercallDispatcher;
+  dispatcher: HypercallDispatcher;
+  GuestMessages: typeof GuestMessages;
+  messages: GuestMessages;
+  /** SINT 2 of VP 0. */
+  messagePort: GuestMessagePort;
+  DirectGuestEventPort: typeof DirectGuestEventPort;
+  /** Flag 3 of SINT 2 of VP 0. */
+  eventPort: DirectGuestEventPort;
+  MonitorPages: typeof MonitorPages;
+  monitors: MonitorPages;
+  PolledMonitorPages: typeof PolledMonitorPages;
+  polledMonitors: PolledMonitorPages;
+  Interrupt: typeof Interrupt;
 }
 
 /** A value that an argument does not take. */
@@ -197,6 +231,11 @@ function required(argument: Argument): Argument {
   return { ...argument, wrong: [...argument.wrong, ...type(undefined)] };
 }
 
+/** Nothing is not. */
+function optional(argument: Argument): Argument {
+  return { ...argument, wrong: argument.wrong.filter(({ value }) => value !== undefined) };
+}
+
 /** What no MSI may be, whoever takes it: the address and the data. */
 function msi(owner: string): { address: Argument[]; data: Argument[] } {
   const data = (accepts: string, ...wrong: [number, string][]): Argument => ({
@@ -320,6 +359,33 @@ function propertyRows(subject: 'calls' | 'mshv'): Row[] {
     ),
   ];
 }
+
+/** An object of the caller's making, right but for one method. */
+function implementationRows(
+  subject: keyof Subjects,
+  method: string,
+  args: (value: unknown) => unknown[],
+  name: string,
+  right: object,
+  ...methods: string[]
+): Row[] {
+  const wrong = type(undefined, null, 1, 1n, 'x', true, symbol, () => right);
+  return rows(
+    subject,
+    method,
+    [args, { name, accepts: 'an object', wrong }],
+    ...methods.map((key): [Row['args'], Argument] => [
+      (value) => args({ ...right, [key]: value }),
+      callback(`${name}.${key}`),
+    ]),
+  );
+}
+
+/** The same rows, but that some arguments may be absent. */
+const orNothing =
+  (...names: string[]) =>
+  (row: Row): Row =>
+    names.includes(row.argument.name) ? { ...row, argument: optional(row.argument) } : row;
 
 const multiple = (name: string): Argument => ({
   name,
@@ -899,6 +965,488 @@ const notResampled: Argument = {
   ],
 };
 
+const noVp = (): boolean => false;
+const handleMessage = (): undefined => undefined;
+const handleEvent = (): undefined => undefined;
+const monitorInfo = { monitorId: 1, latency: 0 };
+const emptyQueue = { vtl: 0, vp: 0, sint: 2, messages: [] };
+const hypercallDefinition = { code: 1, name: 'HvMine', inputSize: 0, handle: () => 0 };
+const noBytes = new Uint8Array();
+const optionalMemoryMethods = ['page', 'allocatePage', 'freePage'].map(
+  (method) => `options.memory.${method}`,
+);
+const owner = { setDeliverabilityNotifications: handleEvent };
+const messagePartition = { hasVp: noVp, postMessage: () => 0 };
+const eventPartition = { hasVp: noVp, signalEvent: noVp };
+
+const connectionId = required(integer('connectionId', 0, 0xffffff));
+const minimumVtl = required(integer('minimumVtl', 0, 15));
+const ofTarget = {
+  vtl: required(integer('vtl', 0, 15)),
+  vp: required(integer('vp', 0, 255)),
+  sint: required(integer('sint', 0, 15)),
+  flag: required(integer('flag', 0, 2047)),
+};
+
+/** The VTL, the VP and the SINT that a method begins with. */
+function targetRows(subject: keyof Subjects, method: string, ...others: unknown[]): Row[] {
+  return rows(
+    subject,
+    method,
+    [(wrong) => [wrong, 0, 2, ...others], ofTarget.vtl],
+    [(wrong) => [0, wrong, 2, ...others], ofTarget.vp],
+    [(wrong) => [0, 0, wrong, ...others], ofTarget.sint],
+  );
+}
+
+/** The type and the payload of a message, after `before`. */
+function messageRows(
+  subject: keyof Subjects,
+  method: string,
+  args: (...message: unknown[]) => unknown[],
+  owner = '',
+): Row[] {
+  return rows(
+    subject,
+    method,
+    [(wrong) => args(wrong, noBytes), required(integer(`${owner}type`, 1, 0xffffffff))],
+    [
+      (wrong) => args(1, wrong),
+      required(typedArray(`${owner}payload`, 'Uint8Array')),
+      {
+        name: `${owner}payload`,
+        accepts: 'up to 240 bytes',
+        wrong: [241, 4096].map((length) => ({
+          value: new Uint8Array(length),
+          error: 'range',
+          shown: `${length} bytes`,
+        })),
+      },
+    ],
+  );
+}
+
+function addPortRows(subject: 'ports' | 'portMap'): Row[] {
+  return [
+    ...(['addMessagePort', 'addEventPort'] as const).flatMap((method) =>
+      rows(
+        subject,
+        method,
+        [(wrong) => [wrong, 0, { handleMessage, handleEvent }], connectionId],
+        [(wrong) => [1, wrong, { handleMessage, handleEvent }], minimumVtl],
+      ),
+    ),
+    ...implementationRows(
+      subject,
+      'addMessagePort',
+      (port) => [1, 0, port],
+      'port',
+      { handleEvent },
+      'handleMessage',
+    ),
+    ...implementationRows(
+      subject,
+      'addEventPort',
+      (port) => [1, 0, port],
+      'port',
+      { handleMessage },
+      'handleEvent',
+    ),
+    ...rows(
+      subject,
+      'addEventPort',
+      [
+        (wrong) => [1, 0, { handleEvent: wrong, osEvent: subjects.event }],
+        optional(callback('port.handleEvent')),
+      ],
+      [
+        (wrong) => [1, 0, { handleEvent, osEvent: wrong }],
+        instance('port.osEvent', 'EventFd', { fd: 3, signal: handleEvent }, EventFd),
+      ],
+      [(wrong) => [1, 0, { handleEvent, flagCount: wrong }], integer('port.flagCount', 1, 2048)],
+    ),
+  ];
+}
+
+function monitorPagesRows(
+  constructed: 'MonitorPages' | 'PolledMonitorPages',
+  subject: 'monitors' | 'polledMonitors',
+): Row[] {
+  return [
+    ...rows(
+      constructed,
+      'new',
+      [(wrong) => [wrong], required(instance('portMap', 'SynicPortMap', new Map(), SynicPortMap))],
+      [(wrong) => [subjects.portMap, wrong], ...keyed('options', 'memory')],
+    ),
+    ...implementationRows(
+      constructed,
+      'new',
+      (memory) => [subjects.portMap, { memory }],
+      'options.memory',
+      {},
+      ...['page', 'allocatePage', 'freePage'],
+    ).map(orNothing('options.memory', ...optionalMemoryMethods)),
+    ...rows(
+      subject,
+      'registerMonitor',
+      [(wrong) => [wrong, 1, 0], required(integer('monitorId', 0, 127))],
+      [(wrong) => [1, wrong, 0], connectionId],
+      [(wrong) => [1, 1, wrong], required(integer('latency', 0, 0xffff))],
+    ),
+    ...rows(
+      subject,
+      'setMonitorPage',
+      [(wrong) => [wrong, 0x1000n], ofTarget.vtl],
+      [(wrong) => [0, wrong], quantity('gpa', 0n, largestWord), multiple('gpa')],
+    ),
+    ...rows(subject, 'allocateMonitorPage', [only, ofTarget.vtl]),
+  ];
+}
+
+const partitionMethods = [
+  ...['hasVp', 'postMessageDirect', 'signalEventDirect', 'getRegisters', 'setRegisters'],
+  'installIntercept',
+];
+
+const synicRows: readonly Row[] = [
+  ...implementationRows(
+    'PartitionSynic',
+    'new',
+    only,
+    'partition',
+    Object.fromEntries(partitionMethods.map((method) => [method, noVp])),
+    ...partitionMethods,
+  ),
+  ...rows(
+    'PartitionSynic',
+    'new',
+    [
+      (wrong) => [subjects.partition, wrong],
+      ...keyed(
+        'options',
+        ...['memory', 'messageBound', 'hostEventDoorbell', 'monitorPages'],
+        ...['retargetDeviceInterrupt', 'native', 'onError'],
+      ),
+    ],
+    ...[
+      integer('options.messageBound', 1, 65_536),
+      optional(callback('options.hostEventDoorbell')),
+      array('options.monitorPages'),
+      optional(callback('options.retargetDeviceInterrupt')),
+      addon('options.native'),
+      optional(callback('options.onError')),
+    ].map((argument): [Row['args'], Argument] => [
+      (wrong) => [subjects.partition, { [argument.name.slice('options.'.length)]: wrong }],
+      argument,
+    ]),
+    [
+      (wrong) => [subjects.partition, { monitorPages: [0x1000n, wrong] }],
+      required(quantity('options.monitorPages[1]', 0n, largestWord)),
+      multiple('options.monitorPages[1]'),
+    ],
+    [
+      (wrong) => [subjects.partition, { memory: { read: noVp }, monitorPages: wrong }],
+      {
+        name: 'options.monitorPages',
+        accepts: 'absent where there is a memory',
+        wrong: range([], [0x1000n]),
+      },
+    ],
+    [
+      (wrong) => [subjects.sharedPartition, { memory: wrong }],
+      {
+        name: 'options.memory',
+        accepts: 'an object, for a partition without mappings',
+        wrong: type(undefined),
+      },
+    ],
+    [
+      (wrong) => [subjects.sharedPartition, { memory: { read: noVp }, hostEventDoorbell: wrong }],
+      {
+        name: 'options.hostEventDoorbell',
+        accepts: 'absent: this partition has no doorbells',
+        wrong: range(noVp),
+      },
+    ],
+  ),
+  ...implementationRows(
+    'PartitionSynic',
+    'new',
+    (memory) => [subjects.partition, { memory }],
+    'options.memory',
+    { read: noVp },
+    ...['read', 'page', 'allocatePage', 'freePage'],
+  ).map(orNothing('options.memory', ...optionalMemoryMethods)),
+  ...rows('synic', 'attachVp', [only, ofTarget.vp], [(wrong) => [wrong, owner], ofTarget.vp]),
+  ...implementationRows(
+    'synic',
+    'attachVp',
+    (wrong) => [1, wrong],
+    'owner',
+    {},
+    'setDeliverabilityNotifications',
+  ).map(orNothing('owner')),
+  ...implementationRows(
+    'synic',
+    'handleExit',
+    (wrong) => [wrong, exitOf('hypercall', {})],
+    'vp',
+    {},
+    'completeHypercall',
+  ),
+  ...rows('synic', 'handleExit', [
+    (wrong) => [subjects.vp, wrong],
+    required(instance('exit', 'Message', { type: 'hypercall' })),
+  ]),
+  ...rows(
+    'synic',
+    'newHostEventPort',
+    [(wrong) => [wrong, 0, subjects.event], connectionId],
+    [(wrong) => [1, wrong, subjects.event], minimumVtl],
+    [(wrong) => [1, 0, wrong], required(instance('event', 'EventFd', { fd: 3 }, EventFd))],
+  ),
+  ...(['synic', 'messages', 'ports'] as const).flatMap((subject) => [
+    ...targetRows(subject, 'postMessage', 1, noBytes),
+    ...messageRows(subject, 'postMessage', (...message) => [0, 0, 2, ...message]),
+  ]),
+  ...targetRows('synic', 'newGuestMessagePort'),
+  ...targetRows('ports', 'newGuestMessagePort'),
+  ...targetRows('messages', 'newPort'),
+  ...messageRows('messagePort', 'post', (...message) => message),
+  ...rows('messagePort', 'setTargetVp', [only, ofTarget.vp]),
+  ...implementationRows(
+    'SynicPorts',
+    'new',
+    only,
+    'synic',
+    { portMap: new SynicPortMap(), postMessage: noVp, newGuestEventPort: noVp },
+    ...['postMessage', 'newGuestEventPort'],
+  ),
+  ...rows('SynicPorts', 'new', [
+    (wrong) => [{ portMap: wrong, postMessage: noVp, newGuestEventPort: noVp }],
+    required(instance('synic.portMap', 'SynicPortMap', new Map(), SynicPortMap)),
+  ]),
+  ...addPortRows('ports'),
+  ...addPortRows('portMap'),
+  ...rows(
+    'ports',
+    'addEventPort',
+    [(wrong) => [1, 0, { handleEvent }, wrong], ...keyed('monitorInfo', 'monitorId', 'latency')],
+    [
+      (wrong) => [1, 0, { handleEvent }, { ...monitorInfo, monitorId: wrong }],
+      required(integer('monitorInfo.monitorId', 0, 127)),
+    ],
+    [
+      (wrong) => [1, 0, { handleEvent }, { ...monitorInfo, latency: wrong }],
+      required(integer('monitorInfo.latency', 0, 0xffff)),
+    ],
+  ),
+  ...rows(
+    'ports',
+    'newGuestEventPort',
+    [(wrong) => [wrong, 0, 0, 2, 3], required(integer('portId', 0, 0xffffff))],
+    [(wrong) => [1, wrong, 0, 2, 3], ofTarget.vtl],
+    [(wrong) => [1, 0, wrong, 2, 3], ofTarget.vp],
+    [(wrong) => [1, 0, 0, wrong, 3], ofTarget.sint],
+    [(wrong) => [1, 0, 0, 2, wrong], ofTarget.flag],
+    [(wrong) => [1, 0, 0, 2, 3, wrong], ...keyed('monitorInfo', 'monitorId', 'latency')],
+    [
+      (wrong) => [1, 0, 0, 2, 3, { ...monitorInfo, monitorId: wrong }],
+      required(integer('monitorInfo.monitorId', 0, 127)),
+    ],
+    [
+      (wrong) => [1, 0, 0, 2, 3, { ...monitorInfo, latency: wrong }],
+      required(integer('monitorInfo.latency', 0, 0xffff)),
+    ],
+  ),
+  ...rows(
+    'monitorAccess',
+    'setMonitorPage',
+    [(wrong) => [wrong, undefined], ofTarget.vtl],
+    [(wrong) => [0, wrong], ...keyed('gpas', 'parentToChild', 'childToParent')],
+    ...(['parentToChild', 'childToParent'] as const).map((key): [Row['args'], ...Argument[]] => [
+      (wrong) => [0, { parentToChild: 0n, childToParent: 0n, [key]: wrong }],
+      required(quantity(`gpas.${key}`, 0n, largestWord)),
+      multiple(`gpas.${key}`),
+    ]),
+  ),
+  ...rows('monitorAccess', 'allocateMonitorPage', [only, ofTarget.vtl]),
+  ...rows(
+    'SynicPortMap',
+    'new',
+    [only, ...keyed('options', 'onError')],
+    [option('onError'), optional(callback('options.onError'))],
+  ),
+  ...rows('portMap', 'kind', [only, connectionId]),
+  ...rows(
+    'portMap',
+    'handlePostMessage',
+    [(wrong) => [wrong, 1, false, noBytes], ofTarget.vtl],
+    [(wrong) => [0, wrong, false, noBytes], required(integer('connectionId', 0, 0xffffffff))],
+    [(wrong) => [0, 1, wrong, noBytes], required(boolean('secure'))],
+    [(wrong) => [0, 1, false, wrong], required(typedArray('message', 'Uint8Array'))],
+    [(wrong) => [0, 1, false, noBytes, wrong], integer('type', 0, 0xffffffff)],
+  ),
+  ...rows(
+    'portMap',
+    'handleSignalEvent',
+    [(wrong) => [wrong, 1, 0], ofTarget.vtl],
+    [(wrong) => [0, wrong, 0], required(integer('connectionId', 0, 0xffffffff))],
+    [(wrong) => [0, 1, wrong], required(integer('flag', 0, 0xffff))],
+  ),
+  ...rows(
+    'HypercallDispatcher',
+    'new',
+    [only, ...keyed('options', 'portMap', 'memory', 'retargetDeviceInterrupt', 'onError')],
+    [
+      option('portMap', { memory: { read: noVp } }),
+      required(instance('options.portMap', 'SynicPortMap', new Map(), SynicPortMap)),
+    ],
+    ...['retargetDeviceInterrupt', 'onError'].map((key): [Row['args'], Argument] => [
+      (wrong) => [{ portMap: subjects.portMap, memory: { read: noVp }, [key]: wrong }],
+      optional(callback(`options.${key}`)),
+    ]),
+  ),
+  ...implementationRows(
+    'HypercallDispatcher',
+    'new',
+    (memory) => [{ portMap: subjects.portMap, memory }],
+    'options.memory',
+    {},
+    'read',
+  ),
+  ...rows(
+    'dispatcher',
+    'add',
+    [
+      only,
+      ...keyed(
+        'definition',
+        ...['code', 'name', 'inputSize', 'variableHeader', 'repInputSize', 'handle'],
+      ),
+    ],
+    ...[
+      required(integer('definition.code', 0, 0xffff)),
+      ...string('definition.name'),
+      required(integer('definition.inputSize', 0, 4096)),
+      boolean('definition.variableHeader'),
+      integer('definition.repInputSize', 0, 4096),
+      callback('definition.handle'),
+    ].map((argument): [Row['args'], Argument] => [
+      option(argument.name.slice('definition.'.length), hypercallDefinition),
+      argument,
+    ]),
+  ),
+  ...implementationRows('dispatcher', 'dispatch', only, 'hypercall', {}, 'copyFastInput'),
+  ...implementationRows(
+    'GuestMessages',
+    'new',
+    only,
+    'partition',
+    { hasVp: noVp, postMessage: noVp },
+    ...['hasVp', 'postMessage'],
+  ),
+  ...rows(
+    'GuestMessages',
+    'new',
+    [(wrong) => [messagePartition, wrong], ...keyed('options', 'bound', 'onError')],
+    [(wrong) => [messagePartition, { bound: wrong }], integer('options.bound', 1, 65_536)],
+    [(wrong) => [messagePartition, { onError: wrong }], optional(callback('options.onError'))],
+  ),
+  ...rows('messages', 'attachVp', [(wrong) => [wrong, owner], ofTarget.vp]),
+  ...implementationRows(
+    'messages',
+    'attachVp',
+    (wrong) => [1, wrong],
+    'owner',
+    {},
+    'setDeliverabilityNotifications',
+  ),
+  ...rows(
+    'messages',
+    'sintsDeliverable',
+    [(wrong) => [wrong, 0, 0], ofTarget.vtl],
+    [(wrong) => [0, wrong, 0], ofTarget.vp],
+    [(wrong) => [0, 0, wrong], required(integer('sints', 0, 0xffff))],
+  ),
+  ...rows(
+    'messages',
+    'restore',
+    [
+      only,
+      ...keyed('saved', 'queues'),
+      { name: 'saved', accepts: 'an object', wrong: type(undefined) },
+    ],
+    [option('queues'), required(array('saved.queues'))],
+    [
+      (wrong) => [{ queues: [emptyQueue, wrong] }],
+      ...keyed('saved.queues[1]', 'vtl', 'vp', 'sint', 'messages'),
+    ],
+    ...(['vtl', 'vp', 'sint'] as const).map((key): [Row['args'], Argument] => [
+      (wrong) => [{ queues: [emptyQueue, { ...emptyQueue, [key]: wrong }] }],
+      { ...ofTarget[key], name: `saved.queues[1].${key}` },
+    ]),
+    [
+      (wrong) => [{ queues: [emptyQueue, { ...emptyQueue, messages: wrong }] }],
+      required(array('saved.queues[1].messages')),
+    ],
+    [
+      (wrong) => [{ queues: [{ ...emptyQueue, messages: [wrong] }] }],
+      ...keyed('saved.queues[0].messages[0]', 'type', 'payload'),
+    ],
+  ),
+  ...messageRows(
+    'messages',
+    'restore',
+    (messageType, payload) => [
+      { queues: [{ ...emptyQueue, messages: [{ type: messageType, payload }] }] },
+    ],
+    'saved.queues[0].messages[0].',
+  ),
+  ...implementationRows(
+    'DirectGuestEventPort',
+    'new',
+    only,
+    'partition',
+    { hasVp: noVp, signalEvent: noVp },
+    ...['hasVp', 'signalEvent'],
+  ),
+  ...rows(
+    'DirectGuestEventPort',
+    'new',
+    [(wrong) => [eventPartition, wrong], ...keyed('options', 'native', 'onError')],
+    [(wrong) => [eventPartition, { native: wrong }], addon('options.native')],
+    [(wrong) => [eventPartition, { onError: wrong }], optional(callback('options.onError'))],
+  ),
+  ...targetRows('eventPort', 'set', 0),
+  ...rows('eventPort', 'set', [(wrong) => [0, 0, 2, wrong], ofTarget.flag]),
+  ...rows('eventPort', 'setTargetVp', [only, ofTarget.vp]),
+  ...monitorPagesRows('MonitorPages', 'monitors'),
+  ...rows('monitors', 'monitorPage', [only, ofTarget.vtl]),
+  ...(['handleWrite', 'handleRead'] as const).flatMap((method) =>
+    rows(
+      'monitors',
+      method,
+      [(wrong) => [wrong, noBytes], required(quantity('gpa', 0n, largestWord))],
+      [(wrong) => [0, wrong], required(typedArray('bytes', 'Uint8Array'))],
+    ),
+  ),
+  ...rows('monitors', 'poll', [only, required(quantity('now', 0n, largestWord))]),
+  ...monitorPagesRows('PolledMonitorPages', 'polledMonitors'),
+  ...rows(
+    'Interrupt',
+    'fromFunction',
+    [only, callback('deliver')],
+    [(wrong) => [handleEvent, wrong], ...keyed('options', 'native')],
+    [(wrong) => [handleEvent, { native: wrong }], addon('options.native')],
+  ),
+  ...rows('Interrupt', 'fromEvent', [
+    only,
+    required(instance('event', 'EventFd', { fd: 3, signal: handleEvent }, EventFd)),
+  ]),
+];
+
 const table: readonly Row[] = [
   ...rows(
     'Mshv',
@@ -960,6 +1508,7 @@ const table: readonly Row[] = [
   ),
   ...vpRows,
   ...memoryRows,
+  ...synicRows,
   ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
   ...hypercallRows('mshv', 'device'),
   ...hypercallRows('calls', 'partition'),
@@ -1336,6 +1885,16 @@ beforeEach(() => {
   const page = vp.registerPage;
   if (page === undefined) throw new Error('VP 0 has no register page');
   const memory = GuestMemory.allocate(0x10000, { native: host.native, shared: true });
+  const synic = new PartitionSynic(host.partition, { native: host.native });
+  const ports = new SynicPorts(synic);
+  const monitorAccess = ports.monitorSupport;
+  if (monitorAccess === undefined) throw new Error('the SynIC has no monitor pages');
+  const eventPort = synic.newGuestEventPort();
+  eventPort.set(0, 0, 2, 3);
+  // Waits for its slot.
+  host.native.hypervisor = () => ({ status: hvStatusCodes.HV_STATUS_OBJECT_IN_USE });
+  void synic.postMessage(0, 1, 2, 1, noBytes);
+  host.native.hypervisor = () => undefined;
   subjects = {
     Mshv,
     EventFd,
@@ -1363,6 +1922,25 @@ beforeEach(() => {
       pushes++;
       return 0;
     }),
+    PartitionSynic,
+    synic,
+    SynicPorts,
+    ports,
+    monitorAccess,
+    SynicPortMap,
+    portMap: synic.portMap,
+    HypercallDispatcher,
+    dispatcher: synic.hypercalls,
+    GuestMessages,
+    messages: synic.messages,
+    messagePort: ports.newGuestMessagePort(0, 0, 2),
+    DirectGuestEventPort,
+    eventPort,
+    MonitorPages,
+    monitors: new MonitorPages(synic.portMap),
+    PolledMonitorPages,
+    polledMonitors: synic.monitorSupport,
+    Interrupt,
   };
   host.native.record();
   return () => {
@@ -1389,6 +1967,10 @@ function state() {
     pending: event.pending,
     gsisInUse: gsis.inUse,
     routed: routes.size,
+    synic: inspect([
+      ...[subjects.synic, subjects.portMap, subjects.messages, subjects.messagePort],
+      ...[subjects.eventPort, subjects.monitors, subjects.polledMonitors],
+    ]),
     pushes,
     descriptors: openDescriptors(),
   };
@@ -1561,6 +2143,23 @@ const classes = {
   event: EventFd,
   gsis: GsiAllocator,
   table: MsiRouteTable,
+  PartitionSynic,
+  synic: PartitionSynic,
+  SynicPorts,
+  ports: SynicPorts,
+  SynicPortMap,
+  portMap: SynicPortMap,
+  HypercallDispatcher,
+  dispatcher: HypercallDispatcher,
+  GuestMessages,
+  messages: GuestMessages,
+  DirectGuestEventPort,
+  eventPort: DirectGuestEventPort,
+  MonitorPages,
+  monitors: MonitorPages,
+  PolledMonitorPages,
+  polledMonitors: PolledMonitorPages,
+  Interrupt,
 } as const;
 
 /** The names of an object's own functions. Accessors take no arguments. */
@@ -1762,9 +2361,25 @@ describe('the table', () => {
       ...['Mshv', 'Partition', 'SharedPartition', 'Vp', 'GuestMemory', 'Doorbell'],
       ...['IrqFdRoute', 'EventFd'],
     ].flatMap((name) => [`${name}#close`, `${name}#[Symbol.dispose]`]),
+    'PartitionSynic#installIntercepts',
+    'PartitionSynic#newGuestEventPort',
+    'PartitionSynic#reset',
+    'SynicPortMap#reset',
+    'GuestMessages#save',
+    'GuestMessages#reset',
+    'DirectGuestEventPort#interrupt',
+    'DirectGuestEventPort#signal',
+    'DirectGuestEventPort#clear',
+    'Interrupt#deliver',
+    ...[
+      ...['PartitionSynic', 'DirectGuestEventPort', 'MonitorPages', 'PolledMonitorPages'],
+      'Interrupt',
+    ].map((name) => `${name}#[Symbol.dispose]`),
     ...[
       ...['Partition', 'SharedPartition', 'Vp', 'VpRun', 'GuestMemory', 'MappedMemory'],
-      ...['PageBitmap', 'Doorbell', 'IrqFd', 'IrqFdRoute', 'EventFd'],
+      ...['PageBitmap', 'Doorbell', 'IrqFd', 'IrqFdRoute', 'EventFd', 'PartitionSynic'],
+      ...['SynicPorts', 'SynicPortMap', 'GuestMessages', 'DirectGuestEventPort', 'MonitorPages'],
+      'Interrupt',
     ].map((name) => `${name}#[nodejs.util.inspect.custom]`),
   ];
 
@@ -1784,6 +2399,7 @@ describe('the table', () => {
     'IrqFd',
     'IrqFdRoute',
     'EventFd',
+    'Interrupt',
     'MshvError',
   ];
 
@@ -1794,8 +2410,10 @@ describe('the table', () => {
       : `[${key === Symbol.dispose ? 'Symbol.dispose' : (key.description ?? '')}]`;
 
   const inTable = new Set(
-    table.map(({ subject, method }) => {
-      const { name } = classes[subject];
+    table.flatMap(({ subject, method }) => {
+      // Others are known by their interfaces only.
+      if (!(subject in classes)) return [];
+      const { name } = classes[subject as keyof typeof classes];
       if (method === 'new') return `new ${name}`;
       return subject === name ? `${name}.${method}` : `${name}#${method}`;
     }),

@@ -13,7 +13,6 @@ import {
   SmallMemory,
   type HypercallInput,
 } from '../../guest-hypercall.js';
-import { call, rangeOf, row, typeOf } from './refusals.js';
 
 const {
   HV_STATUS_SUCCESS: success,
@@ -415,43 +414,5 @@ describe('HvRetargetDeviceInterrupt', () => {
       invalidParameter,
     );
     expect(handler).not.toHaveBeenCalled();
-  });
-});
-
-describe('wrong arguments', () => {
-  const good = { code: 1, name: 'HvMine', inputSize: 0, handle: () => 0 };
-
-  it.each([
-    row('add', [null], typeOf('definition')),
-    row('add', [{ ...good, size: 1 }], rangeOf('definition')),
-    row('add', [{ ...good, code: 0x1_0000 }], rangeOf('definition.code')),
-    row('add', [{ ...good, name: '' }], typeOf('definition.name')),
-    row('add', [{ ...good, inputSize: 4097 }], rangeOf('definition.inputSize')),
-    row('add', [{ ...good, variableHeader: 1 }], typeOf('definition.variableHeader')),
-    row('add', [{ ...good, repInputSize: -1 }], rangeOf('definition.repInputSize')),
-    row('add', [{ ...good, handle: 1 }], typeOf('definition.handle')),
-  ])('%s', (_, method, args, error) => {
-    expect(() => call(dispatcher, method, args)).toThrow(error);
-    expect(status({ code: 1, fast: true })).toBe(invalidCode);
-  });
-
-  it.each([
-    row('new', [undefined], typeOf('options')),
-    row('new', [{ ports: 1 }], rangeOf('options')),
-    row('new', [{ portMap: new Map() }], typeOf('options.portMap')),
-    row('new', [{ portMap: new SynicPortMap() }], typeOf('options.memory')),
-    row('new', [{ portMap: new SynicPortMap(), memory: {} }], typeOf('options.memory.read')),
-    row(
-      'new',
-      [{ portMap: new SynicPortMap(), memory: new SmallMemory(), retargetDeviceInterrupt: 1 }],
-      typeOf('options.retargetDeviceInterrupt'),
-    ),
-    row(
-      'new',
-      [{ portMap: new SynicPortMap(), memory: new SmallMemory(), onError: 1 }],
-      typeOf('options.onError'),
-    ),
-  ])('%s', (_title, _method, args, error) => {
-    expect(() => Reflect.construct(HypercallDispatcher, args) as unknown).toThrow(error);
   });
 });

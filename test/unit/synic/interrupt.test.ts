@@ -7,7 +7,6 @@ import { EventFd } from '../../../lib/index.js';
 import { linuxNative } from '../../../lib/native.js';
 import { Interrupt } from '../../../lib/synic/interrupt.js';
 import { openDescriptors } from '../../open-descriptors.js';
-import { call, rangeOf, typeOf } from './refusals.js';
 
 describe('an interrupt made of a function', () => {
   it('calls it, and throws what it throws', () => {
@@ -98,16 +97,4 @@ it('tells what it is made of', () => {
     Interrupt.fromEvent(event),
   ].map((interrupt) => inspect(interrupt));
   expect(shown).toEqual(['Interrupt { null }', 'Interrupt { function }', 'Interrupt { event }']);
-});
-
-it('refuses wrong arguments', () => {
-  const make =
-    (method: string, ...args: unknown[]) =>
-    () =>
-      call(Interrupt, method, args);
-  expect(make('fromFunction', 1)).toThrow(typeOf('deliver'));
-  expect(make('fromFunction', () => 1, null)).toThrow(typeOf('options'));
-  expect(make('fromFunction', () => 1, { addon: 1 })).toThrow(rangeOf('options'));
-  expect(make('fromFunction', () => 1, { native: 1 })).toThrow(typeOf('options.native'));
-  expect(make('fromEvent', { signal: () => 1 })).toThrow(typeOf('event'));
 });

@@ -5,7 +5,6 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { MonitorPages, type MonitorMemory } from '../../../lib/synic/monitor-pages.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import { SynicPorts } from '../../../lib/synic/synic-ports.js';
-import { call, rangeOf, row, typeOf } from './refusals.js';
 
 const gpa = 0x12_3000n;
 const groups = 8;
@@ -379,43 +378,5 @@ describe('the page of a VTL', () => {
       ['freePage', 0x5000n],
     ]);
     expect(monitors.monitorPage(0)).toBeUndefined();
-  });
-});
-
-describe('wrong arguments', () => {
-  it.each([
-    row('registerMonitor', [128, 0, 0], rangeOf('monitorId')),
-    row('registerMonitor', [-1, 0, 0], rangeOf('monitorId')),
-    row('registerMonitor', [0, 2 ** 24, 0], rangeOf('connectionId')),
-    row('registerMonitor', [0, 0, 65_536], rangeOf('latency')),
-    row('registerMonitor', [0, 0, 1n], typeOf('latency')),
-    row('setMonitorPage', [16, undefined], rangeOf('vtl')),
-    row('setMonitorPage', [0, 0x1001n], rangeOf('gpa')),
-    row('setMonitorPage', [0, '0'], typeOf('gpa')),
-    row('setMonitorPage', [0, null], typeOf('gpa')),
-    row('allocateMonitorPage', [16], rangeOf('vtl')),
-    row('monitorPage', ['0'], typeOf('vtl')),
-    row('handleWrite', [-1n, new Uint8Array(1)], rangeOf('gpa')),
-    row('handleWrite', [0n, [1]], typeOf('bytes')),
-    row('handleRead', [0.5, new Uint8Array(1)], rangeOf('gpa')),
-    row('handleRead', [0n, 'a'], typeOf('bytes')),
-    row('poll', ['0'], typeOf('now')),
-    row('poll', [-1n], rangeOf('now')),
-  ])('%s', (_, method, args, error) => {
-    expect(() => call(monitors, method, args)).toThrow(error);
-    expect([inspect(monitors), memory.calls]).toEqual([
-      'MonitorPages { monitors: 0, pages: 0 }',
-      [],
-    ]);
-  });
-
-  it.each([
-    ['no port map', [{}], typeOf('portMap')],
-    ['other options', [0, { memories: 1 }], rangeOf('options')],
-    ['no memory', [0, { memory: null }], typeOf('options.memory')],
-    ['another memory', [0, { memory: { page: 1 } }], typeOf('options.memory.page')],
-  ])('%s', (_, args, error) => {
-    const given = args.map((arg) => (arg === 0 ? portMap : arg));
-    expect(() => Reflect.construct(MonitorPages, given) as unknown).toThrow(error);
   });
 });

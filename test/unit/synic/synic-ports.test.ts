@@ -7,7 +7,6 @@ import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import type { SynicPortAccess } from '../../../lib/synic/synic-port-access.js';
 import { SynicPorts } from '../../../lib/synic/synic-ports.js';
 import type { Synic, SynicMonitor } from '../../../lib/synic/synic.js';
-import { call, rangeOf, row, typeOf } from './refusals.js';
 
 /** What a partition is asked for, in order. */
 let calls: unknown[][];
@@ -309,80 +308,5 @@ describe('disposing of a port', () => {
     }).toThrow(failed);
     expect(synic.portMap.size).toBe(0);
     port[Symbol.dispose]();
-  });
-});
-
-describe('wrong arguments', () => {
-  const event = { handleEvent };
-  const info = { monitorId: 0, latency: 0 };
-
-  it.each([
-    row('addMessagePort', [2 ** 24, 0, { handleMessage }], rangeOf('connectionId')),
-    row('addMessagePort', [1, 0, event], typeOf('port.handleMessage')),
-    row('addEventPort', [1, 16, event], rangeOf('minimumVtl')),
-    row('addEventPort', [1, 0, {}], typeOf('port.handleEvent')),
-    row('addEventPort', [1, 0, event, null], typeOf('monitorInfo')),
-    row('addEventPort', [1, 0, event, { ...info, id: 1 }], rangeOf('monitorInfo')),
-    row(
-      'addEventPort',
-      [1, 0, event, { ...info, monitorId: 128 }],
-      rangeOf('monitorInfo.monitorId'),
-    ),
-    row('addEventPort', [1, 0, event, { monitorId: 1 }], typeOf('monitorInfo.latency')),
-    row('addEventPort', [1, 0, event, { ...info, latency: 65536 }], rangeOf('monitorInfo.latency')),
-    row('newGuestMessagePort', [16, 0, 0], rangeOf('vtl')),
-    row('newGuestMessagePort', [0, 256, 0], rangeOf('vp')),
-    row('newGuestMessagePort', [0, 0, 16], rangeOf('sint')),
-    row('newGuestEventPort', [-1, 0, 0, 0, 0], rangeOf('portId')),
-    row('newGuestEventPort', [0, '0', 0, 0, 0], typeOf('vtl')),
-    row('newGuestEventPort', [0, 0, 1n, 0, 0], typeOf('vp')),
-    row('newGuestEventPort', [0, 0, 0, 16, 0], rangeOf('sint')),
-    row('newGuestEventPort', [0, 0, 0, 0, 2048], rangeOf('flag')),
-    row('newGuestEventPort', [0, 0, 0, 0, 0, 1], typeOf('monitorInfo')),
-    row('newGuestEventPort', [0], typeOf('vtl')),
-    row('postMessage', [0, 0, 16, 1, new Uint8Array()], rangeOf('sint')),
-    row('postMessage', [0, 256, 0, 1, new Uint8Array()], rangeOf('vp')),
-    row('postMessage', [16, 0, 0, 1, new Uint8Array()], rangeOf('vtl')),
-    row('postMessage', [0, 0, 0, 0, new Uint8Array()], rangeOf('type')),
-    row('postMessage', [0, 0, 0, 2 ** 32, new Uint8Array()], rangeOf('type')),
-    row('postMessage', [0, 0, 0, 1, [1]], typeOf('payload')),
-    row('postMessage', [0, 0, 0, 1, new Uint8Array(241)], rangeOf('payload.length')),
-  ])('%s', (_, method, args, error) => {
-    const synic = fullSynic();
-    const ports = new SynicPorts(synic);
-    expect(() => call(ports, method, args)).toThrow(error);
-    expect(calls).toEqual([]);
-    expect(synic.portMap.size).toBe(0);
-  });
-
-  it.each([
-    row('setMonitorPage', [16, undefined], rangeOf('vtl')),
-    row('setMonitorPage', [0, null], typeOf('gpas')),
-    row(
-      'setMonitorPage',
-      [0, { childToParent: 1n, parentToChild: 0n }],
-      rangeOf('gpas.childToParent'),
-    ),
-    row(
-      'setMonitorPage',
-      [0, { childToParent: 0n, parentToChild: 8n }],
-      rangeOf('gpas.parentToChild'),
-    ),
-    row('setMonitorPage', [0, { childToParent: 0n }], typeOf('gpas.parentToChild')),
-    row('allocateMonitorPage', [-1], rangeOf('vtl')),
-  ])('monitorSupport.%s', (_, method, args, error) => {
-    const support = new SynicPorts(fullSynic()).monitorSupport;
-    if (support === undefined) throw new Error('no monitor pages');
-    expect(() => call(support, method, args)).toThrow(error);
-    expect(calls).toEqual([]);
-  });
-
-  it.each([
-    row('new', [undefined], typeOf('synic')),
-    row('new', [{}], typeOf('synic.postMessage')),
-    row('new', [{ ...plainSynic(), newGuestEventPort: 1 }], typeOf('synic.newGuestEventPort')),
-    row('new', [{ ...plainSynic(), portMap: new Map() }], typeOf('synic.portMap')),
-  ])('%s', (_title, _method, args, error) => {
-    expect(() => Reflect.construct(SynicPorts, args) as unknown).toThrow(error);
   });
 });
