@@ -544,9 +544,9 @@ describe.runIf(process.arch === 'x64').each(['hypervisor', 'root'] as const)(
       post(2);
       post(4);
       ask(2, 3, 5);
+      guest.takeMessage(simp, 2).takeMessage(simp, 4).halt();
       expect(exit('sint-deliverable').deliverableSints).toBe(0b10_1000);
       expect(asked()).toBe(bit(2));
-      guest.takeMessage(simp, 2).takeMessage(simp, 4).halt();
       expect(exit('sint-deliverable').deliverableSints).toBe(0b100);
       expect(asked()).toBe(0n);
       exit('halt');
@@ -554,8 +554,8 @@ describe.runIf(process.arch === 'x64').each(['hypervisor', 'root'] as const)(
 
     it('comes once', () => {
       ask(2);
-      exit('sint-deliverable');
       guest.wrmsr(synicMsrs.EOM, 0).halt();
+      exit('sint-deliverable');
       exit('halt');
     });
 
@@ -611,7 +611,9 @@ describe.runIf(process.arch === 'x64').each(['hypervisor', 'root'] as const)(
         guest.mmioWrite(slotOf(2), 4, 0).halt();
         exit('halt');
         look();
+        guest.halt();
         exit('sint-deliverable');
+        exit('halt');
       }
     });
 
@@ -644,7 +646,9 @@ describe.runIf(process.arch === 'x64').each(['hypervisor', 'root'] as const)(
       const other = partition.vps[1] ?? expect.fail('no VP 1');
       simulator.guest(partition, 1).wrmsr(synicMsrs.EOM, 0).halt();
       expect(other.run()?.type).toBe('halt');
+      guest.halt();
       exit('sint-deliverable');
+      exit('halt');
     });
 
     it('wakes a VP that waits in its run', async () => {
