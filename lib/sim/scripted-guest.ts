@@ -86,10 +86,14 @@ export class ScriptedGuest {
    * OUT: the VMM gets an I/O port intercept.
    *
    * @param port - 0 to 65535
-   * @param value - as many bits as `size` has
+   * @param value - as many bits as `size` has. Default: those of RAX, where `mmioRead`, `in`, `rdmsr` and `hypercall`
+   *   leave what they got
    */
-  out(port: number, size: 1 | 2 | 4, value: number): this {
+  out(port: number, size: 1 | 2 | 4, value?: number): this {
     const operands = ioOperands(port, size);
+    if (value === undefined) {
+      return this.#step(steps.ioPort, ...operands, 2n);
+    }
     integerArgument('value', value, 0, 2 ** (8 * size) - 1);
     return this.#step(steps.ioPort, ...operands, 1n, BigInt(value));
   }

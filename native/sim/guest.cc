@@ -175,7 +175,7 @@ class Runner {
     switch (step.kind) {
       case GuestStep::Kind::kIoPort:
         SetPart(registers_, abi::HV_X64_REGISTER_RDX, operands[0], 2);
-        if (operands[2] != 0) {
+        if (operands[2] == 1) {
           SetPart(registers_, abi::HV_X64_REGISTER_RAX, operands[3], operands[1]);
         }
         break;

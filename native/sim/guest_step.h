@@ -17,7 +17,7 @@ struct GuestStep {
     kMessage = 0,
     // Enters 64-bit mode where the VP is not in it.
     kLongMode = 1,
-    // Operands: port, size, whether it is OUT, value.
+    // Operands: port, size, whether it is OUT (1 of a value, 2 of what RAX holds), value.
     kIoPort = 2,
     // MSR, whether it is WRMSR, value.
     kMsr = 3,

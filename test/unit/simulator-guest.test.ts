@@ -88,6 +88,15 @@ describe.runIf(process.arch === 'x64')('a scripted guest', () => {
     expect(guest.pending).toBe(0);
   });
 
+  it('writes to a port what it has got before', () => {
+    guest.in(0x80, 4).out(0x81, 2).out(0x82, 4).halt();
+    vp.completeIoPort(exit('io-port'), 0xdead_beef);
+    const part = exit('io-port');
+    expect(part).toMatchObject({ port: 0x81, size: 2, isWrite: true, value: 0xbeef });
+    vp.completeIoPort(part);
+    expect(exit('io-port')).toMatchObject({ port: 0x82, isWrite: true, value: 0xdead_beef });
+  });
+
   it('has the registers that the page changed in between', () => {
     guest.in(0x80, 1).halt();
     exit('io-port');
