@@ -11,6 +11,13 @@ export const exampleOutput = {
     'the guest has counted to 1000 and more while this thread was free',
     'the run in the Worker: canceled',
   ],
+  'vmbus-hello': [
+    'the guest asks for version 5.3, by SINT 2 of VP 0',
+    'it finds in its slot: not supported',
+    'the guest asks for version 5.2, by SINT 2 of VP 0',
+    'it finds in its slot: supported',
+    'from now on it posts to connection 4',
+  ],
 } as const;
 
 /** Runs one, as the README has it, and returns the lines that it printed. */
