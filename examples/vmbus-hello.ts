@@ -1,6 +1,6 @@
-// A guest that agrees with its host on a version of the VMBus protocol, which is the first thing that
-// Linux does on Hyper-V: messages over the SynIC, in both directions. With /dev/mshv its code runs; without,
-// the simulator plays it:
+// A guest that agrees with its host on a version of the VMBus protocol, as a guest does before anything else
+// on VMBus: messages over the SynIC, in both directions. With /dev/mshv its code runs; without, the simulator
+// plays it:
 //
 //   npx tsx examples/vmbus-hello.ts
 
