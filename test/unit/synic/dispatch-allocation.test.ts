@@ -11,7 +11,11 @@ async function dispatch(kind: 'signal' | 'message', ...options: string[]) {
     ...['--import', 'tsx', program, kind],
   ]);
   const lines = stdout.trim().split('\n');
-  const result = JSON.parse(lines.at(-1) ?? '') as { growth: number; handled: number };
+  const result = JSON.parse(lines.at(-1) ?? '') as {
+    growth: number;
+    handled: number;
+    reads: number;
+  };
   return { ...result, collections: lines.slice(0, -1) };
 }
 
@@ -25,8 +29,10 @@ test('a million fast events are dispatched without allocating', async () => {
 });
 
 test('a million messages, each 256th answered later, leave nothing behind', async () => {
-  const { growth, handled } = await dispatch('message', '--expose-gc');
+  const { growth, handled, reads } = await dispatch('message', '--expose-gc');
   expect(handled).toBe(1_000_000);
-  // A byte for each would be a million.
-  expect(growth).toBeLessThan(900_000);
+  // The guest posts those again that are answered later.
+  expect(reads).toBeGreaterThanOrEqual(1_000_000 + Math.floor(1_000_000 / 256));
+  // Those that are answered later would be 1.7 MB; what V8 compiles and forgets is 0.2 MB either way.
+  expect(growth).toBeLessThan(600_000);
 });
