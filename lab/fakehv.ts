@@ -17,6 +17,26 @@ export interface AssertedInterrupt {
   readonly fast: boolean;
 }
 
+/** A message that was put into the slot of a VP's SINT. */
+export interface PostedMessage {
+  readonly vp: number;
+  readonly vtl: number;
+  readonly sint: number;
+  readonly type: number;
+  /** How many bytes of payload there are. */
+  readonly size: number;
+  /** The first of them: the log has 32. */
+  readonly head: Uint8Array;
+}
+
+/** A flag that was set in the event flags of a VP's SINT. */
+export interface SignaledEvent {
+  readonly vp: number;
+  readonly vtl: number;
+  readonly sint: number;
+  readonly flag: number;
+}
+
 /** One line of the fake hypervisor's log, such as `SET_PROP pt=3 code=0x1 value=0x0 status=0x0`. */
 export interface HypervisorEvent {
   readonly sequence: number;
@@ -35,6 +55,9 @@ const LINE = /^(\d+) (\S+) ?(.*)$/;
 const READ_SIZE = 65536;
 /** Of a `gread`. */
 const LONGEST_READ = 64;
+/** Of `struct hv_message`, in bytes. */
+const MESSAGE_HEADER = 16;
+const MESSAGE_PAYLOAD_SIZE = 4;
 /** `HV_MAP_GPA_LARGE_PAGE` and `HV_UNMAP_GPA_LARGE_PAGE`: the pages are of 2 MiB. */
 const LARGE_PAGE = { MAP_GPA: 0x80000000, UNMAP_GPA: 2 };
 /** `HV_MAP_GPA_NO_ACCESS`: there is no memory of the host behind the pages. */
@@ -53,7 +76,9 @@ export class FakeHypervisor {
   readonly #fd: number;
   readonly #buffer = Buffer.allocUnsafe(READ_SIZE);
   #next: number | undefined;
-  #interrupts = new Map<number, AssertedInterrupt[]>();
+  readonly #interrupts = new Map<number, AssertedInterrupt[]>();
+  readonly #messages = new Map<number, PostedMessage[]>();
+  readonly #signals = new Map<number, SignaledEvent[]>();
   #events: HypervisorEvent[] = [];
   #hypercalls = new Map<number, number>();
   #partitions: number[] = [];
@@ -73,12 +98,22 @@ export class FakeHypervisor {
   /** Takes the interrupts of a partition, oldest first. */
   interrupts(partition: number): AssertedInterrupt[] {
     this.collect();
-    const taken = this.#interrupts.get(partition) ?? [];
-    this.#interrupts.delete(partition);
-    return taken;
+    return takeAll(this.#interrupts, partition);
   }
 
-  /** Takes the log lines that are neither interrupts nor hypercalls, oldest first. */
+  /** Takes the messages that SINTs of a partition were given, oldest first. Scripted mode only. */
+  messages(partition: number): PostedMessage[] {
+    this.collect();
+    return takeAll(this.#messages, partition);
+  }
+
+  /** Takes the events that SINTs of a partition were given, oldest first. Scripted mode only. */
+  signals(partition: number): SignaledEvent[] {
+    this.collect();
+    return takeAll(this.#signals, partition);
+  }
+
+  /** Takes the log lines that are neither interrupts, messages, signals nor hypercalls, oldest first. */
   events(): HypervisorEvent[] {
     this.collect();
     return this.#events.splice(0);
@@ -169,13 +204,8 @@ export class FakeHypervisor {
     const bytes = Buffer.alloc(length);
     for (let at = 0; at < length; at += LONGEST_READ) {
       const part = Math.min(LONGEST_READ, length - at);
-      this.collect();
-      const before = this.#events.length;
-      this.#command('gread', partition, gpa + BigInt(at), part);
-      this.collect();
-      const found = this.#events.findIndex(({ name }, i) => i >= before && name === 'GREAD');
-      const [read] = this.#events.splice(found, 1);
-      bytes.write(/\bdata=(\w+)/.exec(read?.text ?? '')?.[1] ?? '', at, 'hex');
+      const read = this.#ask('GREAD', 'gread', partition, gpa + BigInt(at), part);
+      bytes.write(word(read, 'data'), at, 'hex');
     }
     return bytes;
   }
@@ -183,6 +213,16 @@ export class FakeHypervisor {
   /** The guest writes memory, at most 4096 bytes. Fails like `readMemory`. */
   writeMemory(partition: number, gpa: bigint, bytes: Uint8Array): void {
     this.#command('gwrite', partition, gpa, Buffer.from(bytes).toString('hex'));
+  }
+
+  /** The low half of a VP's register, without the driver and without refusals. */
+  register(partition: number, vp: number, name: number): bigint {
+    return BigInt(word(this.#ask('REG', 'getreg', partition, vp, name), 'lo'));
+  }
+
+  /** Writes a register of a VP, as the hypervisor does by itself. */
+  setRegister(partition: number, vp: number, name: number, value: bigint): void {
+    this.#command('reg', partition, vp, name, value, 0);
   }
 
   /** Lets the next `count` hypercalls of a code fail with a hypervisor status. */
@@ -215,6 +255,8 @@ export class FakeHypervisor {
     this.#next = undefined;
     this.collect();
     this.#interrupts.clear();
+    this.#messages.clear();
+    this.#signals.clear();
     this.#hypercalls.clear();
     this.#dump();
     this.#statsPagesBefore = this.#statsPages;
@@ -247,7 +289,7 @@ export class FakeHypervisor {
     switch (name) {
       case 'ASSERT':
         if (field(text, 'status') === 0) {
-          this.#interrupt({
+          append(this.#interrupts, field(text, 'pt'), {
             partition: field(text, 'pt'),
             vector: field(text, 'vector'),
             destination: field(text, 'dest'),
@@ -259,7 +301,7 @@ export class FakeHypervisor {
         }
         break;
       case 'FAST_INJECT':
-        this.#interrupt({
+        append(this.#interrupts, field(text, 'pt'), {
           partition: field(text, 'pt'),
           vector: field(text, 'vector'),
           destination: field(text, 'vp'),
@@ -267,6 +309,17 @@ export class FakeHypervisor {
           level: false,
           logical: false,
           fast: true,
+        });
+        break;
+      case 'POST_MESSAGE_DIRECT':
+        append(this.#messages, field(text, 'pt'), postedMessage(text));
+        break;
+      case 'SIGNAL_EVENT_DIRECT':
+        append(this.#signals, field(text, 'pt'), {
+          vp: field(text, 'vp'),
+          vtl: field(text, 'vtl'),
+          sint: field(text, 'sint'),
+          flag: field(text, 'flag'),
         });
         break;
       case 'HC': {
@@ -338,10 +391,16 @@ export class FakeHypervisor {
     this.collect();
   }
 
-  #interrupt(interrupt: AssertedInterrupt): void {
-    const seen = this.#interrupts.get(interrupt.partition);
-    if (seen) seen.push(interrupt);
-    else this.#interrupts.set(interrupt.partition, [interrupt]);
+  /** Gives a command that answers with a line of the log, and takes that. */
+  #ask(name: string, ...command: (string | number | bigint)[]): string {
+    this.collect();
+    const before = this.#events.length;
+    this.#command(...command);
+    this.collect();
+    const found = this.#events.findIndex((event, i) => i >= before && event.name === name);
+    const [answer] = found < 0 ? [] : this.#events.splice(found, 1);
+    if (answer === undefined) throw new Error(`the hypervisor did not answer ${command.join(' ')}`);
+    return answer.text;
   }
 
   #command(...words: (string | number | bigint)[]): void {
@@ -349,8 +408,37 @@ export class FakeHypervisor {
   }
 }
 
-function field(text: string, key: string): number {
+function word(text: string, key: string): string {
   const value = new RegExp(`\\b${key}=(\\S+)`).exec(text)?.[1];
   if (value === undefined) throw new Error(`no ${key} in the hypervisor's log line "${text}"`);
-  return Number(value);
+  return value;
+}
+
+function field(text: string, key: string): number {
+  return Number(word(text, key));
+}
+
+function postedMessage(text: string): PostedMessage {
+  const bytes = Buffer.from(word(text, 'head'), 'hex');
+  const size = bytes[MESSAGE_PAYLOAD_SIZE] ?? 0;
+  return {
+    vp: field(text, 'vp'),
+    vtl: field(text, 'vtl'),
+    sint: field(text, 'sint'),
+    type: bytes.readUInt32LE(),
+    size,
+    head: new Uint8Array(bytes.subarray(MESSAGE_HEADER, MESSAGE_HEADER + size)),
+  };
+}
+
+function append<Value>(lists: Map<number, Value[]>, partition: number, value: Value): void {
+  const list = lists.get(partition);
+  if (list === undefined) lists.set(partition, [value]);
+  else list.push(value);
+}
+
+function takeAll<Value>(lists: Map<number, Value[]>, partition: number): Value[] {
+  const taken = lists.get(partition) ?? [];
+  lists.delete(partition);
+  return taken;
 }

@@ -15,6 +15,21 @@ export interface SeenInterrupt {
   readonly logical: boolean;
 }
 
+/** A message as the guest finds it in a SINT's slot. */
+export interface SeenMessage {
+  readonly type: number;
+  /** How many bytes of payload there are. */
+  readonly size: number;
+  /** The first of them, 32 at most. */
+  readonly head: Uint8Array;
+}
+
+/** An event flag of a VP that the guest finds set. */
+export interface SeenEvent {
+  readonly sint: number;
+  readonly flag: number;
+}
+
 /** What the driver holds of a partition, ascending by GSI. */
 export interface DriverState {
   readonly routes: readonly { gsi: number; address: bigint; data: number }[];
@@ -48,6 +63,13 @@ export interface GuestSide extends Disposable {
   writeMemory(partition: Partition, gpa: bigint, bytes: Uint8Array): void;
   /** The guest writes `size` bytes (1, 2, 4, 8) where no memory is. False where no doorbell matches. */
   writeMmio(partition: Partition, gpa: bigint, size: AccessSize, value: bigint): boolean;
+  /**
+   * The guest takes the message out of a SINT's slot, where there is one, and writes EOM where another one was
+   * refused meanwhile. SCONTROL and SIMP have to be enabled, as for messages to come at all.
+   */
+  takeMessage(partition: Partition, vp: number, sint: number): SeenMessage | undefined;
+  /** The guest takes the event flags of a VP that are set, ascending. SCONTROL and SIEFP have to be enabled. */
+  takeEvents(partition: Partition, vp: number): SeenEvent[];
   /** The hypervisor refuses the next `count` hypercalls of a code with a status. */
   refuse(hypercall: number, status: number, count?: number): void;
   /**

@@ -8,8 +8,11 @@ import {
   seenInterrupt,
   type DriverState,
   type GuestSide,
+  type SeenEvent,
   type SeenInterrupt,
+  type SeenMessage,
 } from './guest-side.js';
+import { LabSynic } from './lab-synic.js';
 
 interface Fault {
   errno: number;
@@ -23,6 +26,7 @@ export class LabGuestSide implements GuestSide {
   readonly device: Mshv;
   readonly #hypervisor = new FakeHypervisor();
   readonly #trace = new DriverTrace();
+  readonly #synic = new LabSynic(this.#hypervisor);
   readonly #ids = new WeakMap<Partition, number>();
   readonly #faults = new Map<IoctlName, Fault>();
 
@@ -33,13 +37,21 @@ export class LabGuestSide implements GuestSide {
       irqfd: (...args) => this.#fault('MSHV_IRQFD') ?? native.irqfd(...args),
       setMsiRouting: (...args) =>
         this.#fault('MSHV_SET_MSI_ROUTING') ?? native.setMsiRouting(...args),
+      hypercall: (fd, code, reps, input, ...rest) => {
+        this.#synic.before(fd, code, input);
+        const returned = native.hypercall(fd, code, reps, input, ...rest);
+        this.#synic.after(fd, code, reps, input);
+        return returned;
+      },
     };
     this.device = Mshv.open({ native: this.native });
   }
 
   createPartition(vps?: number, options?: PartitionOptions): Partition {
     const partition = newPartition(this.device, vps, options);
-    this.#ids.set(partition, this.#hypervisor.newestPartition());
+    const id = this.#hypervisor.newestPartition();
+    this.#ids.set(partition, id);
+    this.#synic.add(partition, id);
     return partition;
   }
 
@@ -79,7 +91,16 @@ export class LabGuestSide implements GuestSide {
     return this.#hypervisor.writeMmio(this.#id(partition), gpa, size, value);
   }
 
+  takeMessage(partition: Partition, vp: number, sint: number): SeenMessage | undefined {
+    return this.#synic.takeMessage(partition, vp, sint);
+  }
+
+  takeEvents(partition: Partition, vp: number): SeenEvent[] {
+    return this.#synic.takeEvents(partition, vp);
+  }
+
   refuse(hypercall: number, status: number, count = 1): void {
+    this.#synic.refuses(hypercall, status, count);
     this.#hypervisor.inject(hypercall, status, count);
   }
 

@@ -1,3 +1,6 @@
+import { messageLayout } from '../lib/abi/message-types.js';
+import { synicLimits } from '../lib/abi/synic.js';
+import { x64Registers } from '../lib/abi/x64-registers.js';
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import { simNative } from '../lib/native.js';
 import {
@@ -11,8 +14,13 @@ import {
   seenInterrupt,
   type DriverState,
   type GuestSide,
+  type SeenEvent,
   type SeenInterrupt,
+  type SeenMessage,
 } from './guest-side.js';
+
+const { EOM, SCONTROL, SIEFP, SIMP } = x64Registers;
+const { slot, sints } = synicLimits;
 
 /** The simulated driver. */
 export class SimulatorGuestSide implements GuestSide {
@@ -68,6 +76,37 @@ export class SimulatorGuestSide implements GuestSide {
     return this.simulator.writeMmio(partition, gpa, size, value) > 0;
   }
 
+  takeMessage(partition: Partition, vp: number, sint: number): SeenMessage | undefined {
+    const page = synicPage(partition, vp, SIMP);
+    const at = page + BigInt(slot * sint);
+    const message = this.simulator.readMemory(partition, at, slot);
+    const view = new DataView(message.buffer, message.byteOffset);
+    const type = view.getUint32(messageLayout.type, true);
+    const isPending = (view.getUint8(messageLayout.flags) & 1) !== 0;
+    if (type === 0) return undefined;
+    this.simulator.writeMemory(partition, at, new Uint8Array(4));
+    if (isPending) {
+      partition.setRegisters(vp, Uint32Array.of(EOM), new BigUint64Array(2));
+    }
+    const size = view.getUint8(messageLayout.payloadSize);
+    const { payload } = messageLayout;
+    return { type, size, head: message.slice(payload, payload + Math.min(size, 32)) };
+  }
+
+  takeEvents(partition: Partition, vp: number): SeenEvent[] {
+    const page = synicPage(partition, vp, SIEFP);
+    const flags = this.simulator.readMemory(partition, page, sints * slot);
+    this.simulator.writeMemory(partition, page, new Uint8Array(sints * slot));
+    const events: SeenEvent[] = [];
+    flags.forEach((byte, i) => {
+      for (let bit = 0; bit < 8; bit++) {
+        const isSet = (byte & (1 << bit)) !== 0;
+        if (isSet) events.push({ sint: Math.floor(i / slot), flag: 8 * (i % slot) + bit });
+      }
+    });
+    return events;
+  }
+
   refuse(hypercall: number, status: number, count = 1): void {
     this.simulator.refuse({ hypercall, status, count });
   }
@@ -87,4 +126,11 @@ export class SimulatorGuestSide implements GuestSide {
   [Symbol.dispose](): void {
     this.simulator.close();
   }
+}
+
+/** Where the guest has a page of a VP's SynIC. */
+function synicPage(partition: Partition, vp: number, name: number): bigint {
+  const [control = 0n, , value = 0n] = partition.getRegisters(vp, Uint32Array.of(SCONTROL, name));
+  if ((control & value & 1n) === 0n) throw new Error(`the SynIC of VP ${vp} is disabled`);
+  return value & ~0xfffn;
 }

@@ -6,6 +6,7 @@ import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
 import { x64Registers } from '../../lib/abi/x64-registers.js';
 import { MshvError, type Partition } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
+import { enableSynic } from '../enable-synic.js';
 import { insideLab, openGuestSide, type GuestSide, type SeenInterrupt } from '../guest-side.js';
 
 // Every hypercall that the driver passes through, against what the guest's side sees of it, and the
@@ -37,15 +38,6 @@ function thrownBy(action: () => unknown): unknown {
     return error;
   }
   throw new Error('nothing was thrown');
-}
-
-/** The lab's scripted hypervisor has no SynIC, and takes messages and events either way. */
-function enableSynic(...vps: number[]): void {
-  const { SCONTROL, SIMP, SIEFP } = x64Registers;
-  for (const vp of vps) {
-    const values = BigUint64Array.of(1n, 0n, 0x10_0001n, 0n, 0x10_1001n, 0n);
-    partition.setRegisters(vp, Uint32Array.of(SCONTROL, SIMP, SIEFP), values);
-  }
 }
 
 const seen = (interrupt: Partial<SeenInterrupt>): SeenInterrupt => ({
@@ -346,7 +338,7 @@ describe('intercepts and their results', () => {
 
 describe('the SynIC', () => {
   beforeEach(() => {
-    enableSynic(0, 3);
+    enableSynic(partition, 0, 3);
   });
 
   it('takes events, and says which were new', () => {
@@ -419,7 +411,7 @@ const names = Object.keys(everyCall) as HypercallName[];
 
 describe('what the hypervisor refuses', () => {
   beforeEach(() => {
-    enableSynic(0);
+    enableSynic(partition, 0);
   });
 
   it.each(names)('%s says by name, and does nothing', (name) => {

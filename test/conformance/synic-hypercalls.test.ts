@@ -18,6 +18,7 @@ import {
   type HypercallInput,
 } from '../guest-hypercall.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
+import { blockingRunToHalt, runsToHalt, type RunToHalt } from '../synic-runs.js';
 import type { SynicWork, SynicWorkReport } from '../synic-worker.js';
 import { typescriptWorker } from '../typescript-program.js';
 import { vpOf } from '../vp-of.js';
@@ -114,38 +115,6 @@ function placed(bytes: Uint8Array, at = 0): bigint {
   return base + BigInt(at);
 }
 
-/** Lets a VP run to where it halts, with all exits before that handled. */
-type Run = (one: Vp) => Promise<void>;
-
-const runs: readonly (readonly [name: string, run: Run])[] = [
-  [
-    'vp.run()',
-    (one) => {
-      for (;;) {
-        const exit = one.run();
-        if (exit === undefined || !synic.handleExit(one, exit)) {
-          expect(exit?.type).toBe('halt');
-          return Promise.resolve();
-        }
-      }
-    },
-  ],
-  [
-    'vp.start()',
-    async (one) => {
-      const unhandled: string[] = [];
-      const { finished } = one.start((exit) => {
-        if (synic.handleExit(one, exit)) return undefined;
-        unhandled.push(exit.type);
-        return 'stop';
-      });
-      expect(await finished).toBe('stopped');
-      expect(unhandled).toEqual(['halt']);
-    },
-  ],
-];
-const [[, runHere] = ['', () => Promise.reject(new Error('there is no way'))]] = runs;
-
 const statusName = (code: bigint): string =>
   Object.entries(hvStatusCodes).find(([, status]) => BigInt(status) === code)?.[0] ?? `${code}`;
 
@@ -153,11 +122,14 @@ const statusName = (code: bigint): string =>
  * Lets the guest make a hypercall. It finds the status in RAX, or EAX, and the reps above, or in EDX; RIP is behind
  * the instruction, and no other register has changed.
  */
-async function call(input: HypercallInput, run: Run = runHere, one: Vp = vp) {
+async function call(
+  input: HypercallInput,
+  run: RunToHalt = blockingRunToHalt,
+  one: Vp = vp,
+) {
   one.setRegisters(before);
   guest.queueMessage(partition, one.index, hypercallMessage({ vpIndex: one.index, ...input }));
-  guest.queueMessage(partition, one.index, halt);
-  await run(one);
+  await run(guest, partition, one, synic);
   const { RAX, RDX, ...others } = one.getRegisters(names);
   expect(others).toEqual({ ...untouched, RIP: before.RIP + 3n });
   if (input.bits === 32) {
@@ -175,7 +147,7 @@ const payload = (length: number): Uint8Array => Uint8Array.from({ length }, (_, 
 const posted = (length: number, at = 0): bigint =>
   placed(postMessageInput(messageConnection, payload(length)), at);
 
-describe.each(runs)('a hypercall that %s stops with', (_, run) => {
+describe.each(runsToHalt)('a hypercall that %s stops with', (_, run) => {
   it.each([64, 32] as const)('posts messages, from a %i-bit caller', async (bits) => {
     for (const length of [0, 1, 17, 239, 240]) {
       expect(await call({ code: post, input: posted(length), bits }, run)).toEqual(success);
@@ -212,8 +184,7 @@ describe.each(runs)('a hypercall that %s stops with', (_, run) => {
     for (const input of inputs) {
       guest.queueMessage(partition, 0, hypercallMessage({ code: post, input }));
     }
-    guest.queueMessage(partition, 0, halt);
-    await run(vp);
+    await run(guest, partition, vp, synic);
     expect(messages.map(({ bytes }) => bytes.length)).toEqual(inputs.map((__, i) => i));
     expect(vp.getRegisters(['RAX'])).toEqual({ RAX: 0n });
   });
@@ -341,7 +312,7 @@ describe('a handler', () => {
     expect(messages).toHaveLength(3);
   });
 
-  it.each(runs)('that answers later has the message once, with %s', async (_, run) => {
+  it.each(runsToHalt)('that answers later has the message once, with %s', async (_, run) => {
     let resolve: () => void = () => undefined;
     answer = () =>
       new Promise<void>((settle) => {

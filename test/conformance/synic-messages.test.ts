@@ -1,0 +1,658 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { hvStatusCodes, type HvStatusName } from '../../lib/abi/hv-status.js';
+import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
+import { x64Registers } from '../../lib/abi/x64-registers.js';
+import type { MshvError, Partition, Vp } from '../../lib/index.js';
+import type { GuestMessagePort } from '../../lib/synic/guest-ports.js';
+import { PartitionSynic, type PartitionSynicOptions } from '../../lib/synic/partition-synic.js';
+import { SynicPorts } from '../../lib/synic/synic-ports.js';
+import { FakeHypervisor } from '../../lab/fakehv.js';
+import { enableSynic } from '../enable-synic.js';
+import { insideLab, openGuestSide, type GuestSide, type SeenMessage } from '../guest-side.js';
+import { blockingRunToHalt, runsToHalt } from '../synic-runs.js';
+import { vpOf } from '../vp-of.js';
+
+// Messages and events on their way to the guest: what is in its slots and flags, what the VP's register asks for,
+// and what becomes of what the hypervisor refuses. VPs 0 and 1 have their SynICs enabled, VP 2 has not.
+
+const sint = 2;
+const patience = 60_000;
+/** Bits of the register that are none of the SINTs': somebody else's. */
+const foreign = 0x8000_0000_0005n;
+
+let guest: GuestSide;
+let partition: Partition;
+let vp: Vp;
+let synic: PartitionSynic;
+let ports: SynicPorts;
+let errors: MshvError[];
+
+beforeAll(async () => {
+  guest = await openGuestSide();
+});
+afterAll(() => {
+  guest[Symbol.dispose]();
+});
+beforeEach(() => {
+  partition = guest.createPartition(3);
+  vp = vpOf(partition, 0);
+  enableSynic(partition, 0, 1);
+  errors = [];
+  synic = newSynic();
+  return () => {
+    partition.close();
+  };
+});
+
+function newSynic(options: PartitionSynicOptions = {}): PartitionSynic {
+  const made = new PartitionSynic(partition, {
+    native: guest.native,
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  ports = new SynicPorts(made);
+  return made;
+}
+
+const notifications = Uint32Array.of(x64Registers.DELIVERABILITY_NOTIFICATIONS);
+
+/** What the register of a VP asks for: the SINTs, and that the rest is as it was. */
+function asked(index = 0): number[] {
+  const [value = 0n] = partition.getRegisters(index, notifications);
+  expect(BigInt.asUintN(48, value)).toBe(index === 0 ? foreign : 0n);
+  return Array.from({ length: 16 }, (_, i) => i).filter(
+    (i) => ((value >> BigInt(48 + i)) & 1n) === 1n,
+  );
+}
+
+/** Attaches VP 0, whose register is somebody else's too. */
+function attach(): Disposable {
+  partition.setRegisters(0, notifications, BigUint64Array.of(foreign, 0n));
+  return synic.attachVp(0);
+}
+
+/** A payload with a number. */
+const numbered = (number: number): Uint8Array => Uint8Array.of(number, 0xff - number);
+/** Posts messages, all of which are taken at once. */
+function postAll(port: GuestMessagePort, ...numbers: number[]): void {
+  for (const number of numbers) expect(port.post(1, numbered(number))).toBe(true);
+}
+function post(number: number, index = 0, to = sint): void {
+  expect(ports.postMessage(0, index, to, 1, numbered(number))).toBe(true);
+}
+const take = (index = 0, from = sint): number | undefined =>
+  guest.takeMessage(partition, index, from)?.head[0];
+/** Lets VP 0 run to where it has handled what came, and returns what it exited for. */
+const run = () => blockingRunToHalt(guest, partition, vp, synic);
+const refuse = (call: HypercallName, status: HvStatusName, count = 1): void => {
+  guest.refuse(hypercalls[call].code, hvStatusCodes[status], count);
+};
+const refusePost = (status: HvStatusName, count = 1): void => {
+  refuse('HVCALL_POST_MESSAGE_DIRECT', status, count);
+};
+
+describe('a message', () => {
+  const messages: readonly [vp: number, sint: number, type: number, size: number][] = [
+    [0, 0, 1, 0],
+    [0, 2, 1, 1],
+    [1, 2, 0x7fff_ffff, 32],
+    [1, 15, 0x8000_0010, 240],
+  ];
+  const payload = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => 3 * i);
+
+  it.each(messages)('to VP %i, SINT %i, of type %i with %i bytes is in its slot', (...message) => {
+    const [index, to, type, size] = message;
+    using port = ports.newGuestMessagePort(0, index, to);
+    const expected: SeenMessage = { type, size, head: payload(Math.min(size, 32)) };
+    for (const post of [
+      () => port.post(type, payload(size)),
+      () => ports.postMessage(0, index, to, type, payload(size)),
+    ]) {
+      expect(post()).toBe(true);
+      for (const [otherVp, otherSint] of messages) {
+        const found = guest.takeMessage(partition, otherVp, otherSint);
+        expect(found).toEqual(otherVp === index && otherSint === to ? expected : undefined);
+      }
+    }
+    expect(errors).toEqual([]);
+  });
+
+  // Simulated VPs have one VTL.
+  it.runIf(insideLab)('has a VTL', () => {
+    const hypervisor = new FakeHypervisor();
+    try {
+      expect(ports.newGuestMessagePort(1, 0, 5).post(7, numbered(9))).toBe(true);
+      expect(ports.postMessage(15, 1, 6, 8, numbered(10))).toBe(true);
+      ports.newGuestEventPort(1, 2, 1, 7, 99).signal();
+      expect(hypervisor.messages(hypervisor.newestPartition())).toEqual([
+        { vp: 0, vtl: 1, sint: 5, type: 7, size: 2, head: numbered(9) },
+        { vp: 1, vtl: 15, sint: 6, type: 8, size: 2, head: numbered(10) },
+      ]);
+      expect(hypervisor.signals(hypervisor.newestPartition())).toEqual([
+        { vp: 1, vtl: 2, sint: 7, flag: 99 },
+      ]);
+    } finally {
+      hypervisor.close();
+    }
+  });
+
+  it('goes to a VP that was closed, and to none that never was', () => {
+    vp.close();
+    post(1);
+    expect(take()).toBe(1);
+    const noVp = expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }) as MshvError;
+    expect(() => ports.postMessage(0, 3, sint, 1, numbered(1))).toThrow(noVp);
+    expect(() => ports.newGuestMessagePort(0, 255, sint)).toThrow(noVp);
+  });
+});
+
+describe.each(runsToHalt)('messages to a busy slot of a VP that runs by %s', (_, runToHalt) => {
+  it('wait, and come in their order', async () => {
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    expect(asked()).toEqual([]);
+    expect(port.post(1, numbered(1))).toBe(true);
+    expect(asked()).toEqual([]);
+    expect(port.post(1, numbered(2))).toBe(true);
+    expect(asked()).toEqual([sint]);
+    expect(port.post(1, numbered(3))).toBe(true);
+    expect(asked()).toEqual([sint]);
+    expect(await runToHalt(guest, partition, vp, synic)).toEqual([]);
+
+    expect(take()).toBe(1);
+    // The hypervisor takes the bit back when it tells.
+    expect(await runToHalt(guest, partition, vp, synic)).toEqual(['sint-deliverable']);
+    expect(asked()).toEqual([sint]);
+    expect(take()).toBe(2);
+    expect(await runToHalt(guest, partition, vp, synic)).toEqual(['sint-deliverable']);
+    expect(asked()).toEqual([]);
+    expect(take()).toBe(3);
+    expect(await runToHalt(guest, partition, vp, synic)).toEqual([]);
+    expect(take()).toBeUndefined();
+    expect([synic.messages.size, errors]).toEqual([0, []]);
+  });
+
+  it('of several SINTs are asked for in one register, each by itself', async () => {
+    attach();
+    for (const number of [1, 2]) {
+      for (const to of [1, 2, 15]) post(10 * to + number, 0, to);
+    }
+    expect(asked()).toEqual([1, 2, 15]);
+    expect([take(0, 1), take(0, 15)]).toEqual([11, 151]);
+    expect(await runToHalt(guest, partition, vp, synic)).toContain('sint-deliverable');
+    expect(asked()).toEqual([2]);
+    expect([take(0, 1), take(0, 2), take(0, 15)]).toEqual([12, 21, 152]);
+    await runToHalt(guest, partition, vp, synic);
+    expect(asked()).toEqual([]);
+    expect(take(0, 2)).toBe(22);
+  });
+
+  it('are those of their VP', async () => {
+    attach();
+    synic.attachVp(1);
+    for (const number of [1, 2]) {
+      post(number);
+      post(10 + number, 1);
+    }
+    expect([asked(0), asked(1)]).toEqual([[sint], [sint]]);
+    expect(take(1)).toBe(11);
+    expect(await runToHalt(guest, partition, vpOf(partition, 1), synic)).toEqual([
+      'sint-deliverable',
+    ]);
+    expect([asked(0), asked(1)]).toEqual([[sint], []]);
+    expect(await runToHalt(guest, partition, vp, synic)).toEqual([]);
+    expect([take(0), take(1)]).toEqual([1, 12]);
+    await runToHalt(guest, partition, vp, synic);
+    expect(take(0)).toBe(2);
+  });
+});
+
+it('a VP that runs gets what waits as its guest takes what came', async () => {
+  attach();
+  const exits: string[] = [];
+  const running = vp.start((exit) => {
+    exits.push(exit.type);
+    return synic.handleExit(vp, exit) ? undefined : 'stop';
+  });
+  const port = ports.newGuestMessagePort(0, 0, sint);
+  for (let number = 1; number <= 20; number++) postAll(port, number);
+  for (let number = 1; number <= 20; number++) {
+    expect(await vi.waitUntil(() => take(), { timeout: patience, interval: 1 })).toBe(number);
+  }
+  await vi.waitUntil(() => exits.length === 19, { timeout: patience, interval: 1 });
+  running.stop();
+  expect(await running.finished).toBe('stopped');
+  expect(new Set(exits)).toEqual(new Set(['sint-deliverable']));
+  expect([asked(), synic.messages.size, errors]).toEqual([[], 0, []]);
+});
+
+describe('a queue that is full', () => {
+  it('takes messages as there is room, each poster’s in order', async () => {
+    synic = newSynic({ messageBound: 2 });
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    const posted = [1, 2, 3].map((number) => port.post(1, numbered(number)));
+    expect(posted).toEqual([true, true, true]);
+    let taken = false;
+    const fourth = port.post(1, numbered(4));
+    if (typeof fourth === 'boolean') throw new Error('there was room');
+    void fourth.then(() => (taken = true));
+    expect(port.post(1, numbered(5))).toBe(false);
+    // Another poster waits, too.
+    const other = ports.postMessage(0, 0, sint, 1, numbered(6));
+    expect(other).toBeInstanceOf(Promise);
+    await run();
+    expect([taken, synic.messages.size]).toEqual([false, 4]);
+    expect(take()).toBe(1);
+    await run();
+    await fourth;
+    expect(port.post(1, numbered(7))).toBeInstanceOf(Promise);
+    const rest: (number | undefined)[] = [];
+    for (let i = 0; i < 5; i++) {
+      rest.push(take());
+      await run();
+    }
+    await other;
+    expect(rest).toEqual([2, 3, 4, 6, 7]);
+    expect([asked(), synic.messages.size]).toEqual([[], 0]);
+  });
+});
+
+describe('a post that the hypervisor refuses', () => {
+  it.each(['HV_STATUS_OBJECT_IN_USE', 'HV_STATUS_INSUFFICIENT_BUFFERS'] as const)(
+    'with %s is tried again',
+    async (status) => {
+      attach();
+      refusePost(status);
+      post(1);
+      expect(take()).toBeUndefined();
+      expect(synic.messages.size).toBe(1);
+      // The slot is free, so the hypervisor tells at once.
+      expect(await run()).toEqual(['sint-deliverable']);
+      expect([take(), asked(), errors]).toEqual([1, [], []]);
+    },
+  );
+
+  it.each([
+    ['HV_STATUS_INVALID_PARAMETER', 'EINVAL'],
+    ['HV_STATUS_ACCESS_DENIED', 'EIO'],
+    ['HV_STATUS_INVALID_SYNIC_STATE', 'EIO'],
+    ['HV_STATUS_INVALID_VP_INDEX', 'EINVAL'],
+  ] as const)('with %s is skipped and told of; those behind it are not', async (name, code) => {
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2, 3, 4);
+    expect(take()).toBe(1);
+    refusePost(name, 2);
+    await run();
+    expect(take()).toBe(4);
+    const hvStatus = { code: hvStatusCodes[name], name };
+    const told = {
+      code: 'ERR_MSHV_MESSAGE_REFUSED',
+      hypercall: 'HVCALL_POST_MESSAGE_DIRECT',
+      hvStatus,
+    };
+    expect(errors).toMatchObject([told, told]);
+    // The driver's own error is behind it.
+    expect(errors[0]?.cause).toMatchObject({ code, ioctl: 'MSHV_ROOT_HVCALL', hvStatus });
+    expect([asked(), synic.messages.size]).toEqual([[], 0]);
+  });
+
+  it('for lack of memory gets it from the driver, and is done', () => {
+    refusePost('HV_STATUS_INSUFFICIENT_MEMORY', 3);
+    post(1);
+    expect([take(), errors]).toEqual([1, []]);
+  });
+
+  it('for good makes room: what waits behind it is taken, and refused then', async () => {
+    synic = newSynic({ messageBound: 1 });
+    attach();
+    for (const number of [1, 2]) post(number);
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    const waiting = port.post(1, numbered(3));
+    expect(take()).toBe(1);
+    refusePost('HV_STATUS_ACCESS_DENIED', 2);
+    await run();
+    await waiting;
+    expect(errors).toHaveLength(2);
+    expect([take(), synic.messages.size]).toEqual([undefined, 0]);
+  });
+
+  it('by a VP whose SynIC is off is told of', () => {
+    post(1, 2);
+    const hvStatus = { name: 'HV_STATUS_INVALID_SYNIC_STATE' };
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_MESSAGE_REFUSED', hvStatus }]);
+    enableSynic(partition, 2);
+    post(2, 2);
+    expect([take(2), errors.length]).toEqual([2, 1]);
+  });
+
+  it('since the partition is closed is told of', () => {
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    partition.close();
+    expect(port.post(1, numbered(1))).toBe(true);
+    expect(errors).toMatchObject([
+      { code: 'ERR_MSHV_MESSAGE_REFUSED', cause: { code: 'ERR_MSHV_CLOSED' } },
+    ]);
+  });
+});
+
+describe('a notification that cannot be asked for', () => {
+  it.each(['HVCALL_GET_VP_REGISTERS', 'HVCALL_SET_VP_REGISTERS'] as const)(
+    'since %s is refused is told of, and asked for again at the next post',
+    async (call) => {
+      attach();
+      const port = ports.newGuestMessagePort(0, 0, sint);
+      postAll(port, 1);
+      refuse(call, 'HV_STATUS_INVALID_VP_STATE');
+      expect(port.post(1, numbered(2))).toBe(true);
+      expect(errors).toMatchObject([
+        {
+          code: 'ERR_MSHV_NOTIFICATION',
+          cause: { hypercall: call, hvStatus: { name: 'HV_STATUS_INVALID_VP_STATE' } },
+        },
+      ]);
+      expect(asked()).toEqual([]);
+      postAll(port, 3);
+      expect(asked()).toEqual([sint]);
+      const taken: (number | undefined)[] = [];
+      for (let i = 0; i < 3; i++) {
+        taken.push(take());
+        await run();
+      }
+      expect([taken, errors.length]).toEqual([[1, 2, 3], 1]);
+    },
+  );
+});
+
+describe('attachVp()', () => {
+  it('is for one at a time', () => {
+    const first = attach();
+    expect(() => synic.attachVp(0)).toThrow(expect.objectContaining({ code: 'ERR_MSHV_VP_OWNED' }));
+    first[Symbol.dispose]();
+    first[Symbol.dispose]();
+    synic.attachVp(0)[Symbol.dispose]();
+  });
+
+  it('asks for what has waited before it', async () => {
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2);
+    expect(synic.messages.size).toBe(1);
+    attach();
+    expect(asked()).toEqual([sint]);
+    expect(take()).toBe(1);
+    await run();
+    expect(take()).toBe(2);
+  });
+
+  it('may be taken over: the next one asks anew', async () => {
+    const first = attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2);
+    first[Symbol.dispose]();
+    // Somebody else has written the register meanwhile.
+    partition.setRegisters(0, notifications, BigUint64Array.of(foreign, 0n));
+    synic.attachVp(0);
+    expect(asked()).toEqual([sint]);
+    expect(take()).toBe(1);
+    await run();
+    expect(take()).toBe(2);
+  });
+
+  it('leaves the register to an owner of its own', async () => {
+    const setDeliverabilityNotifications = vi.fn<(vtl: number, sints: number) => void>();
+    synic.attachVp(0, { setDeliverabilityNotifications });
+    for (const number of [1, 2]) post(number);
+    expect(setDeliverabilityNotifications.mock.calls).toEqual([[0, 1 << sint]]);
+    expect(partition.getRegisters(0, notifications)[0]).toBe(0n);
+    expect(take()).toBe(1);
+    synic.messages.sintsDeliverable(0, 0, 1 << sint);
+    expect(take()).toBe(2);
+    expect(await run()).toEqual([]);
+  });
+
+  it('is not needed for the next post to deliver what waits', () => {
+    for (const number of [1, 2]) post(number, 1);
+    expect([take(1), asked(1)]).toEqual([1, []]);
+    post(3, 1);
+    expect(take(1)).toBe(2);
+    expect(synic.messages.size).toBe(1);
+  });
+});
+
+describe('setTargetVp()', () => {
+  it('takes along what waits, and nothing that is in the slot', async () => {
+    attach();
+    synic.attachVp(1);
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2, 3);
+    post(9);
+    port.setTargetVp(1);
+    expect([asked(0), asked(1)]).toEqual([[sint], [sint]]);
+    expect([take(0), take(1)]).toEqual([1, 2]);
+    await run();
+    await blockingRunToHalt(guest, partition, vpOf(partition, 1), synic);
+    expect([take(0), take(1)]).toEqual([9, 3]);
+    expect([asked(0), asked(1)]).toEqual([[], []]);
+  });
+
+  it('takes back what nobody waits for any more', async () => {
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2);
+    expect(asked(0)).toEqual([sint]);
+    port.setTargetVp(1);
+    expect([asked(0), take(1)]).toEqual([[], 2]);
+    expect(take(0)).toBe(1);
+    expect(await run()).toEqual([]);
+  });
+
+  it('refuses a VP that is not there, and changes nothing', () => {
+    const port = ports.newGuestMessagePort(0, 1, sint);
+    expect(() => {
+      port.setTargetVp(3);
+    }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }));
+    postAll(port, 1);
+    expect(take(1)).toBe(1);
+  });
+});
+
+describe('what is queued', () => {
+  it('is saved, and restored to another SynIC', async () => {
+    synic = newSynic({ messageBound: 2 });
+    const first = attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2, 3);
+    const waiting = port.post(1, numbered(4));
+    post(11, 1, 15);
+    post(12, 1, 15);
+    const saved = structuredClone(synic.messages.save());
+    expect(saved.queues.map(({ vp: of, messages }) => [of, messages.length])).toEqual([
+      [0, 2],
+      [1, 1],
+    ]);
+    first[Symbol.dispose]();
+    synic[Symbol.dispose]();
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_RESET' });
+    expect(() => synic.attachVp(0)).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
+
+    synic = newSynic();
+    attach();
+    synic.attachVp(1);
+    expect(take(1, 15)).toBe(11);
+    synic.messages.restore(saved);
+    // What has a free slot is there.
+    expect([asked(0), asked(1), take(1, 15)]).toEqual([[sint], [], 12]);
+    const taken: (number | undefined)[] = [];
+    for (let i = 0; i < 3; i++) {
+      taken.push(take());
+      await run();
+    }
+    expect([taken, errors]).toEqual([[1, 2, 3], []]);
+  });
+
+  // In the lab's scripted mode the pages are no hypervisor's.
+  it.runIf(!insideLab)('goes with a VP’s state to another partition', async () => {
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2, 3);
+    const saved = synic.messages.save();
+    const page = vp.getState('simp');
+    partition.close();
+
+    partition = guest.createPartition(3);
+    vp = vpOf(partition, 0);
+    enableSynic(partition, 0);
+    vp.setState('simp', page);
+    synic = newSynic();
+    attach();
+    synic.messages.restore(saved);
+    expect(asked()).toEqual([sint]);
+    const taken: (number | undefined)[] = [];
+    for (let i = 0; i < 4; i++) {
+      taken.push(take());
+      await run();
+    }
+    expect(taken).toEqual([1, 2, 3, undefined]);
+  });
+
+  it('is not restored to a VP that is not there, nor is anything else', () => {
+    const message = { type: 1, payload: numbered(1) };
+    const queue = (index: number) => ({ vtl: 0, vp: index, sint, messages: [message] });
+    expect(() => {
+      synic.messages.restore({ queues: [queue(0), queue(3)] });
+    }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }));
+    expect([take(0), synic.messages.size]).toEqual([undefined, 0]);
+  });
+
+  it('is forgotten at a reset, and the ports go on', async () => {
+    synic = newSynic({ messageBound: 1 });
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2);
+    const waiting = port.post(1, numbered(3));
+    expect(asked()).toEqual([sint]);
+    synic.reset();
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_RESET' });
+    expect([asked(), synic.messages.size]).toEqual([[], 0]);
+    // What is in the slot is the guest's.
+    expect(take()).toBe(1);
+    expect(await run()).toEqual([]);
+    for (const number of [4, 5]) expect(port.post(1, numbered(number))).toBe(true);
+    expect(asked()).toEqual([sint]);
+    expect(take()).toBe(4);
+    await run();
+    expect(take()).toBe(5);
+  });
+
+  it('comes although its port is gone, but for what was not taken', async () => {
+    synic = newSynic({ messageBound: 1 });
+    attach();
+    const port = ports.newGuestMessagePort(0, 0, sint);
+    postAll(port, 1, 2);
+    const waiting = port.post(1, numbered(3));
+    port[Symbol.dispose]();
+    port[Symbol.dispose]();
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_CLOSED' });
+    expect(() => port.post(1, numbered(4))).toThrow(
+      expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }),
+    );
+    const taken: (number | undefined)[] = [];
+    for (let i = 0; i < 3; i++) {
+      taken.push(take());
+      await run();
+    }
+    expect(taken).toEqual([1, 2, undefined]);
+  });
+});
+
+describe('an event', () => {
+  it('is the flag that was chosen', () => {
+    const flags = [
+      [0, 0, 0],
+      [0, 2, 2047],
+      [1, 15, 77],
+    ] as const;
+    for (const [index, to, flag] of flags) {
+      const port = ports.newGuestEventPort(1, 0, index, to, flag);
+      expect(port.signal()).toBe(true);
+      port[Symbol.dispose]();
+    }
+    expect(guest.takeEvents(partition, 0)).toEqual([
+      { sint: 0, flag: 0 },
+      { sint: 2, flag: 2047 },
+    ]);
+    expect(guest.takeEvents(partition, 1)).toEqual([{ sint: 15, flag: 77 }]);
+    expect(guest.takeEvents(partition, 0)).toEqual([]);
+  });
+
+  // The lab's scripted hypervisor calls every signal new.
+  it.runIf(!insideLab)('is new where the guest has seen the last one', () => {
+    using port = ports.newGuestEventPort(1, 0, 0, sint, 5);
+    expect([port.signal(), port.signal()]).toEqual([true, false]);
+    guest.takeEvents(partition, 0);
+    expect(port.signal()).toBe(true);
+  });
+
+  it('follows set, setTargetVp and clear', () => {
+    using port = ports.newGuestEventPort();
+    expect(port.signal()).toBe(false);
+    port.setTargetVp(1);
+    port.set(0, 0, sint, 1);
+    port.signal();
+    port.setTargetVp(1);
+    port.signal();
+    port.set(0, 1, 3, 9);
+    port.interrupt().deliver();
+    port.clear();
+    expect(port.signal()).toBe(false);
+    port.interrupt().deliver();
+    expect(guest.takeEvents(partition, 0)).toEqual([{ sint, flag: 1 }]);
+    expect(guest.takeEvents(partition, 1)).toEqual([
+      { sint, flag: 1 },
+      { sint: 3, flag: 9 },
+    ]);
+  });
+
+  it('can be signalled by an OS event, without a call', async () => {
+    using port = ports.newGuestEventPort(1, 0, 0, sint, 6);
+    port.interrupt().event.signal();
+    const seen = () => {
+      const [event] = guest.takeEvents(partition, 0);
+      return event;
+    };
+    expect(await vi.waitUntil(seen, { timeout: patience, interval: 1 })).toEqual({ sint, flag: 6 });
+  });
+
+  it('is refused by a SynIC that is off: who signals is told, else the listener', () => {
+    const hvStatus = { name: 'HV_STATUS_INVALID_SYNIC_STATE' };
+    using port = ports.newGuestEventPort(1, 0, 2, sint, 6);
+    expect(() => port.signal()).toThrow(
+      expect.objectContaining({ hvStatus: expect.objectContaining(hvStatus) as unknown }),
+    );
+    expect(errors).toEqual([]);
+    port.interrupt().deliver();
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_EVENT_REFUSED', cause: { hvStatus } }]);
+    enableSynic(partition, 2);
+    expect(port.signal()).toBe(true);
+    expect(guest.takeEvents(partition, 2)).toEqual([{ sint, flag: 6 }]);
+  });
+
+  it('of a VP that is not there is none', () => {
+    const noVp = expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }) as MshvError;
+    expect(() => ports.newGuestEventPort(1, 0, 3, sint, 0)).toThrow(noVp);
+  });
+
+  it('of a closed partition is refused; its port can be disposed of', () => {
+    const port = ports.newGuestEventPort(1, 0, 0, sint, 0);
+    partition.close();
+    expect(() => port.signal()).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
+    port.interrupt().deliver();
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_EVENT_REFUSED' }]);
+    port[Symbol.dispose]();
+    port[Symbol.dispose]();
+    port.interrupt().deliver();
+    expect(errors).toHaveLength(1);
+  });
+});
