@@ -95,3 +95,8 @@ export function systemError(
 export function closedError(what: string): MshvError {
   return new MshvError(`${what} is closed`, { code: 'ERR_MSHV_CLOSED' });
 }
+
+/** Whether an error says that what it was about is closed. */
+export function isClosedError(error: unknown): boolean {
+  return error instanceof MshvError && error.code === 'ERR_MSHV_CLOSED';
+}

@@ -156,7 +156,7 @@ export {
   type SavedGuestMessages,
   type SavedQueue,
 } from './synic/guest-messages.js';
-export type { GuestEventPort, GuestMessagePort } from './synic/guest-ports.js';
+export type { GuestEventPort, GuestMessagePort, MessagePoster } from './synic/guest-ports.js';
 export type { HostEventPort, HostMessagePort } from './synic/host-ports.js';
 export type { HypercallCompletion } from './synic/hypercall-completion.js';
 export {

@@ -5,7 +5,8 @@ import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
 import { limits } from '../abi/limits.js';
 import { synicLimits } from '../abi/synic.js';
 import { arrayArgument, integerArgument, optionsArgument } from '../arguments.js';
-import { closedError, MshvError } from '../errors.js';
+import { disposableOnce } from '../closing.js';
+import { isClosedError, MshvError } from '../errors.js';
 import {
   implementationArgument,
   messageArguments,
@@ -13,7 +14,8 @@ import {
   targetArguments,
 } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
-import type { GuestMessagePort } from './guest-ports.js';
+import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
+import { SintMessagePort } from './sint-message-port.js';
 import { settle, SintQueue, type Poster, type QueuedMessage } from './sint-queue.js';
 
 /** What the queues need of a partition. */
@@ -108,7 +110,7 @@ class VpQueues {
  * reported, and those behind it go on. Messages to one SINT of a VP are delivered in the order in which they
  * were posted, each once.
  */
-export class GuestMessages {
+export class GuestMessages implements MessagePoster {
   readonly #partition: MessagePartition;
   readonly #bound: number;
   readonly #failures: Failures;
@@ -140,25 +142,20 @@ export class GuestMessages {
    */
   newPort(vtl: number, vp: number, sint: number): GuestMessagePort {
     this.#targetArguments(vtl, vp, sint);
-    return new QueuedMessagePort(vtl, vp, sint, {
-      post: (poster, target, type, payload) =>
+    const poster: Poster = { waiting: undefined };
+    return new SintMessagePort(vtl, vp, sint, {
+      hasVp: (index) => this.#partition.hasVp(index),
+      post: (target, type, payload) =>
         this.#post(this.#queuesOf(vtl, target), sint, poster, type, payload),
-      move: (poster, from, to) => {
+      move: (from, to) => {
         this.#move(poster, sint, this.#queuesOf(vtl, from), this.#queuesOf(vtl, to));
       },
-      hasVp: (index) => this.#partition.hasVp(index),
-      leave: (poster, from, error) => {
+      leave: (from, error) => {
         this.#leave(poster, sint, this.#queuesOf(vtl, from), error);
       },
     });
   }
 
-  /**
-   * Posts a message without a port, as `GuestMessagePort.post` does. All who do so for a SINT count as one
-   * poster.
-   *
-   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
-   */
   postMessage(
     vtl: number,
     vp: number,
@@ -189,17 +186,13 @@ export class GuestMessages {
     for (const queues of this.#queuesOfVp(vp)) {
       this.#notify(queues);
     }
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#owners.get(vp) === owner) {
-          this.#owners.delete(vp);
-          for (const queues of this.#queuesOfVp(vp)) {
-            // The next owner may find the VP in another state.
-            queues.registered = queues.blocked === 0 ? 0 : undefined;
-          }
-        }
-      },
-    };
+    return disposableOnce(() => {
+      this.#owners.delete(vp);
+      for (const queues of this.#queuesOfVp(vp)) {
+        // The next owner may find the VP in another state.
+        queues.registered = queues.blocked === 0 ? 0 : undefined;
+      }
+    });
   }
 
   /**
@@ -454,6 +447,10 @@ export class GuestMessages {
       owner.setDeliverabilityNotifications(vtl, blocked);
     } catch (cause) {
       queues.registered = undefined;
+      // There is nothing to take back where the end of the partition has.
+      if (blocked === 0 && isClosedError(cause)) {
+        return;
+      }
       this.#failures.report(
         new MshvError(
           `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
@@ -514,66 +511,6 @@ export class GuestMessages {
       }
       queues.blocked = 0;
       queues.registered = undefined;
-    }
-  }
-}
-
-/** What a port needs of the queues. */
-interface PortQueues {
-  post(poster: Poster, vp: number, type: number, payload: Uint8Array): boolean | Promise<void>;
-  move(poster: Poster, from: number, to: number): void;
-  leave(poster: Poster, vp: number, error: Error): void;
-  hasVp(index: number): boolean;
-}
-
-class QueuedMessagePort implements GuestMessagePort {
-  readonly #vtl: number;
-  readonly #sint: number;
-  readonly #queues: PortQueues;
-  readonly #poster: Poster = { waiting: undefined };
-  #vp: number;
-  #disposed = false;
-
-  constructor(vtl: number, vp: number, sint: number, queues: PortQueues) {
-    this.#vtl = vtl;
-    this.#vp = vp;
-    this.#sint = sint;
-    this.#queues = queues;
-  }
-
-  post(type: number, payload: Uint8Array): boolean | Promise<void> {
-    this.#open();
-    messageArguments(type, payload);
-    return this.#queues.post(this.#poster, this.#vp, type, payload);
-  }
-
-  setTargetVp(vp: number): void {
-    this.#open();
-    if (!this.#queues.hasVp(vpArgument('vp', vp))) {
-      throw noVpError(vp);
-    }
-    const from = this.#vp;
-    if (vp !== from) {
-      this.#vp = vp;
-      this.#queues.move(this.#poster, from, vp);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    if (!this.#disposed) {
-      this.#disposed = true;
-      this.#queues.leave(this.#poster, this.#vp, closedError('GuestMessagePort'));
-    }
-  }
-
-  [inspect.custom](): string {
-    const state = this.#disposed ? ', closed' : '';
-    return `GuestMessagePort { vtl: ${this.#vtl}, vp: ${this.#vp}, sint: ${this.#sint}${state} }`;
-  }
-
-  #open(): void {
-    if (this.#disposed) {
-      throw closedError('GuestMessagePort');
     }
   }
 }

@@ -23,6 +23,23 @@ export interface GuestMessagePort extends Disposable {
   setTargetVp(vp: number): void;
 }
 
+/** Posts messages to any SINT of any VP. */
+export interface MessagePoster {
+  /**
+   * Posts a message without a port of one's own, as `GuestMessagePort.post` does: all who do so for a SINT of a VP
+   * share a port.
+   *
+   * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
+   */
+  postMessage(
+    vtl: number,
+    vp: number,
+    sint: number,
+    type: number,
+    payload: Uint8Array,
+  ): boolean | Promise<void>;
+}
+
 /** Signals one event flag of a SINT of a VP. */
 export interface GuestEventPort extends Disposable {
   /**

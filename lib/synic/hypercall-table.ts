@@ -1,4 +1,5 @@
 import { booleanArgument, integerArgument, optionsArgument, stringArgument } from '../arguments.js';
+import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { implementationArgument } from './arguments.js';
 
@@ -85,12 +86,8 @@ export class HypercallTable {
       });
     }
     this.#definitions.set(code, definition);
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#definitions.get(code) === definition) {
-          this.#definitions.delete(code);
-        }
-      },
-    };
+    return disposableOnce(() => {
+      this.#definitions.delete(code);
+    });
   }
 }

@@ -10,8 +10,10 @@ import {
   pageMultipleArgument,
   uint64Argument,
 } from '../arguments.js';
+import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
+import { Failures, reasonOf, type FailureListener } from './failures.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 
@@ -31,6 +33,11 @@ export interface MonitorMemory {
 export interface MonitorPagesOptions {
   /** Needed for `poll` and `allocateMonitorPage`. Default: pages whose writes are trapped, and no others. */
   memory?: MonitorMemory;
+  /**
+   * Is told of what `memory.page` throws while `poll` looks: `ERR_MSHV_MONITOR_PAGE`, with that as its `cause`; the page
+   * is left out of that poll. Default: the first failure of each page is a process warning.
+   */
+  onError?: FailureListener;
 }
 
 interface Monitor {
@@ -41,7 +48,7 @@ interface Monitor {
 interface Page {
   readonly vtl: number;
   readonly gpa: bigint;
-  readonly allocated: boolean;
+  allocated: boolean;
   /** When each trigger is to be looked at next. */
   readonly nextChecks: (bigint | undefined)[];
 }
@@ -60,6 +67,7 @@ const pageSize = BigInt(layout.size);
 export class MonitorPages implements SynicMonitor, Disposable {
   readonly #portMap: SynicPortMap;
   readonly #memory: MonitorMemory;
+  readonly #failures: Failures;
   readonly #monitors = new Array<Monitor | undefined>(layout.monitors).fill(undefined);
   readonly #pages = new Map<number, Page>();
   #unclaimed = 0;
@@ -67,9 +75,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
   /** @param portMap - where the connections are signalled, with the VTL of the page and flag 0 */
   constructor(portMap: SynicPortMap, options: MonitorPagesOptions = {}) {
     instanceArgument('portMap', portMap, SynicPortMap);
-    optionsArgument('options', options, ['memory']);
-    const { memory = {} } = options;
+    optionsArgument('options', options, ['memory', 'onError']);
+    const { memory = {}, onError } = options;
     implementationArgument('options.memory', memory, [], ['page', 'allocatePage', 'freePage']);
+    this.#failures = new Failures('options.onError', onError);
     this.#portMap = portMap;
     this.#memory = memory;
   }
@@ -103,18 +112,13 @@ export class MonitorPages implements SynicMonitor, Disposable {
         { code: 'ERR_MSHV_MONITOR_ID_IN_USE' },
       );
     }
-    const monitor = { connectionId, latency: BigInt(latency) };
-    this.#monitors[monitorId] = monitor;
+    this.#monitors[monitorId] = { connectionId, latency: BigInt(latency) };
     for (const { nextChecks } of this.#pages.values()) {
       nextChecks[monitorId] = undefined;
     }
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#monitors[monitorId] === monitor) {
-          this.#monitors[monitorId] = undefined;
-        }
-      },
-    };
+    return disposableOnce(() => {
+      this.#monitors[monitorId] = undefined;
+    });
   }
 
   /**
@@ -215,11 +219,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
     uint64Argument('now', now);
     let next: bigint | undefined;
     for (const page of [...this.#pages.values()]) {
-      const bytes = this.#memory.page?.(page.gpa);
-      if (bytes === undefined || bytes.length < layout.size) {
+      const words = this.#wordsOf(page);
+      if (words === undefined) {
         continue;
       }
-      const words = new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
       for (let id = 0; id < layout.monitors; id++) {
         const monitor = this.#monitors[id];
         // A handler may have given the VTL another page.
@@ -255,6 +258,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
   #set(vtl: number, gpa: bigint | undefined, allocated: boolean): void {
     const present = this.#pages.get(vtl);
     if (present?.gpa === gpa) {
+      if (present !== undefined) {
+        // Whoever allocates it gives it back.
+        present.allocated ||= allocated;
+      }
       return;
     }
     const holder = [...this.#pages.values()].find((page) => page.gpa === gpa);
@@ -275,6 +282,25 @@ export class MonitorPages implements SynicMonitor, Disposable {
     } else {
       const nextChecks = new Array<bigint | undefined>(layout.monitors).fill(undefined);
       this.#pages.set(vtl, { vtl, gpa, allocated, nextChecks });
+    }
+  }
+
+  /** What is in a page; undefined where it cannot be seen. */
+  #wordsOf(page: Page): Int32Array | undefined {
+    try {
+      const bytes = this.#memory.page?.(page.gpa);
+      return bytes === undefined || bytes.length < layout.size
+        ? undefined
+        : new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
+    } catch (cause) {
+      this.#failures.report(
+        new MshvError(
+          `cannot look at the monitor page 0x${page.gpa.toString(16)}: ${reasonOf(cause)}`,
+          { code: 'ERR_MSHV_MONITOR_PAGE', cause },
+        ),
+        page,
+      );
+      return undefined;
     }
   }
 

@@ -30,7 +30,7 @@ import type { FailureListener } from './failures.js';
 import { DirectGuestEventPort, type EventPartition } from './guest-event-port.js';
 import type { HypercallMemory } from './guest-hypercall.js';
 import { boundArgument, GuestMessages, type MessageVpOwner } from './guest-messages.js';
-import type { GuestMessagePort } from './guest-ports.js';
+import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
 import { HypercallDispatcher } from './hypercall-dispatcher.js';
 import type { MonitorMemory } from './monitor-pages.js';
 import { PolledMonitorPages } from './polled-monitor-pages.js';
@@ -96,7 +96,7 @@ export interface PartitionSynicOptions {
   /**
    * Is told of what fails where no caller can be told: see the codes `ERR_MSHV_PORT_HANDLER`,
    * `ERR_MSHV_HYPERCALL_HANDLER`, `ERR_MSHV_MESSAGE_REFUSED`, `ERR_MSHV_NOTIFICATION`,
-   * `ERR_MSHV_EVENT_REFUSED`. A guest can provoke most of them as often as it likes. Default: the first failure of each
+   * `ERR_MSHV_EVENT_REFUSED`, `ERR_MSHV_MONITOR_PAGE`. A guest can provoke most of them as often as it likes. Default: the first failure of each
    * thing is a process warning.
    */
   onError?: FailureListener;
@@ -196,7 +196,7 @@ export class PartitionSynic implements Synic, Disposable {
       },
       { ...reporting, ...(messageBound !== undefined && { bound: messageBound }) },
     );
-    this.monitorSupport = new PolledMonitorPages(this.portMap, { memory });
+    this.monitorSupport = new PolledMonitorPages(this.portMap, { memory, ...reporting });
   }
 
   /** Whether there are doorbells to bind OS events to. */
@@ -272,14 +272,8 @@ export class PartitionSynic implements Synic, Disposable {
     return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }
 
-  postMessage(
-    vtl: number,
-    vp: number,
-    sint: number,
-    type: number,
-    payload: Uint8Array,
-  ): boolean | Promise<void> {
-    return this.messages.postMessage(vtl, vp, sint, type, payload);
+  postMessage(...message: Parameters<MessagePoster['postMessage']>): boolean | Promise<void> {
+    return this.messages.postMessage(...message);
   }
 
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {

@@ -33,17 +33,20 @@ export class PolledMonitorPages extends MonitorPages {
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #pollIn(milliseconds: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    const timer = setTimeout(() => {
       const now = process.hrtime.bigint() / 100n;
       const next = this.poll(now);
-      if (next !== undefined) {
+      // A handler may have given it more to look at, before that time, or ended it.
+      if (next !== undefined && this.#timer === timer) {
         const wait = Math.ceil(Number(next - now) / unitsPerMillisecond);
         this.#pollIn(Math.max(wait, 1));
       }
-    }, milliseconds).unref();
+    }, milliseconds);
+    this.#timer = timer.unref();
   }
 }

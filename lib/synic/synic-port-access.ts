@@ -1,4 +1,4 @@
-import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
+import type { GuestEventPort, GuestMessagePort, MessagePoster } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 
 /** The monitor of an event port. */
@@ -18,7 +18,7 @@ export interface MonitorPageGpas {
 }
 
 /** The SynIC ports of a partition: what VMBus, or any other user of the SynIC, needs. */
-export interface SynicPortAccess {
+export interface SynicPortAccess extends MessagePoster {
   /**
    * Adds a port that gets what the guest posts to a connection with `HvPostMessage`.
    *
@@ -69,14 +69,6 @@ export interface SynicPortAccess {
     flag: number,
     monitorInfo?: MonitorInfo,
   ): GuestEventPort;
-  /** Posts one message without a port: see `GuestMessagePort.post`. */
-  postMessage(
-    vtl: number,
-    vp: number,
-    sint: number,
-    type: number,
-    payload: Uint8Array,
-  ): boolean | Promise<void>;
   /**
    * Whether a caller should give an event port an OS event rather than a function, because the partition
    * signals it faster than it returns to user space.

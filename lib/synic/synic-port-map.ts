@@ -10,6 +10,7 @@ import {
   integerArgument,
   optionsArgument,
 } from '../arguments.js';
+import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { isThenable } from '../thenable.js';
@@ -241,14 +242,9 @@ export class SynicPortMap {
       );
     }
     this.#ports.set(connectionId, entry);
-    return {
-      [Symbol.dispose]: () => {
-        // Another port may have the id by now.
-        if (this.#ports.get(connectionId) === entry) {
-          this.#ports.delete(connectionId);
-        }
-      },
-    };
+    return disposableOnce(() => {
+      this.#ports.delete(connectionId);
+    });
   }
 
   #handleMessage(

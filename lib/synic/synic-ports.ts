@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import { flagArgument, vpArgument, vtlArgument } from '../abi/arguments.js';
+import { flagArgument, vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout, synicLimits } from '../abi/synic.js';
 import {
   instanceArgument,
@@ -8,12 +8,13 @@ import {
   optionsArgument,
   pageMultipleArgument,
 } from '../arguments.js';
-import { closeEach } from '../closing.js';
-import { closedError, MshvError } from '../errors.js';
+import { closeEach, disposableOnce } from '../closing.js';
+import { isClosedError, MshvError } from '../errors.js';
 import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
 import { reasonOf } from './failures.js';
 import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
+import { SintMessagePort } from './sint-message-port.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type {
   MonitorInfo,
@@ -84,38 +85,36 @@ export class SynicPorts implements SynicPortAccess {
       }
       throw error;
     }
-    let disposed = false;
-    return {
-      [Symbol.dispose]: () => {
-        if (!disposed) {
-          disposed = true;
-          disposeEach(made);
-        }
-      },
-    };
+    return disposableOnce(() => {
+      disposeEach(made);
+    });
   }
 
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
     targetArguments(vtl, vp, sint);
+    const synic = this.#synic;
     return (
-      this.#synic.newGuestMessagePort?.(vtl, vp, sint) ??
-      new DirectGuestMessagePort(this.#synic, vtl, vp, sint)
+      synic.newGuestMessagePort?.(vtl, vp, sint) ??
+      new SintMessagePort(vtl, vp, sint, {
+        hasVp: () => true,
+        post: (target, type, payload) => synic.postMessage(vtl, target, sint, type, payload),
+        move: () => undefined,
+        leave: () => undefined,
+      })
     );
   }
 
-  newGuestEventPort(): GuestEventPort;
-  newGuestEventPort(
-    portId: number,
-    vtl: number,
-    vp: number,
-    sint: number,
-    flag: number,
-    monitorInfo?: MonitorInfo,
-  ): GuestEventPort;
   newGuestEventPort(
     ...args:
       | []
-      | [...flag: [number, number, number, number, number], monitorInfo?: MonitorInfo | undefined]
+      | [
+          portId: number,
+          vtl: number,
+          vp: number,
+          sint: number,
+          flag: number,
+          monitorInfo?: MonitorInfo | undefined,
+        ]
   ): GuestEventPort {
     if (args.length === 0) {
       return this.#synic.newGuestEventPort();
@@ -151,43 +150,6 @@ export class SynicPorts implements SynicPortAccess {
 
   [inspect.custom](): string {
     return `SynicPorts { ports: ${this.#synic.portMap.size} }`;
-  }
-}
-
-/** A message port that has nothing but the partition's `postMessage`. */
-class DirectGuestMessagePort implements GuestMessagePort {
-  readonly #synic: Synic;
-  readonly #vtl: number;
-  readonly #sint: number;
-  #vp: number;
-  #disposed = false;
-
-  constructor(synic: Synic, vtl: number, vp: number, sint: number) {
-    this.#synic = synic;
-    this.#vtl = vtl;
-    this.#vp = vp;
-    this.#sint = sint;
-  }
-
-  post(type: number, payload: Uint8Array): boolean | Promise<void> {
-    this.#open();
-    messageArguments(type, payload);
-    return this.#synic.postMessage(this.#vtl, this.#vp, this.#sint, type, payload);
-  }
-
-  setTargetVp(vp: number): void {
-    this.#open();
-    this.#vp = vpArgument('vp', vp);
-  }
-
-  [Symbol.dispose](): void {
-    this.#disposed = true;
-  }
-
-  #open(): void {
-    if (this.#disposed) {
-      throw closedError('GuestMessagePort');
-    }
   }
 }
 
@@ -238,7 +200,7 @@ function disposeEach(made: readonly Disposable[]): void {
       try {
         disposable[Symbol.dispose]();
       } catch (error) {
-        if (!(error instanceof MshvError && error.code === 'ERR_MSHV_CLOSED')) {
+        if (!isClosedError(error)) {
           throw error;
         }
       }

@@ -1,9 +1,9 @@
 import type { EventFd } from '../eventfd.js';
-import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
+import type { GuestEventPort, GuestMessagePort, MessagePoster } from './guest-ports.js';
 import type { SynicPortMap } from './synic-port-map.js';
 
 /** What `SynicPorts` needs of a partition. */
-export interface Synic {
+export interface Synic extends MessagePoster {
   /** Where the guest's hypercalls find the host's ports. */
   readonly portMap: SynicPortMap;
   /**
@@ -18,14 +18,6 @@ export interface Synic {
     minimumVtl: number,
     event: EventFd,
   ): Disposable | undefined;
-  /** Posts a message to the guest, as `GuestMessagePort.post` does. */
-  postMessage(
-    vtl: number,
-    vp: number,
-    sint: number,
-    type: number,
-    payload: Uint8Array,
-  ): boolean | Promise<void>;
   /**
    * Makes a port that keeps its messages when it is given another VP. Default: a port over `postMessage`,
    * whose messages go to the VP that it had when they were posted.

@@ -1077,7 +1077,8 @@ function monitorPagesRows(
       constructed,
       'new',
       [(wrong) => [wrong], required(instance('portMap', 'SynicPortMap', new Map(), SynicPortMap))],
-      [(wrong) => [subjects.portMap, wrong], ...keyed('options', 'memory')],
+      [(wrong) => [subjects.portMap, wrong], ...keyed('options', 'memory', 'onError')],
+      [(wrong) => [subjects.portMap, { onError: wrong }], optional(callback('options.onError'))],
     ),
     ...implementationRows(
       constructed,

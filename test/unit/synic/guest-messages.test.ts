@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
+import { closedError } from '../../../lib/errors.js';
 import { MshvError } from '../../../lib/index.js';
 import { GuestMessages, type GuestMessagesOptions } from '../../../lib/synic/guest-messages.js';
 import { MessageGuest, payloadOf, refusedType } from './message-guest.js';
@@ -217,14 +218,16 @@ describe('the owner of a VP', () => {
     expect(readAll(3, 2)).toEqual([1, 2]);
   });
 
-  it('is one, and may be followed by another that is asked anew', () => {
-    const first = messages.attachVp(3, guest.owner(3));
-    expect(() => messages.attachVp(3, guest.owner(3))).toThrow(withCode('ERR_MSHV_VP_OWNED'));
+  it('is one, and may be followed by itself or another that is asked anew', () => {
+    const owner = guest.owner(3);
+    const first = messages.attachVp(3, owner);
+    expect(() => messages.attachVp(3, owner)).toThrow(withCode('ERR_MSHV_VP_OWNED'));
     void messages.postMessage(0, 3, 2, 1, payloadOf(1));
     void messages.postMessage(0, 3, 2, 1, payloadOf(2));
     first[Symbol.dispose]();
-    const second = messages.attachVp(3, guest.owner(3));
+    const second = messages.attachVp(3, owner);
     first[Symbol.dispose]();
+    expect(() => messages.attachVp(3, owner)).toThrow(withCode('ERR_MSHV_VP_OWNED'));
     expect(guest.writes).toEqual([
       [3, 1 << 2],
       [3, 1 << 2],
@@ -247,6 +250,19 @@ describe('the owner of a VP', () => {
     expect(set).toHaveBeenCalledTimes(2);
     expect(errors).toMatchObject([{ code: 'ERR_MSHV_NOTIFICATION', cause: failed }]);
     expect(readAll(3, 2)).toEqual([1, 2, 3]);
+  });
+
+  it('that is closed is no failure where there is nothing to ask for', () => {
+    const owner = guest.owner(3);
+    messages.attachVp(3, owner);
+    for (const id of [1, 2]) void messages.postMessage(0, 3, 2, 1, payloadOf(id));
+    const set = vi.spyOn(owner, 'setDeliverabilityNotifications').mockImplementation(() => {
+      throw closedError('Partition');
+    });
+    messages.reset();
+    expect([set.mock.calls, errors]).toEqual([[[0, 0]], []]);
+    void messages.postMessage(0, 3, 2, 1, payloadOf(3));
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_NOTIFICATION' }]);
   });
 
   it('may tell of SINTs and VPs that nothing waits for', () => {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
+import type { MshvError } from '../../../lib/index.js';
 import { MonitorPages, type MonitorMemory } from '../../../lib/synic/monitor-pages.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import { SynicPorts } from '../../../lib/synic/synic-ports.js';
@@ -295,6 +296,42 @@ describe('a polled page', () => {
     vi.spyOn(memory, 'page').mockReturnValue(new Uint8Array());
     expect(monitors.poll(0n)).toBeUndefined();
   });
+
+  it('that cannot be looked at is reported, and the others are looked at', () => {
+    const errors: MshvError[] = [];
+    monitors = new MonitorPages(portMap, { memory, onError: (error) => errors.push(error) });
+    monitors.setMonitorPage(1, 0x9000n);
+    monitors.setMonitorPage(0, gpa);
+    register(3, 10);
+    memory.enable(1);
+    memory.set(3);
+    const cause = new Error('no');
+    vi.spyOn(memory, 'page').mockImplementation((at) => {
+      if (at === gpa) return memory.bytes;
+      throw cause;
+    });
+    expect(monitors.poll(0n)).toBe(10n);
+    expect(signalled).toEqual([3]);
+    expect(errors).toMatchObject([
+      {
+        code: 'ERR_MSHV_MONITOR_PAGE',
+        message: 'cannot look at the monitor page 0x9000: no',
+        cause,
+      },
+    ]);
+  });
+
+  it('that cannot be looked at is one warning where nobody listens', () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    monitors.setMonitorPage(0, gpa);
+    register(3, 10);
+    // No buffer of words begins there.
+    const odd = new Uint8Array(new ArrayBuffer(4100), 1, 4096);
+    vi.spyOn(memory, 'page').mockReturnValue(odd);
+    expect([monitors.poll(0n), monitors.poll(20n)]).toEqual([undefined, undefined]);
+    expect(warn).toHaveBeenCalledTimes(1);
+    warn.mockRestore();
+  });
 });
 
 describe('a monitor id', () => {
@@ -368,6 +405,16 @@ describe('the page of a VTL', () => {
     monitors[Symbol.dispose]();
     expect(memory.calls.slice(4)).toEqual([['freePage', 0x6000n]]);
     expect(new MonitorPages(portMap).allocateMonitorPage(0)).toBeUndefined();
+  });
+
+  it('is freed too where it was set before it was allocated', () => {
+    monitors.setMonitorPage(0, 0x5000n);
+    expect(monitors.allocateMonitorPage(0)).toBe(0x5000n);
+    monitors.setMonitorPage(0, undefined);
+    expect(memory.calls).toEqual([
+      ['allocatePage', 0],
+      ['freePage', 0x5000n],
+    ]);
   });
 
   it('is given back where it cannot be set', () => {

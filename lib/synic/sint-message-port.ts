@@ -1,0 +1,69 @@
+import { inspect } from 'node:util';
+
+import { vpArgument } from '../abi/arguments.js';
+import { closedError } from '../errors.js';
+import { messageArguments, noVpError } from './arguments.js';
+import type { GuestMessagePort } from './guest-ports.js';
+
+/** Where the messages of a port go. */
+export interface SintMessages {
+  /** Whether the port may have this VP. */
+  hasVp(index: number): boolean;
+  post(vp: number, type: number, payload: Uint8Array): boolean | Promise<void>;
+  /** The port has another VP from now on. */
+  move(from: number, to: number): void;
+  /** The port is closed: `error` says so. */
+  leave(vp: number, error: Error): void;
+}
+
+/** Posts messages to one SINT of a VP. */
+export class SintMessagePort implements GuestMessagePort {
+  readonly #vtl: number;
+  readonly #sint: number;
+  readonly #messages: SintMessages;
+  #vp: number;
+  #disposed = false;
+
+  constructor(vtl: number, vp: number, sint: number, messages: SintMessages) {
+    this.#vtl = vtl;
+    this.#vp = vp;
+    this.#sint = sint;
+    this.#messages = messages;
+  }
+
+  post(type: number, payload: Uint8Array): boolean | Promise<void> {
+    this.#open();
+    messageArguments(type, payload);
+    return this.#messages.post(this.#vp, type, payload);
+  }
+
+  setTargetVp(vp: number): void {
+    this.#open();
+    if (!this.#messages.hasVp(vpArgument('vp', vp))) {
+      throw noVpError(vp);
+    }
+    const from = this.#vp;
+    if (vp !== from) {
+      this.#vp = vp;
+      this.#messages.move(from, vp);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#disposed) {
+      this.#disposed = true;
+      this.#messages.leave(this.#vp, closedError('GuestMessagePort'));
+    }
+  }
+
+  [inspect.custom](): string {
+    const state = this.#disposed ? ', closed' : '';
+    return `GuestMessagePort { vtl: ${this.#vtl}, vp: ${this.#vp}, sint: ${this.#sint}${state} }`;
+  }
+
+  #open(): void {
+    if (this.#disposed) {
+      throw closedError('GuestMessagePort');
+    }
+  }
+}
