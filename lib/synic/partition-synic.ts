@@ -244,7 +244,8 @@ export class PartitionSynic implements Synic, Disposable {
    *
    * @param vp - that has stopped with `exit`
    * @returns whether it was one of those: the VP can run on
-   * @throws MshvError as `vp.completeHypercall()`
+   * @throws MshvError as `vp.completeHypercall()`. An exit that the VP did not stop with is not dispatched; one that
+   *   could not be completed has been, and would be again
    */
   handleExit(vp: SynicVp, exit: Intercept): boolean {
     implementationArgument('vp', vp, vpMethods);

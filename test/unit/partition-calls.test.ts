@@ -310,6 +310,36 @@ const methods: readonly Method[] = [
     result: new BigUint64Array(4).fill(2n ** 64n - 1n),
   },
   {
+    title: 'getRegisters() of VTL 0',
+    call: (calls) => calls.getRegisters(3, Uint32Array.of(0x10006), new BigUint64Array(2), 0),
+    hypercall: 'HVCALL_GET_VP_REGISTERS',
+    struct: 'hv_input_get_vp_registers',
+    reps: 1,
+    fields: {
+      vp_index: 3,
+      'input_vtl.target_vtl': 0,
+      'input_vtl.use_target_vtl': 1,
+      'names[0]': 0x10006,
+    },
+    result: new BigUint64Array(2).fill(2n ** 64n - 1n),
+  },
+  {
+    title: 'setRegisters() of VTL 15',
+    call: (calls) => {
+      calls.setRegisters(3, Uint32Array.of(0x10006), BigUint64Array.of(1n << 50n, 0n), 15);
+    },
+    hypercall: 'HVCALL_SET_VP_REGISTERS',
+    struct: 'hv_input_set_vp_registers',
+    reps: 1,
+    fields: {
+      vp_index: 3,
+      'input_vtl.target_vtl': 15,
+      'input_vtl.use_target_vtl': 1,
+      'elements[0].name': 0x10006,
+      'elements[0].value.reg128.low_part': 1n << 50n,
+    },
+  },
+  {
     title: 'setRegisters()',
     call: (calls) => {
       calls.setRegisters(255, Uint32Array.of(0x20010), BigUint64Array.of(5n, 2n ** 63n, 9n));
