@@ -6,7 +6,7 @@ build=$lab/build
 mkdir -p "$build"
 gcc -O2 -Wall -Wextra -Wconversion -Werror -pthread -o "$build/guest-runner" "$lab/guest-runner.c"
 for guest in interrupt-counter device-guest; do
-  as --64 -o "$build/$guest.o" "$lab/$guest.S"
+  as --64 -I "$lab" -o "$build/$guest.o" "$lab/$guest.S"
   ld -Ttext=0x100000 --oformat binary -o "$build/$guest.bin" "$build/$guest.o"
 done
 # What the tests run in processes and threads of their own: loading TypeScript there takes seconds.

@@ -15,14 +15,16 @@
  *   0x20  PROGRESS  how often so far
  *   0x28  SUM       of what was written or read, modulo 2^64
  *   0x30  WRONG     how often bits changed that must stay, or stayed that must change
- *   0x38  STOP      ends spin, touch and wait when not 0
+ *   0x38  STOP      ends spin, touch, wait, receive and the retries of post when not 0
  *   0x40  GO_ON     where the VMM has to set RIP at port REGISTERS
  *   0x48  CARRY     what it made of the carry flag there
  *   0x50  FS_WORD   the first word of FS, read there
  *   0x58            its own
+ *   0x60  AREA      where its SynIC is: see device-guest-synic.S, which has the commands for it
  *   0x800 COUNTS    by vector: how often the handler has run (32 to 255)
  *
- * Interrupts are taken while halted only. An exception has no handler: it ends in a triple fault.
+ * Interrupts are taken while halted, and during some hypercalls. An exception has no handler: it ends in a
+ * triple fault.
  */
 	.code64
 	.set	COMMAND, 0x00
@@ -37,6 +39,7 @@
 	.set	CARRY, 0x48
 	.set	FS_WORD, 0x50
 	.set	STACK, 0x58
+	.set	AREA, 0x60
 	.set	COUNTS, 0x800
 
 	.set	WORK, 0xf4		/* ports */
@@ -109,6 +112,11 @@ commands:
 	.quad	registers		/* 32 */
 	.quad	spin
 	.quad	touch			/* 34 */
+	.quad	synic
+	.quad	post			/* 36 */
+	.quad	signal_fast
+	.quad	signal_slow
+	.quad	receive			/* 39 */
 	.set	LAST, (. - commands) / 8
 
 /* once more, where COUNT says so */
@@ -260,16 +268,25 @@ cpuid_:
 	inc	%r10
 	again	1b
 
-/* RDX is VALUE, R8 three times as much; SUM gets the results. */
-hypercall:
+/* Enables the page, once: another VP may be in it. */
+enable_hypercalls:
+	mov	$0x40000001, %ecx	/* HV_X64_MSR_HYPERCALL */
+	rdmsr
+	test	$1, %al
+	jnz	1f
 	mov	$0x40000000, %ecx	/* HV_X64_MSR_GUEST_OS_ID */
 	mov	$0x8100, %edx
 	xor	%eax, %eax
 	wrmsr
-	mov	$0x40000001, %ecx	/* HV_X64_MSR_HYPERCALL */
+	mov	$0x40000001, %ecx
 	xor	%edx, %edx
 	mov	$HYPERCALL_PAGE + 1, %eax
 	wrmsr
+1:	ret
+
+/* RDX is VALUE, R8 three times as much; SUM gets the results. */
+hypercall:
+	call	enable_hypercalls
 	mov	$HYPERCALL_PAGE, %ebp
 1:	mov	%rdi, %rcx
 	mov	%rbx, %rdx
@@ -439,8 +456,11 @@ count:
 	cmp	%rdx, 16(%rsp)
 	jne	1f
 	incq	16(%rsp)
-1:
-	mov	$APIC, %edx
+1:	lea	-FIRST_SINT(%rax), %edx
+	cmp	$SINTS, %edx
+	jae	1f
+	call	take
+1:	mov	$APIC, %edx
 	movl	$0, APIC_EOI(%rdx)
 	cmp	$PING, %eax
 	jne	1f
@@ -449,3 +469,5 @@ count:
 1:	pop	%rdx
 	pop	%rax
 	iretq
+
+	.include "device-guest-synic.S"

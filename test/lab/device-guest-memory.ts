@@ -35,6 +35,11 @@ const commands = [
   'registers',
   'spin',
   'touch',
+  'synic',
+  'post',
+  'signal fast',
+  'signal slow',
+  'receive',
 ] as const;
 
 export type GuestCommand = (typeof commands)[number];
@@ -154,7 +159,7 @@ export class DeviceGuestMemory {
     };
   }
 
-  /** Ends `spin`, `touch` and `wait` (which has to wake up for it). */
+  /** Ends `spin`, `touch`, `wait` and `receive` (these have to wake up for it), and the retries of `post`. */
   stop(vp: number): void {
     this.setWord(mailbox(vp) + words.stop, 1n);
   }
