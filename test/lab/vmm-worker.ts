@@ -3,6 +3,7 @@ import { parentPort, type MessagePort } from 'node:worker_threads';
 import { EventFd, GuestMemory, Vp, type GuestMemoryToken, type VpToken } from '../../lib/index.js';
 import { DeviceGuestExits } from './device-guest-exits.js';
 import { DeviceGuestMemory } from './device-guest-memory.js';
+import { SynicEcho, type EchoRoute } from './synic-echo.js';
 
 /** A VP to run, with what its exits need. */
 export interface VmmOffer {
@@ -11,6 +12,8 @@ export interface VmmOffer {
   readonly account: BigUint64Array;
   /** A descriptor to adopt; -1 where there is none. */
   readonly halting: number;
+  /** Have the thread answer the VP's messages. */
+  readonly echo?: EchoRoute | undefined;
 }
 
 /** What the thread is told: here is a VP, run it, give it back. */
@@ -24,24 +27,28 @@ class WorkerVp {
   readonly #memory: GuestMemory;
   readonly #halting: EventFd | undefined;
   readonly #exits: DeviceGuestExits;
+  readonly #echo: SynicEcho | undefined;
 
-  constructor({ vp, memory, account, halting }: VmmOffer) {
+  constructor({ vp, memory, account, halting, echo }: VmmOffer) {
     this.#vp = Vp.receive(vp);
     this.#memory = GuestMemory.receive(memory);
     this.#halting = halting < 0 ? undefined : EventFd.adopt(halting);
     const view = new DeviceGuestMemory(this.#memory.buffer);
     this.#exits = new DeviceGuestExits(this.#vp, view, account, this.#halting);
+    this.#echo = echo && new SynicEcho(this.#vp, view.bytes, echo);
   }
 
   run(): 'work' | 'canceled' {
     for (;;) {
       const exit = this.#vp.run();
       if (exit === undefined) return 'canceled';
+      if (this.#echo?.handleExit(exit)) continue;
       if (this.#exits.complete(exit)) return 'work';
     }
   }
 
   close(): void {
+    this.#echo?.close();
     this.#vp.close();
     this.#memory.close();
     this.#halting?.close();

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-import type { EventFd, Vp } from '../../lib/index.js';
+import type { EventFd, Intercept, Vp } from '../../lib/index.js';
 import type { DeviceGuest } from './device-guest.js';
 import { account, DeviceGuestExits } from './device-guest-exits.js';
 import type { GuestOrder, GuestReport } from './device-guest-memory.js';
+import type { EchoRoute } from './synic-echo.js';
 import type { VmmAnswer, VmmRequest } from './vmm-worker.js';
 
 // Compiled by lab/build-guest.sh: TypeScript takes seconds to load.
@@ -68,10 +69,15 @@ export class StartedVmm extends Vmm {
   }
 
   async run(): Promise<GuestRunEnd> {
-    const run = this.vp.start((exit) => (this.#exits.complete(exit) ? 'stop' : undefined));
+    const run = this.vp.start((exit) => (this.complete(exit) ? 'stop' : undefined));
     const end = await run.finished;
     if (end === 'closed') throw new Error('the VP was closed');
     return end === 'stopped' ? 'work' : end;
+  }
+
+  /** Completes an exit. True where the guest asked for work. */
+  protected complete(exit: Intercept): boolean {
+    return this.#exits.complete(exit);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -120,6 +126,7 @@ export class WorkerVmm extends Vmm {
     guest: DeviceGuest,
     index: number,
     halting?: EventFd,
+    echo?: EchoRoute,
   ): Promise<WorkerVmm> {
     const vmm = new WorkerVmm(guest, index, thread);
     await thread.ask({
@@ -127,6 +134,7 @@ export class WorkerVmm extends Vmm {
       memory: guest.memory.share(),
       account: vmm.words,
       halting: halting?.clone().release() ?? -1,
+      echo,
     });
     return vmm;
   }
