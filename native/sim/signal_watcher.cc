@@ -44,7 +44,9 @@ void SignalWatcher::Take(std::vector<EventFdId>* ids) {
     events_.resize(static_cast<size_t>(watched_));
     const int count = epoll_wait(epoll_.get(), events_.data(), watched_, 0);
     for (int i = 0; i < count; ++i) {
-      ids->push_back(events_[static_cast<size_t>(i)].data.u64);
+      // Copied first: the kernel's struct is packed, and nothing may refer to what is in it.
+      const EventFdId id = events_[static_cast<size_t>(i)].data.u64;
+      ids->push_back(id);
     }
   }
 }
