@@ -103,6 +103,7 @@ export function functionArgument<F extends (...args: never[]) => unknown>(
   return value;
 }
 
+/** An array without holes, which its methods would pass over. */
 export function arrayArgument<Element>(
   name: string,
   value: readonly Element[],
@@ -110,6 +111,11 @@ export function arrayArgument<Element>(
   const given: unknown = value;
   if (!Array.isArray(given)) {
     throw typeError(name, 'an array', value);
+  }
+  for (let i = 0; i < value.length; i++) {
+    if (!(i in value)) {
+      throw typeError(`${name}[${i}]`, 'present', undefined);
+    }
   }
   return value;
 }

@@ -193,15 +193,19 @@ export class HypercallDispatcher {
   #handle(definition: HypercallDefinition, scratch: Scratch): number {
     try {
       const status = definition.handle(scratch);
-      const { repsCompleted, repStart, repCount } = scratch;
-      if (!isBetween(status, 0, 0xffff) || !isBetween(repsCompleted, repStart, repCount)) {
-        scratch.repsCompleted = repStart;
+      const { repsCompleted } = scratch;
+      if (!isBetween(status, 0, 0xffff) || !hasRightReps(scratch)) {
+        scratch.repsCompleted = scratch.repStart;
         throw new RangeError(
           `its handler returned status ${String(status)} with ${String(repsCompleted)} reps done`,
         );
       }
       return status;
     } catch (cause) {
+      // It may have thrown with anything there.
+      if (!hasRightReps(scratch)) {
+        scratch.repsCompleted = scratch.repStart;
+      }
       const { name } = definition;
       this.#failures.report(
         new MshvError(`hypercall ${name} failed: ${reasonOf(cause)}`, {
@@ -223,6 +227,10 @@ function complete(
   completion.status = status;
   completion.repsCompleted = repsCompleted;
   return completion;
+}
+
+function hasRightReps({ repsCompleted, repStart, repCount }: Scratch): boolean {
+  return isBetween(repsCompleted, repStart, repCount);
 }
 
 function isBetween(value: number, least: number, most: number): boolean {

@@ -255,8 +255,11 @@ export class SynicPortMap {
     type: number,
   ): number {
     let answer: unknown;
+    let isLater: boolean;
     try {
       answer = entry.port.handleMessage(new Uint8Array(message), secure, type);
+      // A getter may throw here.
+      isLater = isThenable(answer);
     } catch (error) {
       this.#report(entry, error);
       return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
@@ -264,7 +267,7 @@ export class SynicPortMap {
     if (answer === false) {
       return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
     }
-    if (!isThenable(answer)) {
+    if (!isLater) {
       return hvStatusCodes.HV_STATUS_SUCCESS;
     }
     // The handler may have changed its copy.

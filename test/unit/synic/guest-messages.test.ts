@@ -26,7 +26,8 @@ beforeEach(() => {
   create();
 });
 
-const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
+const withCode = (code: string, message?: string): Error =>
+  expect.objectContaining({ code, ...(message !== undefined && { message }) }) as Error;
 const received = (vp: number, sint: number): number[] => guest.received.get(`${vp}:${sint}`) ?? [];
 
 /** Has the guest read until there is nothing more. */
@@ -441,6 +442,30 @@ describe('save() and restore()', () => {
     });
     expect(messages.size).toBe(0);
     expect(readAll(1, 2)).toEqual([1]);
+  });
+
+  it('of lists with holes changes nothing', () => {
+    const queue = { vtl: 0, vp: 1, sint: 2, messages: [{ type: 1, payload: payloadOf(1) }] };
+    void messages.postMessage(0, 0, 2, 1, payloadOf(1));
+    void messages.postMessage(0, 0, 2, 1, payloadOf(2));
+    const before = [messages.save(), guest.posts];
+    const queues = [queue];
+    queues.length = 2;
+    const holes = new Array<(typeof queue.messages)[0]>(1);
+    for (const [saved, name] of [
+      [{ queues }, 'saved.queues[1]'],
+      [{ queues: [queue, { ...queue, messages: holes }] }, 'saved.queues[1].messages[0]'],
+    ] as const) {
+      expect(() => {
+        messages.restore(saved);
+      }).toThrow(
+        withCode(
+          'ERR_INVALID_ARG_TYPE',
+          `The "${name}" argument must be present, received undefined`,
+        ),
+      );
+    }
+    expect([messages.save(), guest.posts]).toEqual(before);
   });
 
   it('of a VP that is not there changes nothing', () => {

@@ -334,6 +334,21 @@ describe('a call that a VMM adds', () => {
     expect(errors).toMatchObject([{ code: 'ERR_MSHV_HYPERCALL_HANDLER' }]);
   });
 
+  it.each([-1, 6, NaN])('and throws after it has done %s of 5 reps has done none', (wrong) => {
+    define({
+      repInputSize: 0,
+      handle: (made) => {
+        made.repsCompleted = wrong;
+        throw new Error('broken');
+      },
+    });
+    const done = dispatcher.dispatch(
+      hypercall({ code: 0x1234, fast: true, repCount: 5, repStart: 1 }),
+    );
+    expect(done).toEqual({ status: operationFailed, repsCompleted: 1 });
+    expect(errors).toMatchObject([{ message: 'hypercall HvMine failed: broken' }]);
+  });
+
   it('can be removed and added again, and has its code alone', () => {
     const definition = { code: 0x1234, name: 'HvMine', inputSize: 12, handle: () => success };
     const mine = dispatcher.add(definition);

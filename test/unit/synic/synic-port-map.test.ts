@@ -232,6 +232,22 @@ describe('a handler', () => {
     ]);
   });
 
+  it('that returns something that throws when it is looked at has failed', () => {
+    const errors: MshvError[] = [];
+    const map = new SynicPortMap({ onError: (error) => errors.push(error) });
+    const cause = new Error('no such promise');
+    const answer = {
+      get then(): never {
+        throw cause;
+      },
+    };
+    map.addMessagePort(1, 0, { handleMessage: () => answer });
+    map.addEventPort(2, 0, { handleEvent: () => answer });
+    expect(map.handlePostMessage(0, 1, false, message(1))).toBe(operationFailed);
+    expect(map.handleSignalEvent(0, 2, 0)).toBe(operationFailed);
+    expect(errors.map((error) => error.cause)).toEqual([cause, cause]);
+  });
+
   it('of events may be asynchronous: the guest does not wait, a rejection is reported', async () => {
     const errors: MshvError[] = [];
     const map = new SynicPortMap({ onError: (error) => errors.push(error) });
