@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { appendFileSync } from 'node:fs';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 
 const seed = Number(process.env['MSHV_TEST_SEED'] ?? 20_261_121);
 const seconds = process.env['MSHV_FUZZ_SECONDS'];
@@ -31,7 +31,8 @@ export function fuzz<Case extends [unknown, ...unknown[]]>(
           }),
     });
     if (report !== undefined) {
-      appendFileSync(report, `${JSON.stringify({ name, cases: result.numRuns })}\n`);
+      const whole = expect.getState().currentTestName;
+      appendFileSync(report, `${JSON.stringify({ name: whole, cases: result.numRuns })}\n`);
     }
     if (result.failed) {
       throw new Error(fc.defaultReportMessage(result), { cause: result.errorInstance });

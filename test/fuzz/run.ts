@@ -1,0 +1,143 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+// Tries random and mutated input on everything that decodes what others have written:
+//
+//   npm run fuzz [-- [--seconds N] [--seed S]]
+//
+// First the properties of test/unit/fuzz, then the libFuzzer programs of this folder on the addon and on the
+// simulated driver: N seconds for each of them. The last lines say how many cases there were and how to have the
+// same again. Where clang has no libFuzzer (Debian: clang and the libclang-rt-dev of its version), its programs
+// are named as skipped.
+
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '10' }, seed: { type: 'string' } },
+});
+const seconds = wholeNumber('seconds', values.seconds, 1, 86_400);
+const seed = wholeNumber('seed', values.seed ?? `${Date.now() % 2 ** 31}`, 0, 2 ** 31 - 1);
+const programs = ['addon', 'hypercalls'];
+// For what is not the fuzzing itself: starting, and shrinking what was found.
+const slack = 300;
+
+function wholeNumber(name: string, text: string, least: number, most: number): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(number >= least && number <= most)) {
+    console.error(`--${name} must be a whole number from ${least} to ${most}, received '${text}'`);
+    process.exit(2);
+  }
+  return number;
+}
+
+interface Outcome {
+  readonly name: string;
+  readonly cases: number;
+  /** Undefined where all is well. */
+  readonly problem?: string;
+}
+
+/** Runs a program for as long as it may take. Returns what went wrong. */
+function run(
+  command: string,
+  args: readonly string[],
+  most: number,
+  env: Readonly<Record<string, string>> = {},
+): string | undefined {
+  const { status, signal, error } = spawnSync(command, args, {
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+    timeout: 1000 * most,
+    killSignal: 'SIGKILL',
+  });
+  if (error !== undefined) return error.message;
+  return status === 0 ? undefined : `ended with ${signal ?? `status ${status ?? ''}`}`;
+}
+
+function runProperties(folder: string): Outcome[] {
+  const report = join(folder, 'properties');
+  writeFileSync(report, '');
+  // Files run beside each other, the properties of one after each other.
+  const problem = run(
+    'npx',
+    ['vitest', 'run', '--project', 'unit', '--testTimeout', '0', 'test/unit/fuzz/'],
+    20 * seconds + slack,
+    { MSHV_FUZZ_SECONDS: `${seconds}`, MSHV_TEST_SEED: `${seed}`, MSHV_FUZZ_REPORT: report },
+  );
+  const outcomes = readFileSync(report, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Outcome);
+  return problem === undefined
+    ? outcomes
+    : [...outcomes, { name: 'the properties of test/unit/fuzz', cases: 0, problem }];
+}
+
+/** Whether clang makes libFuzzer programs here. */
+function hasLibFuzzer(folder: string): boolean {
+  const source = join(folder, 'probe.cc');
+  writeFileSync(source, 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }\n');
+  const flags = ['-fsanitize=fuzzer,address,undefined', source, '-o', join(folder, 'probe')];
+  return spawnSync('clang++', flags, { stdio: 'ignore' }).status === 0;
+}
+
+function runProgram(name: string, folder: string): Outcome {
+  const corpus = join(folder, name);
+  mkdirSync(corpus);
+  const log = join(folder, `${name}.log`);
+  const found = `build/fuzz/${name}-found-`;
+  const flags = [
+    `-seed=${seed}`,
+    `-max_total_time=${seconds}`,
+    '-max_len=16384',
+    '-len_control=0',
+    // A case of minutes is one that hangs.
+    '-timeout=20',
+    '-print_final_stats=1',
+    `-artifact_prefix=${found}`,
+  ];
+  const program = `build/fuzz/${name} ${flags.join(' ')} ${corpus}`;
+  const problem = run(
+    'bash',
+    ['-c', `set -o pipefail; ${program} 2>&1 | tee ${log} | grep -v -e '^#' -e '^\\s*NEW_FUNC'`],
+    seconds + slack,
+  );
+  const cases = /number_of_executed_units: (\d+)/.exec(readFileSync(log, 'utf8'))?.[1];
+  const again = `the input is in ${found}*: build/fuzz/${name} FILE`;
+  return {
+    name: `libFuzzer ${name}`,
+    cases: Number(cases ?? 0),
+    ...(problem !== undefined && { problem: `${problem}; ${again}` }),
+  };
+}
+
+function runPrograms(folder: string): Outcome[] {
+  const problem = run('make', ['-s', '-j2', '-f', 'test/fuzz/Makefile'], slack + 600);
+  return problem === undefined
+    ? programs.map((name) => runProgram(name, folder))
+    : [{ name: 'make -f test/fuzz/Makefile', cases: 0, problem }];
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'mshv-fuzz-'));
+try {
+  const outcomes = runProperties(folder);
+  const skipped = hasLibFuzzer(folder) ? [] : programs;
+  if (skipped.length === 0) {
+    outcomes.push(...runPrograms(folder));
+  }
+  console.log();
+  for (const { name, cases, problem } of outcomes) {
+    console.log(`${`${cases}`.padStart(10)} cases: ${name}${problem ? `: ${problem}` : ''}`);
+  }
+  for (const name of skipped) {
+    console.log(`   skipped: libFuzzer ${name}: clang++ has no -fsanitize=fuzzer here`);
+  }
+  const failed = outcomes.filter(({ problem }) => problem !== undefined).length;
+  const total = outcomes.reduce((sum, { cases }) => sum + cases, 0);
+  console.log(`again with: npm run fuzz -- --seconds ${seconds} --seed ${seed}`);
+  console.log(`${total} cases, ${failed} failed, ${skipped.length} skipped`);
+  process.exitCode = failed === 0 ? 0 : 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
