@@ -45,7 +45,11 @@ const word = fc.oneof(
   fc
     .tuple(
       fc.constantFrom('--device', '--routes', '--signals', '--mask-every', '--json'),
-      fc.string(),
+      fc.oneof(
+        fc.string(),
+        fc.constantFrom('0', '1', '4095', '4096', '1000001'),
+        fc.nat().map(String),
+      ),
     )
     .map(([name, value]) => `${name}=${value}`),
   fc.string(),

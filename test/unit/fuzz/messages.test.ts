@@ -55,6 +55,7 @@ describe('a message of any bytes', () => {
         const { current } = new InterceptMessages(message, architecture);
         const read = readAll(current);
         expect(read.length).toBeGreaterThan(3);
+        expect(current.payloadSize).toBeLessThanOrEqual(messageLayout.payloadCapacity);
         for (const [, value] of read as [string, unknown][]) {
           if (value instanceof Uint8Array) {
             expect(value.length).toBeLessThanOrEqual(messageLayout.payloadCapacity);

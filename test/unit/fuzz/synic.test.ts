@@ -152,7 +152,7 @@ const page = fc.oneof(
 
 const registered = fc.array(
   fc.record({
-    id: fc.nat({ max: monitors - 1 }),
+    id: fc.oneof(fc.constantFrom(0, 31, 32, 33, 39, 64, 127), fc.nat({ max: monitors - 1 })),
     latency: fc.nat({ max: 0xffff }),
     // Nobody's, a message port's, or one whose handler throws.
     connection: fc.nat({ max: 3 }),
