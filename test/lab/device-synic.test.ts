@@ -9,7 +9,7 @@ import {
   type RetargetInterruptRequest,
 } from '../../lib/index.js';
 import { DeviceGuest } from './device-guest.js';
-import { guestMemorySize } from './device-guest-memory.js';
+import { guestMemorySize, stringBuffer } from './device-guest-memory.js';
 import { BlockingSynicVmm, SynicGuest, SynicVmm, wakeVector } from './synic-guest.js';
 import {
   sequence,
@@ -187,6 +187,38 @@ describe.skipIf(!executesGuests).each([
 
     expect(await slow(input(connection), 4096 - 256)).toBe(status('HV_STATUS_SUCCESS'));
     expect(handled).toBe(3);
+    expect(guest.errors).toEqual([]);
+  });
+
+  it('notices each trigger that the guest sets in its monitor page', async () => {
+    using guest = new SynicGuest();
+    const group = 1;
+    const trigger = 5;
+    const latency = 0;
+    const flags: number[] = [];
+    const eventPort = {
+      handleEvent: (flag: number) => {
+        flags.push(flag);
+      },
+    };
+    const monitorId = 32 * group + trigger;
+    guest.ports.addEventPort(connection, 0, eventPort, { monitorId, latency });
+    guest.ports.monitorSupport?.setMonitorPage(0, {
+      parentToChild: 0n,
+      childToParent: BigInt(stringBuffer),
+    });
+    await using vmm = await new VmmOfWay(guest, 0).boot([]);
+    const write = async (at: number, value: number): Promise<unknown> =>
+      vmm.perform({ command: 'write32', address: stringBuffer + at, value });
+    await write(0, 1 << group);
+    for (let i = 1; i <= few; i++) {
+      await write(8 + 8 * group, (1 << trigger) | 1);
+      await until(() => flags.length === i);
+      // Nobody has registered the other one.
+      expect(guest.view.word(stringBuffer + 8 + 8 * group)).toBe(1n);
+    }
+    expect(flags).toEqual(Array.from({ length: few }, () => 0));
+    expect(vmm.exits).toBe(1);
     expect(guest.errors).toEqual([]);
   });
 
