@@ -166,7 +166,8 @@ export interface Native {
   vpResume(vp: number): number;
   /**
    * Ends the thread, wherever it is, and joins it. `onExit` is not called any more, not even for an exit that is
-   * on its way. `-ENOENT` where there is no thread.
+   * on its way. One that is no instruction, which would be executed again, is the next run's: a SINT or an
+   * interruption deliverable, an EOI. `-ENOENT` where there is no thread.
    */
   vpStop(vp: number): number;
   /** Whether the thread keeps the event loop alive (it does at first). `-ENOENT` where there is no thread. */

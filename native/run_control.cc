@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -31,6 +32,8 @@ struct RunControl::Block {
   bool kicked = false;
   // The running one's.
   timer_t runner{};
+  bool has_kept = false;
+  abi::mshv_run_vp kept{};
 };
 
 namespace {
@@ -91,8 +94,25 @@ int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
 }
 
 int RunControl::Run(Runner& runner, int vp, void* message) {
-  const int error = Enter(runner);
-  return error < 0 ? error : Leave(runner, sys::Ioctl(vp, abi::MSHV_RUN_VP, message));
+  if (const int error = Enter(runner); error < 0) {
+    return error;
+  }
+  return Leave(runner, TakeKept(message) ? 0 : sys::Ioctl(vp, abi::MSHV_RUN_VP, message));
+}
+
+void RunControl::Keep(const abi::mshv_run_vp& message) {
+  const Lock lock(*this);
+  block().kept = message;
+  block().has_kept = true;
+}
+
+bool RunControl::TakeKept(void* message) {
+  const Lock lock(*this);
+  if (!std::exchange(block().has_kept, false)) {
+    return false;
+  }
+  std::memcpy(message, &block().kept, sizeof(block().kept));
+  return true;
 }
 
 void RunControl::Cancel() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "abi/mshv.h"
 #include "mapping.h"
 #include "runner.h"
 
@@ -28,6 +29,10 @@ class RunControl {
 
   // The run under way, or the next one, is to end with -ECANCELED.
   void Cancel();
+
+  // The next run returns this message of a run, whose exit nobody was told of, before the VP runs
+  // on.
+  void Keep(const abi::mshv_run_vp& message);
 
   // A runner that is used with this VP only is to run no more: it is interrupted until it has left.
   void End(Runner& runner);
@@ -61,6 +66,7 @@ class RunControl {
   bool Running() const;
   void Kick();
   int Enter(Runner& runner);
+  bool TakeKept(void* message);
   int Leave(const Runner& runner, int result);
 
   const Mapping mapping_;

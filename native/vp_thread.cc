@@ -6,10 +6,22 @@
 #include <cstring>
 #include <utility>
 
+#include "abi/vp.h"
 #include "export.h"
 #include "loop_callback.h"
 
 namespace mshv {
+namespace {
+
+// An intercepted instruction is executed again. These come once.
+bool ComesOnce(const abi::mshv_run_vp& exit) {
+  uint32_t type = 0;
+  std::memcpy(&type, &exit, sizeof(type));
+  return type == abi::HVMSG_SYNIC_SINT_DELIVERABLE ||
+         type == abi::HVMSG_X64_INTERRUPTION_DELIVERABLE || type == abi::HVMSG_X64_APIC_EOI;
+}
+
+}  // namespace
 
 int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
                     RunControl& control, napi_value message, napi_value on_exit,
@@ -43,9 +55,11 @@ void VpThread::End(std::unique_ptr<VpThread> thread) {
   thread->control_.End(*thread->runner_);
   pthread_join(thread->thread_, nullptr);
   thread->runner_.reset();
-  // Nobody was told of the cancel that this run has acknowledged: it is the next run's.
+  // Nobody was told of how this run has ended: what does not come again is the next run's.
   if (!handed_over && thread->result_ == -ECANCELED) {
     thread->control_.Cancel();
+  } else if (!handed_over && thread->result_ == 0 && ComesOnce(thread->exit_)) {
+    thread->control_.Keep(thread->exit_);
   }
   Discard(std::move(thread));
 }

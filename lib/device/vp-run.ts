@@ -93,7 +93,11 @@ export class VpRun {
 
   /**
    * Stops the VP wherever it is and ends its thread; `finished` resolves with `'stopped'`. An exit that was
-   * on its way is not delivered. Harmless where the run has ended.
+   * on its way is not delivered: the guest executes its instruction again. One that is none (`'sint-deliverable'`,
+   * `'interruption-deliverable'`, `'apic-eoi'`) is delivered by the next run.
+   *
+   * A handler that calls this may complete its exit before or after it, until the next run. Harmless where the
+   * run has ended.
    */
   stop(): void {
     finish(this, 'stopped');
@@ -195,7 +199,6 @@ export class VpRun {
     const settle = this.#settle;
     if (settle !== undefined) {
       this.#settle = undefined;
-      this.#pending.clear();
       this.#vp.native.vpStop(this.#vp.fd);
       this.#onEnd();
     }

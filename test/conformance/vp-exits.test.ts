@@ -48,6 +48,58 @@ const whole = (message: Uint8Array): number[] => [
   ...new Uint8Array(messageLayout.size - message.length),
 ];
 
+describe('stop()', () => {
+  // The exit is in the hypervisor then, or on its way, or somewhere between.
+  const moments = Array.from({ length: 40 }, (_, i) => (i % 20) / 4);
+
+  it.each(['sint-deliverable', 'interruption-deliverable'] as const)(
+    'leaves an exit that does not come again to the next run: %s',
+    async (type) => {
+      const message = encodeMessage(type, { vpIndex: 0 });
+      const seen: string[] = [];
+      for (const milliseconds of moments) {
+        guest.queueMessage(partition, 0, message);
+        const stopped = vp.start(() => {
+          throw new Error('a run that is stopped has no exits');
+        });
+        const began = performance.now();
+        while (performance.now() - began < milliseconds);
+        stopped.stop();
+        expect(await stopped.finished).toBe('stopped');
+        const run = vp.start((exit) => {
+          seen.push(exit.type);
+          return 'stop';
+        });
+        expect(await run.finished).toBe('stopped');
+      }
+      expect(seen).toEqual(moments.map(() => type));
+      expect(stopWith(halt).type).toBe('halt');
+    },
+  );
+
+  it('in a handler lets its exit be completed', async () => {
+    vp.setRegisters({ RIP: 0x1000 });
+    guest.queueMessage(
+      partition,
+      0,
+      encodeMessage('io-port', {
+        port: 1,
+        size: 1,
+        access: 'write',
+        rip: 0x1000,
+        instructionLength: 2,
+      }),
+    );
+    const run = vp.start((exit) => {
+      run.stop();
+      if (exit.type === 'io-port') vp.completeIoPort(exit);
+    });
+    expect(await run.finished).toBe('stopped');
+    settle();
+    expect(vp.getRegisters(['RIP']).RIP).toBe(0x1002n);
+  });
+});
+
 describe('run()', () => {
   const raw = new Uint8Array(messageLayout.size).map((_, i) => (i * 7) & 0xff);
   raw.set([0x34, 0x12, 0x00, 0x80, 240]);
