@@ -122,11 +122,7 @@ const statusName = (code: bigint): string =>
  * Lets the guest make a hypercall. It finds the status in RAX, or EAX, and the reps above, or in EDX; RIP is behind
  * the instruction, and no other register has changed.
  */
-async function call(
-  input: HypercallInput,
-  run: RunToHalt = blockingRunToHalt,
-  one: Vp = vp,
-) {
+async function call(input: HypercallInput, run: RunToHalt = blockingRunToHalt, one: Vp = vp) {
   one.setRegisters(before);
   guest.queueMessage(partition, one.index, hypercallMessage({ vpIndex: one.index, ...input }));
   await run(guest, partition, one, synic);

@@ -492,6 +492,17 @@ describe('what is queued', () => {
     expect([taken, errors]).toEqual([[1, 2, 3], []]);
   });
 
+  it('is asked for anew, whatever the VP’s register was restored to', async () => {
+    attach();
+    postAll(ports.newGuestMessagePort(0, 0, sint), 1, 2);
+    const saved = synic.messages.save();
+    partition.setRegisters(0, notifications, BigUint64Array.of(foreign, 0n));
+    synic.messages.restore(saved);
+    expect([asked(), take()]).toEqual([[sint], 1]);
+    await run();
+    expect(take()).toBe(2);
+  });
+
   // In the lab's scripted mode the pages are no hypervisor's.
   it.runIf(!insideLab)('goes with a VP’s state to another partition', async () => {
     attach();

@@ -1,29 +1,11 @@
-import { execFile } from 'node:child_process';
 import { expect, it } from 'vitest';
 
-import { typescriptProgram } from '../typescript-program.js';
+import { runScenario } from '../scenario-run.js';
 
 // What a running VP means to the life of its process, and the end of that to the VP.
 
-const program = typescriptProgram(new URL('programs/vp-child.ts', import.meta.url));
-
-/** Runs a scenario to its end. One that hangs is killed, and has no code then. */
-function run(scenario: string) {
-  return new Promise<{ code: number | null; said: string[]; errors: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [...program, scenario],
-      { timeout: 120_000, killSignal: 'SIGKILL' },
-      (_, stdout, stderr) => {
-        resolve({
-          code: child.exitCode,
-          said: stdout.split('\n').filter((line) => line !== ''),
-          errors: stderr,
-        });
-      },
-    );
-  });
-}
+const run = (scenario: string) =>
+  runScenario(new URL('programs/vp-child.ts', import.meta.url), scenario);
 
 it.each<[string, string[]]>([
   ['exits in a handler', []],

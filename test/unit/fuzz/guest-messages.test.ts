@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 
 import { GuestMessages, type SavedGuestMessages } from '../../../lib/synic/guest-messages.js';
-import { MessageGuest, payloadOf } from '../synic/message-guest.js';
+import { payloadOf } from '../../message-model.js';
+import { MessageGuest } from '../synic/message-guest.js';
 import { fuzz } from './fuzz.js';
 
 const vps = 3;

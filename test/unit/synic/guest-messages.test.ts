@@ -5,7 +5,8 @@ import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
 import { closedError } from '../../../lib/errors.js';
 import { MshvError } from '../../../lib/index.js';
 import { GuestMessages, type GuestMessagesOptions } from '../../../lib/synic/guest-messages.js';
-import { MessageGuest, payloadOf, refusedType } from './message-guest.js';
+import { payloadOf, refusedType } from '../../message-model.js';
+import { MessageGuest } from './message-guest.js';
 
 let guest: MessageGuest;
 let errors: MshvError[];

@@ -1,8 +1,6 @@
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
 import type { GuestMessages, MessagePartition } from '../../../lib/synic/guest-messages.js';
-
-/** The type of messages that the hypervisor refuses for good. */
-export const refusedType = 666;
+import { foreignId, idOf, keyOf, refusedType, type ModelledGuest } from '../../message-model.js';
 
 interface Slot {
   type: number;
@@ -13,7 +11,7 @@ interface Slot {
  * A partition with a few VPs, whose guest takes messages out of its SINTs' slots when it is told to. The first
  * two bytes of a payload are the message's id.
  */
-export class MessageGuest implements MessagePartition {
+export class MessageGuest implements MessagePartition, ModelledGuest {
   readonly vps: number;
   readonly #slots = new Map<string, Slot>();
   readonly #registers = new Map<number, number>();
@@ -34,10 +32,10 @@ export class MessageGuest implements MessagePartition {
 
   postMessage(_vtl: number, vp: number, sint: number, type: number, payload: Uint8Array): number {
     this.posts++;
-    if (type === refusedType) return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
-    const key = `${vp}:${sint}`;
+    const key = keyOf(vp, sint);
     if (this.#slots.has(key)) return hvStatusCodes.HV_STATUS_OBJECT_IN_USE;
-    this.#slots.set(key, { type, id: (payload[0] ?? 0) | ((payload[1] ?? 0) << 8) });
+    if (type === refusedType) return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
+    this.#slots.set(key, { type, id: idOf(payload) });
     return hvStatusCodes.HV_STATUS_SUCCESS;
   }
 
@@ -53,20 +51,24 @@ export class MessageGuest implements MessagePartition {
 
   /** Fills a slot with somebody else's message; false where it is full. */
   occupy(vp: number, sint: number): boolean {
-    const key = `${vp}:${sint}`;
+    const key = keyOf(vp, sint);
     if (this.#slots.has(key)) return false;
-    this.#slots.set(key, { type: 1, id: -1 });
+    this.#slots.set(key, { type: 1, id: foreignId });
     return true;
   }
 
   /** Takes the message out of a slot; false where there is none. */
   read(vp: number, sint: number): boolean {
-    const key = `${vp}:${sint}`;
+    const key = keyOf(vp, sint);
     const slot = this.#slots.get(key);
     if (slot === undefined) return false;
     this.#slots.delete(key);
-    if (slot.id >= 0) this.received.set(key, [...(this.received.get(key) ?? []), slot.id]);
+    if (slot.id !== foreignId) this.received.set(key, [...(this.received.get(key) ?? []), slot.id]);
     return true;
+  }
+
+  requested(vp: number): number {
+    return this.#registers.get(vp) ?? 0;
   }
 
   /** Gives the intercepts that are due, until there are none. */
@@ -76,7 +78,7 @@ export class MessageGuest implements MessagePartition {
       for (const [vp, sints] of this.#registers) {
         let free = 0;
         for (let sint = 0; sint < 16; sint++) {
-          if ((sints & (1 << sint)) !== 0 && !this.#slots.has(`${vp}:${sint}`)) free |= 1 << sint;
+          if ((sints & (1 << sint)) !== 0 && !this.#slots.has(keyOf(vp, sint))) free |= 1 << sint;
         }
         if (free !== 0) {
           this.#registers.set(vp, sints & ~free);
@@ -86,9 +88,4 @@ export class MessageGuest implements MessagePartition {
       }
     }
   }
-}
-
-/** A payload with an id. */
-export function payloadOf(id: number): Uint8Array {
-  return Uint8Array.of(id, id >> 8);
 }
