@@ -338,7 +338,7 @@ export class Vp implements Disposable {
    * (TLFS, "Hypercall Outputs"). RIP goes on by 3 where the hypervisor did not say how long the instruction is.
    *
    * @param answer - the result, or what gives it: that is called when the exit has been checked, and may
-   *   end the run or close the VP: then nothing is completed
+   *   close the VP: then nothing is completed
    * @throws MshvError as `completeIoPort()`
    */
   completeHypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {

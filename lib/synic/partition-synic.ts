@@ -240,7 +240,8 @@ export class PartitionSynic implements Synic, Disposable {
 
   /**
    * Handles the exits that are the SynIC's: a hypercall is dispatched and completed, whatever its status is; free slots
-   * get their messages. A handler of a hypercall may stop or close the VP: then it is not completed.
+   * get their messages. A handler of a hypercall may stop the run, and the hypercall is completed
+   * for the next one, or close the VP: then it is not.
    *
    * @param vp - that has stopped with `exit`
    * @returns whether it was one of those: the VP can run on

@@ -402,7 +402,7 @@ describe('a handler', () => {
     ['closes the partition', 'closed'],
     ['closes the VP', 'closed'],
     ['stops the run', 'stopped'],
-  ] as const)('that %s leaves the hypercall uncompleted', async (what, end) => {
+  ] as const)('that %s, and what the guest has then', async (what, end) => {
     vp.setRegisters(before);
     guest.queueMessage(partition, 0, hypercallMessage({ code: post, input: posted(2) }));
     const run = vp.start((exit) => {
@@ -416,9 +416,13 @@ describe('a handler', () => {
     };
     expect(await run.finished).toBe(end);
     expect(messages).toHaveLength(1);
+    if (what === 'stops the run') {
+      await blockingRunToHalt(guest, partition, vp, synic);
+    }
     if (what !== 'closes the partition') {
       const [rax, , rip] = partition.getRegisters(0, registers);
-      expect([rax, rip]).toEqual([before.RAX, before.RIP]);
+      const { RAX, RIP } = before;
+      expect([rax, rip]).toEqual(what === 'stops the run' ? [0n, RIP + 3n] : [RAX, RIP]);
     }
     expect(errors).toEqual([]);
   });
