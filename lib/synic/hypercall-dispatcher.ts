@@ -2,6 +2,7 @@ import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
 import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { MshvError } from '../errors.js';
+import { isThenable } from '../thenable.js';
 import { implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener } from './failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
@@ -73,7 +74,7 @@ class Scratch implements HypercallCall {
  * | `HV_STATUS_INVALID_HYPERCALL_CODE` | nobody has defined the call |
  * | `HV_STATUS_INVALID_HYPERCALL_INPUT` | the control word has reserved bits, reps of a simple call, none of a rep call, a start that is not below the count, or a variable header where none may be; a fast input that the registers do not hold, an input longer than a page |
  * | `HV_STATUS_INVALID_ALIGNMENT` | the input is not aligned to 8 bytes, spans pages, or is where the guest has no memory |
- * | `HV_STATUS_OPERATION_FAILED` | the handler threw |
+ * | `HV_STATUS_OPERATION_FAILED` | the handler, or the memory, threw |
  * | any other | the handler's |
  *
  * `HvPostMessage` (0x5c), `HvSignalEvent` (0x5d) and, with a handler, `HvRetargetDeviceInterrupt` (0x7e) are
@@ -183,18 +184,29 @@ export class HypercallDispatcher {
     }
     const { inputGpa } = hypercall;
     const inPage = Number(inputGpa & 0xfffn);
-    const isReadable =
-      inPage % 8 === 0 &&
-      inPage + padded <= pageSize &&
-      this.#memory.read(inputGpa, scratch.part(padded));
-    return isReadable ? hvStatusCodes.HV_STATUS_SUCCESS : hvStatusCodes.HV_STATUS_INVALID_ALIGNMENT;
+    try {
+      const isReadable =
+        inPage % 8 === 0 &&
+        inPage + padded <= pageSize &&
+        this.#memory.read(inputGpa, scratch.part(padded));
+      return isReadable
+        ? hvStatusCodes.HV_STATUS_SUCCESS
+        : hvStatusCodes.HV_STATUS_INVALID_ALIGNMENT;
+    } catch (cause) {
+      this.#report(definition, cause);
+      return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
+    }
   }
 
   #handle(definition: HypercallDefinition, scratch: Scratch): number {
     try {
-      const status = definition.handle(scratch);
+      const status: unknown = definition.handle(scratch);
       const { repsCompleted } = scratch;
-      if (!isBetween(status, 0, 0xffff) || !hasRightReps(scratch)) {
+      if (isThenable(status)) {
+        // It is refused as it is; nobody else looks at what it rejects with.
+        Promise.resolve(status).catch(() => undefined);
+      }
+      if (typeof status !== 'number' || !isBetween(status, 0, 0xffff) || !hasRightReps(scratch)) {
         scratch.repsCompleted = scratch.repStart;
         throw new RangeError(
           `its handler returned status ${String(status)} with ${String(repsCompleted)} reps done`,
@@ -206,16 +218,19 @@ export class HypercallDispatcher {
       if (!hasRightReps(scratch)) {
         scratch.repsCompleted = scratch.repStart;
       }
-      const { name } = definition;
-      this.#failures.report(
-        new MshvError(`hypercall ${name} failed: ${reasonOf(cause)}`, {
-          code: 'ERR_MSHV_HYPERCALL_HANDLER',
-          cause,
-        }),
-        definition,
-      );
+      this.#report(definition, cause);
       return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
     }
+  }
+
+  #report(definition: HypercallDefinition, cause: unknown): void {
+    this.#failures.report(
+      new MshvError(`hypercall ${definition.name} failed: ${reasonOf(cause)}`, {
+        code: 'ERR_MSHV_HYPERCALL_HANDLER',
+        cause,
+      }),
+      definition,
+    );
   }
 }
 

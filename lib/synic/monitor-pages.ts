@@ -35,7 +35,7 @@ export interface MonitorPagesOptions {
   memory?: MonitorMemory;
   /**
    * Is told of what `memory.page` throws while `poll` looks: `ERR_MSHV_MONITOR_PAGE`, with that as its `cause`; the page
-   * is left out of that poll. Default: the first failure of each page is a process warning.
+   * is left out of that poll, and is to be looked at again in a second. Default: the first failure of each page is a process warning.
    */
   onError?: FailureListener;
 }
@@ -55,6 +55,10 @@ interface Page {
 
 const layout = monitorPageLayout;
 const pageSize = BigInt(layout.size);
+/** How long a page that could not be looked at is left alone: a second. */
+const retryInterval = 10_000_000n;
+/** Stands for the contents of such a page. */
+const failed = new Int32Array(1);
 
 /**
  * The guest-to-host monitor pages of a partition, one for each VTL: a guest sets a trigger's bit in the page
@@ -167,11 +171,14 @@ export class MonitorPages implements SynicMonitor, Disposable {
   handleWrite(gpa: number | bigint, bytes: Uint8Array): boolean {
     const first = uint64Argument('gpa', gpa);
     bytesArgument('bytes', bytes);
-    const page = this.#pageAt(first, bytes.length);
-    if (page === undefined) {
-      return false;
+    const pages = this.#pagesAt(first, bytes.length);
+    for (const page of pages) {
+      this.#triggerAll(page, Number(first - page.gpa), bytes);
     }
-    const start = Number(first - page.gpa);
+    return pages.length > 0;
+  }
+
+  #triggerAll(page: Page, start: number, bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) {
       const offset = start + i - layout.triggerGroups;
       const group = Math.floor(offset / layout.triggerGroupSize);
@@ -186,7 +193,6 @@ export class MonitorPages implements SynicMonitor, Disposable {
         }
       }
     }
-    return true;
   }
 
   /**
@@ -198,13 +204,12 @@ export class MonitorPages implements SynicMonitor, Disposable {
   handleRead(gpa: number | bigint, bytes: Uint8Array): boolean {
     const first = uint64Argument('gpa', gpa);
     bytesArgument('bytes', bytes);
-    const page = this.#pageAt(first, bytes.length);
-    if (page === undefined) {
-      return false;
+    const pages = this.#pagesAt(first, bytes.length);
+    for (const page of pages) {
+      const start = Number(page.gpa - first);
+      bytes.fill(0, Math.max(start, 0), Math.min(start + layout.size, bytes.length));
     }
-    const start = Number(page.gpa - first);
-    bytes.fill(0, Math.max(start, 0), Math.min(start + layout.size, bytes.length));
-    return true;
+    return pages.length > 0;
   }
 
   /**
@@ -225,9 +230,13 @@ export class MonitorPages implements SynicMonitor, Disposable {
       }
       for (let id = 0; id < layout.monitors; id++) {
         const monitor = this.#monitors[id];
-        // A handler may have given the VTL another page.
-        if (monitor === undefined || this.#pages.get(page.vtl) !== page) {
+        // A handler may have given the VTL another page, or closed the memory.
+        if (monitor === undefined || this.#pages.get(page.vtl) !== page || words.length === 0) {
           continue;
+        }
+        if (words === failed) {
+          next = earlier(next, now + retryInterval);
+          break;
         }
         let due = page.nextChecks[id];
         if (due === undefined || due <= now) {
@@ -237,7 +246,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
             this.#trigger(page, id);
           }
         }
-        next = next === undefined || due < next ? due : next;
+        next = earlier(next, due);
       }
     }
     return next;
@@ -285,7 +294,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
     }
   }
 
-  /** What is in a page; undefined where it cannot be seen. */
+  /** What is in a page; undefined where it cannot be seen, `failed` where that may pass. */
   #wordsOf(page: Page): Int32Array | undefined {
     try {
       const bytes = this.#memory.page?.(page.gpa);
@@ -300,18 +309,13 @@ export class MonitorPages implements SynicMonitor, Disposable {
         ),
         page,
       );
-      return undefined;
+      return failed;
     }
   }
 
-  #pageAt(first: bigint, length: number): Page | undefined {
+  #pagesAt(first: bigint, length: number): Page[] {
     const end = first + BigInt(length);
-    for (const page of this.#pages.values()) {
-      if (first < page.gpa + pageSize && end > page.gpa) {
-        return page;
-      }
-    }
-    return undefined;
+    return [...this.#pages.values()].filter(({ gpa }) => first < gpa + pageSize && end > gpa);
   }
 
   #trigger(page: Page, monitorId: number): void {
@@ -322,6 +326,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
     }
     this.#portMap.handleSignalEvent(page.vtl, monitor.connectionId, 0);
   }
+}
+
+function earlier(time: bigint | undefined, other: bigint): bigint {
+  return time === undefined || other < time ? other : time;
 }
 
 /** Takes a trigger's bit back, where its group is enabled and it is set: atomically, the guest is setting others. */

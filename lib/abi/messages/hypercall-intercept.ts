@@ -25,7 +25,8 @@ const fastInput32 = [56, 48, 80, 88];
  * A hypercall of the guest that the hypervisor leaves to the VMM. Source:
  * `hv_x64_hypercall_intercept_message` of rust-vmm/mshv; the meaning of the registers is TLFS, "Hypercall Inputs" and
  * "Hypercall Calling Conventions": a 64-bit caller has the control word in RCX, the addresses in RDX and R8; a 32-bit
- * one has them in EDX:EAX, EBX:ECX and EDI:ESI.
+ * one has them in EDX:EAX, EBX:ECX and EDI:ESI. Which it is, `is64Bit` says: by EFER.LMA, as other VMMs have it. The TLFS also
+ * looks at CS.L, so a caller in compatibility mode is taken for a 64-bit one.
  */
 export class HypercallIntercept extends X64Intercept implements Fields<typeof hypercallLayout> {
   readonly type = 'hypercall';

@@ -210,6 +210,36 @@ describe('any call', () => {
   });
 });
 
+describe('what is thrown', () => {
+  it('by the memory is reported, and the guest gets a status', () => {
+    const unreadable = new HypercallDispatcher({
+      portMap,
+      memory: {
+        read: () => {
+          throw new Error('no memory today');
+        },
+      },
+      onError: (error) => errors.push(error),
+    });
+    const done = unreadable.dispatch(hypercall({ code: postMessage, input: 0x2000n }));
+    expect(done).toEqual({ status: 0x71, repsCompleted: 0 });
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_HYPERCALL_HANDLER' }]);
+  });
+
+  it('later, by a handler that must not be asynchronous, is swallowed', async () => {
+    const definition: object = {
+      code: 0x4321,
+      name: 'HvLate',
+      inputSize: 0,
+      handle: () => Promise.reject(new Error('too late')),
+    };
+    dispatcher.add(definition as HypercallDefinition);
+    expect(dispatcher.dispatch(hypercall({ code: 0x4321 })).status).toBe(0x71);
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_HYPERCALL_HANDLER' }]);
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+});
+
 describe('a call that a VMM adds', () => {
   let seen: unknown[];
   const define = (others: Partial<HypercallDefinition> = {}): Disposable =>

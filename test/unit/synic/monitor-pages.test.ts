@@ -14,6 +14,7 @@ let portMap: SynicPortMap;
 /** The connections that were signalled. */
 let signalled: number[];
 let monitors: MonitorPages;
+let errors: MshvError[];
 
 /** A page of guest memory, and what its owner was asked for. */
 class PageMemory implements MonitorMemory {
@@ -58,6 +59,7 @@ function register(id: number, latency = 0): Disposable {
 }
 
 beforeEach(() => {
+  errors = [];
   portMap = new SynicPortMap();
   signalled = [];
   memory = new PageMemory();
@@ -74,6 +76,57 @@ function words(...pending: number[]): Uint8Array {
   });
   return new Uint8Array(view.buffer);
 }
+
+describe('two pages side by side', () => {
+  it('are both triggered by a write over their border', () => {
+    const beside = new MonitorPages(portMap);
+    for (const [id, connection] of [
+      [0, 0x21],
+      [1, 0x22],
+    ] as const) {
+      portMap.addEventPort(connection, 0, {
+        handleEvent: () => signalled.push(connection),
+      });
+      beside.registerMonitor(id, connection, 0);
+    }
+    beside.setMonitorPage(0, 0x5000n);
+    beside.setMonitorPage(1, 0x6000n);
+    const bytes = new Uint8Array(32);
+    bytes[16 + groups] = 0b11;
+    signalled = [];
+    expect(beside.handleWrite(0x5ff0n, bytes)).toBe(true);
+    expect(signalled).toEqual([0x21, 0x22]);
+    bytes.fill(0xff);
+    expect(beside.handleRead(0x5ff0n, bytes)).toBe(true);
+    expect([...bytes]).toEqual(new Array(32).fill(0));
+  });
+
+  it('are looked at again in a second where one cannot be seen', () => {
+    let fails = true;
+    const bytes = new Uint8Array(4096);
+    const seen = new MonitorPages(portMap, {
+      memory: {
+        page: (at) => {
+          if (fails && at === 0x6000n && seen.monitorPage(1) !== undefined)
+            throw new Error('not now');
+          return at === 0x6000n ? bytes : undefined;
+        },
+      },
+      onError: (error) => errors.push(error),
+    });
+    portMap.addEventPort(0x23, 0, { handleEvent: () => signalled.push(0x23) });
+    seen.registerMonitor(0, 0x23, 5);
+    seen.setMonitorPage(1, 0x6000n);
+    expect(seen.poll(100n)).toBe(10_000_100n);
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_MONITOR_PAGE' }]);
+    fails = false;
+    bytes[0] = 1;
+    bytes[groups] = 1;
+    signalled = [];
+    expect(seen.poll(10_000_100n)).toBe(10_000_105n);
+    expect(signalled).toEqual([0x23]);
+  });
+});
 
 describe('a trapped write', () => {
   beforeEach(() => {
@@ -298,7 +351,6 @@ describe('a polled page', () => {
   });
 
   it('that cannot be looked at is reported, and the others are looked at', () => {
-    const errors: MshvError[] = [];
     monitors = new MonitorPages(portMap, { memory, onError: (error) => errors.push(error) });
     monitors.setMonitorPage(1, 0x9000n);
     monitors.setMonitorPage(0, gpa);
@@ -328,7 +380,7 @@ describe('a polled page', () => {
     // No buffer of words begins there.
     const odd = new Uint8Array(new ArrayBuffer(4100), 1, 4096);
     vi.spyOn(memory, 'page').mockReturnValue(odd);
-    expect([monitors.poll(0n), monitors.poll(20n)]).toEqual([undefined, undefined]);
+    expect([monitors.poll(0n), monitors.poll(20n)]).toEqual([10_000_000n, 10_000_020n]);
     expect(warn).toHaveBeenCalledTimes(1);
     warn.mockRestore();
   });
