@@ -213,7 +213,6 @@ export class GuestMessages implements MessagePoster {
     if (queues.registered !== undefined) {
       queues.registered &= ~sints;
     }
-    queues.blocked &= ~sints;
     queues.deliverable |= sints & queues.flushing;
     for (let sint = 0; sint < synicLimits.sints; sint++) {
       if ((sints & (1 << sint)) !== 0) {

@@ -12,7 +12,7 @@ export interface SintMessages {
   post(vp: number, type: number, payload: Uint8Array): boolean | Promise<void>;
   /** The port has another VP from now on. */
   move(from: number, to: number): void;
-  /** The port is closed: `error` says so. */
+  /** The port is closed, as `error` says. It may say so again. */
   leave(vp: number, error: Error): void;
 }
 
@@ -50,10 +50,8 @@ export class SintMessagePort implements GuestMessagePort {
   }
 
   [Symbol.dispose](): void {
-    if (!this.#disposed) {
-      this.#disposed = true;
-      this.#messages.leave(this.#vp, closedError('GuestMessagePort'));
-    }
+    this.#disposed = true;
+    this.#messages.leave(this.#vp, closedError('GuestMessagePort'));
   }
 
   [inspect.custom](): string {

@@ -263,6 +263,11 @@ describe('the owner of a VP', () => {
     });
     messages.reset();
     expect([set.mock.calls, errors]).toEqual([[[0, 0]], []]);
+    set.mockImplementationOnce(() => {
+      throw new Error('EIO');
+    });
+    messages.reset();
+    expect(errors.splice(0)).toMatchObject([{ code: 'ERR_MSHV_NOTIFICATION' }]);
     void messages.postMessage(0, 3, 2, 1, payloadOf(3));
     expect(errors).toMatchObject([{ code: 'ERR_MSHV_NOTIFICATION' }]);
   });
@@ -357,6 +362,17 @@ describe('setTargetVp()', () => {
     await waits;
     expect(received(1, 2)).toEqual([]);
     expect(readAll(1, 2)).toEqual([4]);
+  });
+
+  it('to the VP that it has changes nothing', () => {
+    const [one, other] = [messages.newPort(0, 0, 2), messages.newPort(0, 0, 2)];
+    void one.post(1, payloadOf(1));
+    void one.post(1, payloadOf(2));
+    void other.post(1, payloadOf(3));
+    const { posts } = guest;
+    one.setTargetVp(0);
+    expect(guest.posts).toBe(posts);
+    expect(readAll(0, 2)).toEqual([1, 2, 3]);
   });
 
   it('takes back the request for a notification that nothing waits for', () => {

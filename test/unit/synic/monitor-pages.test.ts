@@ -344,10 +344,25 @@ describe('a polled page', () => {
   });
 
   it('is none where its memory has been closed', () => {
+    const onError = vi.fn();
+    monitors = new MonitorPages(portMap, { memory, onError });
     monitors.setMonitorPage(0, gpa);
     register(3, 10);
     vi.spyOn(memory, 'page').mockReturnValue(new Uint8Array());
     expect(monitors.poll(0n)).toBeUndefined();
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  it('is looked at for a new monitor at once, whatever the last one of that id could wait for', () => {
+    monitors.setMonitorPage(0, gpa);
+    memory.enable(1);
+    const first = monitors.registerMonitor(3, 1003, 60_000);
+    expect(monitors.poll(0n)).toBe(60_000n);
+    first[Symbol.dispose]();
+    register(3, 10);
+    memory.set(3);
+    expect(monitors.poll(1n)).toBe(11n);
+    expect(signalled).toEqual([3]);
   });
 
   it('that cannot be looked at is reported, and the others are looked at', () => {

@@ -505,9 +505,12 @@ describe('on a host', () => {
       expect(flags).toEqual([5]);
     });
 
-    it('moves RIP by 3 where the hypervisor does not say by how much', () => {
-      handle(withHeader(signal(5), { length: 0 }));
-      expect(written()['RIP']).toBe(0x1003n);
+    it.each([
+      [0, 0x1003n],
+      [4, 0x1004n],
+    ])('moves RIP by what the hypervisor says, or 3: %i', (length, next) => {
+      handle(withHeader(signal(5), { length }));
+      expect(written()['RIP']).toBe(next);
     });
 
     it('writes the register page where it is valid', () => {
@@ -593,6 +596,17 @@ describe('on a host', () => {
       expect(errors).toMatchObject([{ code: 'ERR_MSHV_PORT_HANDLER', cause }]);
       expect(statuses).toEqual([BigInt(hvStatusCodes.HV_STATUS_OPERATION_FAILED), 0n]);
       expect(flags).toEqual([2]);
+    });
+
+    it('reports a hypercall of the VMM’s that throws', () => {
+      const cause = new Error('no');
+      const throwing = (): never => {
+        throw cause;
+      };
+      synic.hypercalls.add({ code: 0x1234, name: 'HvMine', inputSize: 0, handle: throwing });
+      expect(handle(hypercallMessage({ code: 0x1234, fast: true }))).toBe(true);
+      expect(errors).toMatchObject([{ code: 'ERR_MSHV_HYPERCALL_HANDLER', cause }]);
+      expect(written()['RAX']).toBe(BigInt(hvStatusCodes.HV_STATUS_OPERATION_FAILED));
     });
 
     it.each<[string, 'stopped' | 'closed', (stop: () => void) => void]>([
