@@ -609,34 +609,11 @@ describe('on a host', () => {
       expect(written()['RAX']).toBe(BigInt(hvStatusCodes.HV_STATUS_OPERATION_FAILED));
     });
 
-    it.each<[string, 'stopped' | 'closed', (stop: () => void) => void]>([
-      [
-        'stops the run',
-        'stopped',
-        (stop) => {
-          stop();
-        },
-      ],
-      [
-        'closes the VP',
-        'closed',
-        () => {
-          vp.close();
-        },
-      ],
-      [
-        'closes the partition',
-        'closed',
-        () => {
-          host.partition.close();
-        },
-      ],
-    ])('completes nothing where a handler %s', async (_, end, act) => {
+    it('completes the hypercall of a handler that stops the run: it is not made again', async () => {
       ports.addEventPort(4, 0, {
-        handleEvent: () => {
-          act(() => {
-            run.stop();
-          });
+        handleEvent: (flag) => {
+          flags.push(flag);
+          run.stop();
         },
       });
       fake.queue(signal(1, { input: signalEventInput(4, 1) }), signal(2));
@@ -644,7 +621,32 @@ describe('on a host', () => {
         host.native.record();
         expect(synic.handleExit(vp, exit)).toBe(true);
       });
-      expect(await run.finished).toBe(end);
+      expect(await run.finished).toBe('stopped');
+      expect(written()).toEqual({ RAX: 0n, RIP: 0x1003n });
+      expect([errors, flags]).toEqual([[], [1]]);
+    });
+
+    it.each<[string, () => void]>([
+      [
+        'the VP',
+        () => {
+          vp.close();
+        },
+      ],
+      [
+        'the partition',
+        () => {
+          host.partition.close();
+        },
+      ],
+    ])('completes nothing where a handler closes %s', async (_, close) => {
+      ports.addEventPort(4, 0, { handleEvent: close });
+      fake.queue(signal(1, { input: signalEventInput(4, 1) }), signal(2));
+      const run = vp.start((exit) => {
+        host.native.record();
+        expect(synic.handleExit(vp, exit)).toBe(true);
+      });
+      expect(await run.finished).toBe('closed');
       await nextTurn();
       expect(host.native.count('hypercall')).toBe(0);
       expect([errors, flags]).toEqual([[], []]);
