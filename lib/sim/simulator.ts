@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 
+import { vpArgument } from '../abi/arguments.js';
 import { hvStatusCodes, type HvStatusName } from '../abi/hv-status.js';
 import { hypercalls, type HypercallName } from '../abi/hypercalls.js';
 import { irqfdFlags } from '../abi/irqfd.js';
@@ -258,7 +259,7 @@ export class Simulator implements Disposable {
    */
   endOfInterrupt(partition: Partition, vp: number, vector: number): EndOfInterrupt {
     const fd = this.#fdOf(partition);
-    integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+    vpArgument('vp', vp);
     integerArgument('vector', vector, 0, 255);
     const result = this.#native.simEndOfInterrupt(fd, vp, vector);
     if (result === -constants.errno.EINVAL) {
@@ -548,7 +549,7 @@ export class Simulator implements Disposable {
   /** The descriptor of a partition, asked for again at each use, that has the VP. */
   #fdOfVp(partition: Partition, vp: number): () => number {
     const fd = this.#fdOf(partition);
-    integerArgument('vp', vp, 0, limits.MSHV_MAX_VPS - 1);
+    vpArgument('vp', vp);
     if (this.#native.simPendingSteps(fd, vp) === -constants.errno.EINVAL) {
       throw rangeError('vp', 'a VP that the partition has', vp);
     }
