@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
+import synicFacts from '../../synic-facts.json' with { type: 'json' };
 import { facts } from './facts.js';
 
 // What native/abi declares of the hypervisor for the simulator: every number that its headers assert, which
@@ -61,7 +62,16 @@ describe('the hypervisor as native/abi declares it', () => {
   const constants = [...text.matchAll(/^inline constexpr \w+ (\w+) = ([^;]+);/gm)].map(
     ([, name = '', value = '']) => ({ name, value }),
   );
+  const mask = ({ bit, width }: { bit: number; width: number }): number =>
+    (2 ** width - 1) * 2 ** bit;
+  const { hv_synic_sint: sint, hv_synic_simp: simp, hv_message_flags: flags } = synicFacts.bits;
   const known: Readonly<Record<string, number>> = {
+    ...synicFacts.constants,
+    HV_SYNIC_ENABLE: mask(simp.simp_enabled),
+    HV_SYNIC_SINT_VECTOR_MASK: mask(sint.vector),
+    HV_SYNIC_SINT_MASKED: mask(sint.masked),
+    HV_SYNIC_SINT_POLLING: mask(sint.polling),
+    HV_MESSAGE_FLAG_PENDING: mask(flags.msg_pending),
     ...(Object.assign({}, ...Object.values(facts.hypervisor.constants)) as Record<string, number>),
     ...facts.status,
     ...Object.fromEntries(
