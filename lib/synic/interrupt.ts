@@ -89,7 +89,6 @@ export class Interrupt implements Disposable {
   /** Closes the event, where it was made here; the next use makes another. Harmless a second time. */
   [Symbol.dispose](): void {
     this.#own?.close();
-    this.#own = undefined;
   }
 
   [inspect.custom](): string {

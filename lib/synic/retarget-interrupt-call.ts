@@ -47,7 +47,7 @@ function addProcessors(processors: number[], input: DataView, at: number, first:
 /** The VPs of a sparse set: a mask of the banks that follow, 64 VPs each. Undefined where it is none. */
 function sparseProcessors({ input, variableHeaderSize }: HypercallCall): number[] | undefined {
   const format = input.getBigUint64(layout.maskOrFormat, true);
-  if (format !== layout.formatSparse4k || variableHeaderSize === 0) {
+  if (format !== layout.formatSparse4k) {
     return undefined;
   }
   const banks: number[] = [];

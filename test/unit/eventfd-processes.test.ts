@@ -62,6 +62,7 @@ describe.concurrent('another process', () => {
   it.each([
     'ends although it watches after unref()',
     'ends although it watches what was unref()ed before',
+    'ends although the event of an interrupt is watched',
   ])('%s', async (scenario) => {
     expect(await run(scenario)).toEqual({ said: ['watching', 'exit 0'], errors: '', code: 0 });
   });

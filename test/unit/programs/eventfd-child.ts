@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-import { EventFd } from '../../../lib/index.js';
+import { EventFd, Interrupt } from '../../../lib/index.js';
 
 // What eventfd.test.ts wants to see of another process. It says on stdout what it sees.
 
@@ -64,6 +64,12 @@ const scenarios: Record<string, () => void> = {
     EventFd.create()
       .unref()
       .watch(() => undefined);
+    say('watching');
+  },
+
+  'ends although the event of an interrupt is watched': () => {
+    sayEnd();
+    Interrupt.fromFunction(() => undefined).event.signal();
     say('watching');
   },
 

@@ -406,6 +406,18 @@ describe('setTargetVp()', () => {
     await promise;
   });
 
+  it('delivers what waits before what came along, and has all its room afterwards', async () => {
+    const [one, two] = [messages.newPort(0, 0, 2), messages.newPort(0, 1, 2)];
+    for (const id of [1, 2, 3]) void one.post(1, payloadOf(id));
+    for (const id of [11, 12, 13]) void two.post(1, payloadOf(id));
+    const waiting = two.post(1, payloadOf(14));
+    one.setTargetVp(1);
+    expect(readAll(1, 2)).toEqual([11, 12, 13, 14, 2, 3]);
+    await waiting;
+    expect([15, 16, 17].map((id) => two.post(1, payloadOf(id)))).toEqual([true, true, true]);
+    expect(readAll(1, 2).slice(6)).toEqual([15, 16, 17]);
+  });
+
   it('refuses a VP that is not there, and changes nothing', () => {
     const port = messages.newPort(0, 0, 2);
     void port.post(1, payloadOf(1));

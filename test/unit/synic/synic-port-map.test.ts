@@ -316,6 +316,21 @@ describe('a handler that answers later', () => {
     expect(seen).toEqual([[1, 2]]);
   });
 
+  it('has its answer kept for the bytes that were posted, whatever becomes of them', async () => {
+    const map = new SynicPortMap();
+    const { port, seen } = messagePort((bytes) => {
+      bytes.fill(0);
+      return Promise.resolve();
+    });
+    map.addMessagePort(1, 0, port);
+    const bytes = message(1, 2);
+    map.handlePostMessage(0, 1, false, bytes);
+    bytes.fill(9);
+    await settled();
+    expect(map.handlePostMessage(0, 1, false, message(1, 2))).toBe(success);
+    expect(seen).toEqual([[1, 2]]);
+  });
+
   it('gets an equal message that follows the answered one as a new one', async () => {
     const map = new SynicPortMap();
     const { port, seen } = messagePort(() => Promise.resolve());
