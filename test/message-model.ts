@@ -1,9 +1,12 @@
 import * as fc from 'fast-check';
 import { expect } from 'vitest';
 
-import { MshvError } from '../lib/index.js';
-import type { GuestMessages, SavedGuestMessages } from '../lib/synic/guest-messages.js';
-import type { GuestMessagePort } from '../lib/synic/guest-ports.js';
+import {
+  type GuestMessagePort,
+  type GuestMessages,
+  MshvError,
+  type SavedGuestMessages,
+} from '../lib/index.js';
 
 // Random sequences of posts, busy slots, reads, retargets, transfers, saves, restores and resets against a model of
 // one list for each SINT: the queues of lib/synic alone, over a fake partition, and over a driver.

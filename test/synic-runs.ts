@@ -1,8 +1,7 @@
 import { expect } from 'vitest';
 
 import { encodeMessage } from '../lib/abi/encode-message.js';
-import type { Partition, Vp } from '../lib/index.js';
-import type { PartitionSynic } from '../lib/synic/partition-synic.js';
+import type { Partition, PartitionSynic, Vp } from '../lib/index.js';
 import type { GuestSide } from './guest-side.js';
 
 /** Lets a VP halt behind what it stops for before, all of which the SynIC handles: its types. */

@@ -1,11 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { GuestMemory, Vp, type GuestMemoryToken, type VpToken } from '../lib/index.js';
+import {
+  GuestMemory,
+  type GuestMemoryToken,
+  PartitionSynic,
+  Vp,
+  type VpToken,
+} from '../lib/index.js';
 import { linuxNative, simNative } from '../lib/native.js';
-import { PartitionSynic } from '../lib/synic/partition-synic.js';
 
-// Runs a VP with vp.run() and handles its hypercalls, until it stops with something else. Says 'ready' when it
-// begins, and then what there was.
+// Runs a VP with vp.run() and handles its hypercalls, until it stops with something else; sends its first message
+// back by SINT 1, and so on. Says 'ready' when it begins, and then what there was.
 
 /** What the thread is started with. */
 export interface SynicWork {
@@ -52,6 +57,7 @@ function work({
   synic.portMap.addMessagePort(messageConnection, 0, {
     handleMessage: (message) => {
       messages.push(message);
+      void synic.postMessage(0, vp.index, messages.length, 1, message);
     },
   });
   synic.portMap.addEventPort(eventConnection, 0, {

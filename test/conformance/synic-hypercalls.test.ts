@@ -3,13 +3,20 @@ import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
-import { hvStatusCodes, type HvStatusName } from '../../lib/abi/hv-status.js';
 import { hypercalls } from '../../lib/abi/hypercalls.js';
-import { GuestMemory, type MshvError, type Partition, type Vp } from '../../lib/index.js';
-import type { HypercallCall } from '../../lib/synic/hypercall-table.js';
-import { PartitionSynic, type PartitionSynicOptions } from '../../lib/synic/partition-synic.js';
-import type { RetargetInterruptRequest } from '../../lib/synic/retarget-interrupt-call.js';
-import { SynicPorts } from '../../lib/synic/synic-ports.js';
+import {
+  GuestMemory,
+  hvStatusCodes,
+  type HvStatusName,
+  type HypercallCall,
+  type MshvError,
+  type Partition,
+  PartitionSynic,
+  type PartitionSynicOptions,
+  type RetargetInterruptRequest,
+  SynicPorts,
+  type Vp,
+} from '../../lib/index.js';
 import {
   hypercallMessage,
   postMessageInput,
@@ -17,6 +24,7 @@ import {
   signalEventInput,
   type HypercallInput,
 } from '../guest-hypercall.js';
+import { enableSynic } from '../enable-synic.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { blockingRunToHalt, runsToHalt, type RunToHalt } from '../synic-runs.js';
 import type { SynicWork, SynicWorkReport } from '../synic-worker.js';
@@ -387,6 +395,25 @@ describe('a handler', () => {
     expect(order.at(-1)).toBe('event 2');
   });
 
+  it('may answer the guest at once, by message and by event', async () => {
+    enableSynic(partition, 0);
+    using event = ports.newGuestEventPort(1, 0, 0, 3, 77);
+    ports.addMessagePort(35, 0, {
+      handleMessage: (request) => {
+        expect(ports.postMessage(0, 0, 2, 1, request.slice(0, 2))).toBe(true);
+        event.signal();
+      },
+    });
+    const input = placed(postMessageInput(35, payload(7)));
+    expect(await call({ code: post, input })).toEqual(success);
+    expect(guest.takeMessage(partition, 0, 2)).toEqual({
+      type: 1,
+      size: 2,
+      head: payload(7).slice(0, 2),
+    });
+    expect(guest.takeEvents(partition, 0)).toEqual([{ sint: 3, flag: 77 }]);
+  });
+
   it('of a port that is gone is not called', async () => {
     const port = ports.addEventPort(40, 0, { handleEvent: () => flags.push(-1) });
     const input = signalEventInput(40, 0);
@@ -732,6 +759,7 @@ it('a Worker that has the VP and its memory has a SynIC of its own', async () =>
   try {
     await once(worker, 'message');
     vp.setRegisters(before);
+    enableSynic(partition, 0);
     const inputs = [3, 240].map((length, i) => {
       shared.write(256 * i, postMessageInput(messageConnection, payload(length)));
       return gpa + BigInt(256 * i);
@@ -757,5 +785,7 @@ it('a Worker that has the VP and its memory has a SynIC of its own', async () =>
     RDX: before.RDX,
     RIP: before.RIP + 3n,
   });
-  expect([messages, flags]).toEqual([[], []]);
+  // It answers each message by the next SINT.
+  const found = [1, 2, 3].map((sint) => guest.takeMessage(partition, 0, sint)?.size);
+  expect([messages, flags, found]).toEqual([[], [], [3, 240, undefined]]);
 });

@@ -1,12 +1,19 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { hvStatusCodes, type HvStatusName } from '../../lib/abi/hv-status.js';
+import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
 import { x64Registers } from '../../lib/abi/x64-registers.js';
-import type { MshvError, Partition, Vp } from '../../lib/index.js';
-import type { GuestMessagePort } from '../../lib/synic/guest-ports.js';
-import { PartitionSynic, type PartitionSynicOptions } from '../../lib/synic/partition-synic.js';
-import { SynicPorts } from '../../lib/synic/synic-ports.js';
+import {
+  type GuestMessagePort,
+  hvStatusCodes,
+  type HvStatusName,
+  type MshvError,
+  type Partition,
+  PartitionSynic,
+  type PartitionSynicOptions,
+  SynicPorts,
+  type Vp,
+} from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
 import { insideLab, openGuestSide, type GuestSide, type SeenMessage } from '../guest-side.js';
@@ -206,6 +213,21 @@ describe.each(runsToHalt)('messages to a busy slot of a VP that runs by %s', (_,
     await runToHalt(guest, partition, vp, synic);
     expect(take(0)).toBe(2);
   });
+});
+
+it('a notification that nobody waits for does no harm', async () => {
+  attach();
+  post(1);
+  for (const fields of [
+    { deliverableSints: 0xffff },
+    { deliverableSints: 1 << sint },
+    { deliverableSints: 0 },
+    { deliverableSints: 1 << sint, vtl: 1 },
+  ]) {
+    guest.queueMessage(partition, 0, encodeMessage('sint-deliverable', { vpIndex: 0, ...fields }));
+  }
+  expect(await run()).toEqual(Array.from({ length: 4 }, () => 'sint-deliverable'));
+  expect([asked(), take(), synic.messages.size, errors]).toEqual([[], 1, 0, []]);
 });
 
 it('a VP that runs gets what waits as its guest takes what came', async () => {

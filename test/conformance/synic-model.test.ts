@@ -1,11 +1,15 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { hvStatusCodes } from '../../lib/abi/hv-status.js';
 import { hypercalls } from '../../lib/abi/hypercalls.js';
 import { x64Registers } from '../../lib/abi/x64-registers.js';
-import { MshvError, type Partition } from '../../lib/index.js';
-import { PartitionSynic, type SynicPartition } from '../../lib/synic/partition-synic.js';
+import {
+  hvStatusCodes,
+  MshvError,
+  type Partition,
+  PartitionSynic,
+  type SynicPartition,
+} from '../../lib/index.js';
 import { enableSynic } from '../enable-synic.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
 import {

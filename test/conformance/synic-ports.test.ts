@@ -1,10 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
-import { hvStatusCodes } from '../../lib/abi/hv-status.js';
-import { EventFd, GuestMemory, type MshvError, type Partition, type Vp } from '../../lib/index.js';
-import { PartitionSynic, type PartitionSynicOptions } from '../../lib/synic/partition-synic.js';
-import { SynicPorts } from '../../lib/synic/synic-ports.js';
+import {
+  EventFd,
+  GuestMemory,
+  hvStatusCodes,
+  type MshvError,
+  type Partition,
+  PartitionSynic,
+  type PartitionSynicOptions,
+  SynicPorts,
+  type Vp,
+} from '../../lib/index.js';
 import { enableSynic } from '../enable-synic.js';
 import { hypercallMessage, signalEventInput } from '../guest-hypercall.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
@@ -300,6 +307,8 @@ describe('the end of a partition', () => {
       const before = processResources();
       for (let i = 0; i < 3; i++) await useEverything(order);
       expect(processResources()).toEqual(before);
+      partition.close();
+      expect(guest.leftovers()).toEqual([]);
     },
   );
 });

@@ -1,8 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 
-import { EventFd, GuestMemory } from '../../../lib/index.js';
-import { PartitionSynic } from '../../../lib/synic/partition-synic.js';
-import { SynicPorts } from '../../../lib/synic/synic-ports.js';
+import { EventFd, GuestMemory, PartitionSynic, SynicPorts } from '../../../lib/index.js';
 import { enableSynic } from '../../enable-synic.js';
 import { hypercallMessage, postMessageInput } from '../../guest-hypercall.js';
 import { openGuestSide } from '../../guest-side.js';
