@@ -47,6 +47,8 @@ export class EventFd implements Disposable {
   #fd: number;
   #owner: string | undefined;
   #holdsLoop = true;
+  /** Whether a promise was resolved without the event loop since that has turned last. */
+  #resolvedAtOnce = false;
   readonly #watchers = new Set<Watcher>();
 
   private constructor(native: Native, fd: number, semaphore: boolean) {
@@ -160,7 +162,9 @@ export class EventFd implements Disposable {
 
   /**
    * Waits until the counter is not 0, consumes it and resolves with what it held. Where several
-   * promises, iterators and watchers wait on one EventFd, each gets the same count.
+   * promises, iterators and watchers wait on one EventFd, each gets the same count. Of those that wait one after
+   * the other, one in a turn of the event loop resolves at once, so that a counter which is signalled all the time does
+   * not keep the loop from turning.
    *
    * Never throws: rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED`
    * where the EventFd is closed, before or meanwhile.
@@ -174,8 +178,7 @@ export class EventFd implements Disposable {
       }
       this.#open();
       signal?.throwIfAborted();
-      // Those who wait already are to get the same count: only the event loop may read it then.
-      const count = this.#watchers.size === 0 ? this.tryRead() : undefined;
+      const count = this.#readAtOnce();
       if (count !== undefined) {
         resolve(count);
         return;
@@ -206,8 +209,8 @@ export class EventFd implements Disposable {
   }
 
   /**
-   * Calls `listener` with the consumed count each time the counter has become non-zero. Signals that
-   * come faster than the event loop turns are added up, never lost. An error that a listener throws is
+   * Calls `listener` with the consumed count each time the counter has become non-zero, once in a turn of the event
+   * loop at most. Signals that come faster than the event loop turns are added up, never lost. An error that a listener throws is
    * an uncaught exception; the other listeners still run.
    *
    * Watching keeps the event loop alive, see `unref()`. Dispose of the result to stop.
@@ -331,6 +334,23 @@ export class EventFd implements Disposable {
     for (const watcher of watchers) {
       watcher.onClose();
     }
+  }
+
+  /** What is in the counter, where nobody else has to hear of it and the event loop is not kept from turning. */
+  #readAtOnce(): bigint | undefined {
+    // Those who wait already are to get the same count: only the event loop may read it then. And where somebody
+    // signals all the time, promises that are resolved at once would never let it turn.
+    if (this.#watchers.size > 0 || this.#resolvedAtOnce) {
+      return undefined;
+    }
+    const count = this.tryRead();
+    if (count !== undefined) {
+      this.#resolvedAtOnce = true;
+      setImmediate(() => {
+        this.#resolvedAtOnce = false;
+      }).unref();
+    }
+    return count;
   }
 
   #add(watcher: Watcher): void {

@@ -202,7 +202,10 @@ export interface Native {
   /** 1 where the counter is not 0, else 0. Consumes nothing. */
   eventfdPoll(fd: number): number;
 
-  /** Reads the eventfd whenever it becomes readable and hands over the count. `-EEXIST` where watched. */
+  /**
+   * Reads the eventfd when it is readable, once in a turn of the loop, and hands over the count. `-EEXIST` where
+   * watched.
+   */
   watch(fd: number, onCount: (count: bigint) => void): number;
   unwatch(fd: number): number;
   /** Whether watching `fd` keeps the event loop alive (it does at first). */

@@ -4,6 +4,7 @@
 #include <node_api.h>
 #include <uv.h>
 
+#include <cstdint>
 #include <memory>
 #include <unordered_map>
 
@@ -12,7 +13,7 @@
 namespace mshv {
 
 // Watches eventfds on the environment's own loop, one uv_poll_t each, and hands what it reads to
-// the function that came with each. Functions return 0 or -errno.
+// the function that came with each, once in a turn of the loop. Functions return 0 or -errno.
 class Poller {
  public:
   Poller(napi_env env, uv_loop_t* loop, ClosingHandles& closing)
@@ -33,6 +34,8 @@ class Poller {
     Poller* poller;
     int fd;
     napi_ref on_count;
+    // The turn of the loop in which it was heard last.
+    uint64_t turn;
   };
 
   static void OnReadable(uv_poll_t* handle, int status, int events);
