@@ -1,14 +1,29 @@
-// Terminates Workers in the middle of a hot loop over each export of an addon, or over each so many-th
-// of them, and says on stdout what they left behind. JavaScript, because hundreds of them are to start in milliseconds each.
+// Terminates Workers at several moments of their work with each export of an addon, and says on stdout what they
+// left behind. JavaScript, because hundreds of them are to start in milliseconds each.
+//
+//   node terminated-workers.mjs ADDON [NAME...]
+//
+// A NAME is one of the exports, or one of `starts`; all of them where none is named.
 import { once } from 'node:events';
-import { closeSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import process from 'node:process';
 import { URL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-const workersPerLoop = 20;
+/** Where Workers are when they are terminated, and how many of them there are for each export. */
+const moments = {
+  /** It calls the export again and again. */
+  'in a hot loop': 6,
+  /** It has called the export, and waits for its event loop. */
+  idle: 1,
+  /** It has called the export, and runs a VP. Of the simulated driver: /dev/null runs none. */
+  'in run()': 1,
+};
+/** For each of `starts`. */
+const momentsOfTheirOwn = { 'of its own': 6 };
+
 /** A loop has come round this often before its Worker is terminated. */
 const roundsBefore = 20;
 
@@ -23,6 +38,12 @@ function things(native) {
   native.initializePartition(partition);
   const vp = sim === undefined ? native.open(path) : native.createVp(partition, 0);
   const control = native.vpAttach(vp, -1);
+  // Another one, whose runs do not end.
+  const running = sim === undefined ? vp : native.createVp(partition, 255);
+  if (sim !== undefined) {
+    native.vpAttach(running, -1);
+    native.vpPage(running, 0);
+  }
   const table = Uint32Array.of(1, 0, 1, 0xfee00000, 0, 0x41);
   native.setMsiRouting(partition, table);
   const [event, armed] = [native.eventfdCreate(0, false), native.eventfdCreate(0, false)];
@@ -31,7 +52,7 @@ function things(native) {
   native.mapMemory(partition, memory, 0n, memorySize, mappedPage * 4096n, 3);
   const file = native.memoryFd(memory);
   const bytes = new Uint8Array(4096);
-  const descriptors = { device, partition, vp, control, event, armed, file };
+  const descriptors = { device, partition, vp, control, running, event, armed, file };
   return { sim, path, ...descriptors, table, memory, bytes, kept: [], count: 0 };
 }
 
@@ -73,7 +94,7 @@ const rounds = {
     return n.holdLoop(t.event, t.count % 2 === 0);
   },
   initializePartition: (n, t) => n.initializePartition(t.partition),
-  createVp: (n, t) => end(n, n.createVp(t.partition, t.count % 256)),
+  createVp: (n, t) => end(n, n.createVp(t.partition, t.count % 255)),
   irqfd: (n, t) => [
     n.irqfd(t.partition, t.armed, -1, 1, 1),
     n.irqfd(t.partition, t.armed, -1, 1, 0),
@@ -165,7 +186,7 @@ const rounds = {
   simOops: (n, t) => n.simOops(t.sim),
 };
 
-/** Loops of the event loop instead: Workers end inside the addon's own callbacks. */
+/** Workers that end inside the addon's own callbacks, in runs, or waiting with what they have open. */
 const starts = {
   'watch, called for what was counted': (n, t, round) => {
     n.watch(t.event, (count) => {
@@ -192,55 +213,118 @@ const starts = {
     for (let i = 0; i < roundsBefore; i++) round();
     for (;;) n.vpRun(t.vp, t.bytes);
   },
+  'watch, inside the call': (n, t, round) => {
+    n.watch(t.event, () => {
+      for (;;) round();
+    });
+    n.eventfdSignal(t.event);
+  },
+  'vpStart, inside the call': (n, t, round) => {
+    n.vpStart(t.vp, t.bytes, () => {
+      for (;;) round();
+    });
+    n.vpCancel(t.vp);
+  },
+  'everything open, and nothing to do': (n, t, round) => {
+    openEverything(n, t);
+    wait(round);
+  },
+  'everything open, in vpRun': (n, t, round) => {
+    openEverything(n, t);
+    for (let i = 0; i < roundsBefore; i++) round();
+    for (;;) n.vpRun(t.running, t.bytes);
+  },
 };
+
+/** One of each kind of what an environment can have, with views, listeners and a thread. */
+function openEverything(n, t) {
+  n.watch(t.event, () => undefined);
+  n.watch(n.eventfdCreate(0, true), () => undefined);
+  n.ioeventfd(t.partition, t.event, 0xfee00000n, 4, 1n, 1);
+  n.irqfd(t.partition, n.eventfdCreate(0, false), n.eventfdCreate(0, false), 0x41, 4);
+  n.memoryBuffer(t.memory);
+  n.memoryBuffer(n.memoryCreate(memorySize, false, true));
+  n.memoryFromFd(t.file, 0n, memorySize);
+  n.vpPage(t.vp, 0);
+  n.vpPage(t.vp, 1);
+  n.vpStart(t.vp, t.bytes, () => undefined);
+  if (t.sim !== undefined) n.simListen(t.partition, n.eventfdCreate(0, false));
+}
+
+/** Waits for what the event loop brings, which is nothing. */
+function wait(round) {
+  parentPort.on('message', () => undefined);
+  for (let i = 0; i < roundsBefore; i++) round();
+}
 
 /** What nobody owns where a Worker ends inside a loop: it stays then, as release() promises. */
 const released = { release: 'event', eventfdAdopt: 'event', adopt: 'control' };
 
 if (isMainThread) {
-  const [, , addon, part, parts] = process.argv;
+  const [, , addon, ...named] = process.argv;
   // The loader adds a path.
-  const names = Object.keys(load(addon)).filter((name) => name !== 'path');
-  await terminateWorkers(addon, 'close');
-  const results = {};
-  for (const [i, name] of [...names, ...Object.keys(starts)].entries()) {
-    if (i % Number(parts) !== Number(part)) continue;
-    const before = leftovers();
-    await terminateWorkers(addon, name);
-    const after = leftovers();
-    results[name] = {
-      descriptors: after.descriptors - before.descriptors,
-      threads: after.threads - before.threads,
-      mappings: after.mappings - before.mappings,
-    };
+  const exported = Object.keys(load(addon)).filter((name) => name !== 'path');
+  const names = named.length > 0 ? named : [...exported, ...Object.keys(starts)];
+  // What the first ones leave are the process's own caches.
+  await Promise.all([work(addon, 'close', 'idle'), work(addon, 'close', 'idle')]);
+  const counts = { cells: 0, workers: 0 };
+  const left = {};
+  for (const name of names) {
+    const before = resources();
+    const ends = [];
+    for (const [moment, workers] of momentsOf(addon, name)) {
+      counts.cells++;
+      counts.workers += workers;
+      for (let i = 0; i < workers; i++) ends.push(work(addon, name, moment));
+    }
+    const released = new Set(await Promise.all(ends));
+    // All of the Workers are gone: what is open although it was not is nobody's.
+    for (const fd of descriptors()) {
+      if (released.has(fd) && !before.descriptors.includes(fd)) closeSync(fd);
+    }
+    left[name] = difference(before, resources());
   }
-  process.stdout.write(JSON.stringify(results));
+  process.stdout.write(JSON.stringify({ ...counts, left }));
 } else {
-  loop(workerData.addon, workerData.name);
+  perform(workerData);
 }
 
-function leftovers() {
+function momentsOf(addon, name) {
+  if (name in starts) return Object.entries(momentsOfTheirOwn);
+  return Object.entries(moments).filter(([moment]) => addon !== 'mshv' || moment !== 'in run()');
+}
+
+function descriptors() {
+  return readdirSync('/proc/self/fd').map(Number);
+}
+
+function resources() {
   return {
-    descriptors: readdirSync('/proc/self/fd').length,
+    descriptors: descriptors(),
     threads: readdirSync('/proc/self/task').length,
     // Those with a file of ours behind them; the others are told from the runtime's by nothing.
     mappings: readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv').length,
   };
 }
 
-async function terminateWorkers(addon, name) {
-  for (let done = 0; done < workersPerLoop; done++) await terminateWorker(addon, name);
+function difference(before, after) {
+  return {
+    descriptors: after.descriptors.length - before.descriptors.length,
+    threads: after.threads - before.threads,
+    mappings: after.mappings - before.mappings,
+  };
 }
 
-async function terminateWorker(addon, name) {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { addon, name } });
-  // Rejects where the loop throws.
+/** Lets a Worker work and terminates it. Returns the descriptor that may be nobody's then. */
+async function work(addon, name, moment) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { addon, name, moment } });
+  // Rejects where the work throws.
   const [fd] = await once(worker, 'message');
   await worker.terminate();
-  if (fd !== undefined && existsSync(`/proc/self/fd/${fd}`)) closeSync(fd);
+  return fd;
 }
 
-function loop(addon, name) {
+function perform({ addon, name, moment }) {
   const native = load(addon);
   const all = things(native);
   const round = () => {
@@ -251,8 +335,8 @@ function loop(addon, name) {
     return;
   }
   const step = rounds[name];
-  if (step === undefined) throw new Error(`there is no loop for the export ${name}`);
-  for (;;) {
+  if (step === undefined) throw new Error(`there is no round for the export ${name}`);
+  const call = () => {
     for (const result of [step(native, all)].flat()) {
       // The arguments are right, so whatever else may be refused here, they are not.
       if (result === -constants.errno.EINVAL || result === -constants.errno.EBADF) {
@@ -260,5 +344,13 @@ function loop(addon, name) {
       }
     }
     round();
+  };
+  if (moment === 'in a hot loop') for (;;) call();
+  call();
+  if (moment === 'idle') {
+    wait(round);
+    return;
   }
+  while (all.count < roundsBefore) round();
+  for (;;) native.vpRun(all.running, all.bytes);
 }

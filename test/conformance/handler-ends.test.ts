@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { insideLab, openGuestSide, type GuestSide } from '../guest-side.js';
+import { handlerEnds, handlerThrows, type HandlerEnd, type HandlerName } from '../handler-ends.js';
+import { runToSignal } from '../scenario-run.js';
+import { compilePrograms } from '../typescript-program.js';
+
+// A process that ends inside a function that the library calls, while a VP runs and everything is open, ends as any other
+// process does, and leaves nothing.
+
+const program = new URL('programs/handler-child.ts', import.meta.url);
+const handlers = Object.keys(handlerThrows) as HandlerName[];
+
+const stack = expect.stringMatching(/Error: nobody catches this\n +at /) as string;
+
+function expectedEnd(handler: HandlerName, end: HandlerEnd): object {
+  const said = ['begins false', 'called'];
+  const quiet = { said, errors: '' };
+  switch (end) {
+    case 'exits':
+      return { ...quiet, code: 7, signal: null };
+    case 'is terminated':
+      return { ...quiet, code: null, signal: 'SIGTERM' };
+    case 'is killed':
+      return { ...quiet, code: null, signal: 'SIGKILL' };
+    case 'throws': {
+      const outcome = handlerThrows[handler];
+      if (outcome === 'dies') break;
+      return { said: [...said, outcome], errors: '', code: 8, signal: null };
+    }
+  }
+  return { said, errors: stack, code: 1, signal: null };
+}
+
+let guest: GuestSide;
+let removePrograms: () => void;
+let cells = 0;
+
+beforeAll(async () => {
+  guest = await openGuestSide();
+  removePrograms = compilePrograms();
+});
+afterAll(() => {
+  console.log(`${cells} cells of handlers x ends`);
+  expect(guest.leftovers()).toEqual([]);
+  guest[Symbol.dispose]();
+  removePrograms();
+});
+
+describe.each(handlers.map((handler, i) => ({ handler, i })))(
+  'a process that ends inside $handler',
+  ({ handler, i }) => {
+    // In the lab a process takes two seconds, and has to be the only one.
+    const ends = insideLab
+      ? handlerEnds.filter((_, j) => j === i % handlerEnds.length)
+      : handlerEnds;
+    it.concurrent.each(ends)('and %s', async (end) => {
+      expect(await runToSignal(program, handler, end)).toEqual(expectedEnd(handler, end));
+      cells++;
+    });
+  },
+);
