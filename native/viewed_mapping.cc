@@ -26,11 +26,17 @@ ViewedMapping::~ViewedMapping() {
 BufferOrError ViewedMapping::Buffer(napi_env env) {
   BufferOrError result;
   if (buffer_ != nullptr) {
+    bool detached = false;
     if (napi_get_reference_value(env, buffer_, &result.buffer) != napi_ok ||
-        result.buffer == nullptr) {
-      result.error = -ENOTSUP;
+        result.buffer == nullptr ||
+        napi_is_detached_arraybuffer(env, result.buffer, &detached) != napi_ok) {
+      return {.error = -ENOTSUP};
     }
-    return result;
+    if (!detached) {
+      return result;
+    }
+    // Transferred: whoever has it now keeps the addresses.
+    Detach(env);
   }
   if (napi_create_external_arraybuffer(env, mapping_.data(), mapping_.size(), nullptr, nullptr,
                                        &result.buffer) != napi_ok ||
@@ -55,6 +61,8 @@ ViewedMapping::Detached ViewedMapping::DetachBuffer(napi_env env) {
   if (buffer_ == nullptr) {
     return Detached::kByUs;
   }
+  // Before: V8 takes them off again, and ends the process where it has counted less.
+  DiscountFromHeap(env, -static_cast<int64_t>(mapping_.size()));
   Detached detached = Detached::kByOthers;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) == napi_ok) {
@@ -68,7 +76,6 @@ ViewedMapping::Detached ViewedMapping::DetachBuffer(napi_env env) {
     napi_close_handle_scope(env, scope);
   }
   napi_delete_reference(env, std::exchange(buffer_, nullptr));
-  DiscountFromHeap(env, -static_cast<int64_t>(mapping_.size()));
   return detached;
 }
 

@@ -16,8 +16,7 @@ struct BufferOrError {
 };
 
 // A mapping and the one ArrayBuffer that an environment has over it. The buffer is made at its
-// first use and kept, so that two of them never show the same memory; whoever destroys the mapping
-// detaches it before.
+// first use and kept, until somebody transfers it; whoever destroys the mapping detaches it before.
 class ViewedMapping {
  public:
   ViewedMapping() = default;

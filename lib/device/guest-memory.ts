@@ -2,7 +2,6 @@ import { constants as bufferConstants } from 'node:buffer';
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
-import { markAsUntransferable } from 'node:worker_threads';
 
 import {
   booleanArgument,
@@ -234,15 +233,19 @@ export class GuestMemory implements Disposable {
 
   /**
    * All of the memory, live: the same object each time, with length 0 once the memory is closed. It can be
-   * copied to a Worker but not transferred; `share()` is the way to look at the same memory there. Do not call
-   * its own `transfer()` (Node 22): the new buffer is not known here, so its pages stay until the environment ends.
+   * copied to a Worker but not transferred; `share()` is the way to look at the same memory there.
+   *
+   * Do not call `ArrayBuffer.prototype.transfer` on it (Node 22): the new buffer is not known here, so its pages stay
+   * mapped until the process ends, and `buffer` is another one from then on. Nor `markAsUntransferable`: from Node 24 on
+   * nobody can detach a buffer that is marked so, and `close()` ends the process.
    *
    * @throws MshvError `ENOTSUP` where this Node has no buffer of that size: above 4 GiB with Node 20. `read`,
    *   `write`, `fill` and a `window()` of it are there for that.
    */
   get buffer(): ArrayBuffer {
     const handle = this.#open();
-    if (this.#buffer === undefined) {
+    // A transfer leaves it empty.
+    if (this.#buffer === undefined || this.#buffer.byteLength === 0) {
       const buffer = this.#native.memoryBuffer(handle);
       if (typeof buffer === 'number') {
         throw systemError(
@@ -252,7 +255,6 @@ export class GuestMemory implements Disposable {
           'this Node has none so large, or none over memory of others: use read(), write() or window()',
         );
       }
-      markAsUntransferable(buffer);
       this.#buffer = buffer;
     }
     return this.#buffer;

@@ -1,3 +1,4 @@
+import { constants as bufferLimits } from 'node:buffer';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -158,10 +159,12 @@ describe.each<[string, Native]>([
     expect(mappings('memfd:mshv_memory')).toHaveLength(0);
   });
 
-  it('is created larger than the longest view, and is read and written then', () => {
+  it('is created larger than the longest view of Node 20, and is read and written then', () => {
     const size = 1n << 40n;
     const memory = native.memoryCreate(size, false, false);
-    expect(native.memoryBuffer(memory)).toBe(-ENOTSUP);
+    const buffer = native.memoryBuffer(memory);
+    const longest = bufferLimits.MAX_LENGTH < size ? -ENOTSUP : Number(size);
+    expect(typeof buffer === 'number' ? buffer : buffer.byteLength).toBe(longest);
     expect(native.memoryWrite(memory, size - 4n, Uint8Array.of(1, 2, 3, 4))).toBe(0);
     const bytes = new Uint8Array(2);
     expect(native.memoryRead(memory, size - 3n, bytes)).toBe(0);

@@ -16,9 +16,12 @@ const { EMFILE, ENOMEM } = constants.errno;
 const GiB = 2 ** 30;
 const code = (expected: string): unknown => expect.objectContaining({ code: expected });
 
-/** How often the memory of memfds is mapped. */
+/** How many mappings a transfer has left for good. */
+let abandoned = 0;
+
+/** How often the memory of memfds is mapped, beside that. */
 const mapped = (): number =>
-  readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv_memory').length - 1;
+  readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv_memory').length - 1 - abandoned;
 
 let descriptors = 0;
 beforeEach(() => {
@@ -67,6 +70,26 @@ describe('memory that is closed', () => {
     expect(new Uint8Array(buffer)[0]).toBe(1);
     expect(new Uint8Array(copy ?? new ArrayBuffer(1))[0]).toBe(0);
   });
+
+  it.runIf('transfer' in ArrayBuffer.prototype)(
+    'leaves what its buffer was moved to, and made another buffer (needs ArrayBuffer.prototype.transfer: Node 22)',
+    () => {
+      const memory = GuestMemory.allocate(4096, { shared: true });
+      const { buffer } = memory;
+      const moved = Reflect.apply(Reflect.get(buffer, 'transfer') as () => ArrayBuffer, buffer, []);
+      expect(buffer.byteLength).toBe(0);
+      expect(memory.buffer.byteLength).toBe(4096);
+      expect(memory.buffer).toBe(memory.buffer);
+      memory.write(0, Uint8Array.of(1));
+      memory.bytes()[1] = 2;
+      const bytes = memory.bytes();
+      memory.close();
+      expect(bytes.length).toBe(0);
+      expect([...new Uint8Array(moved, 0, 3)]).toEqual([1, 2, 0]);
+      expect(mapped()).toBe(1);
+      abandoned++;
+    },
+  );
 });
 
 describe('large memory', () => {
