@@ -9,6 +9,7 @@ import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import process from 'node:process';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { URL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
@@ -24,6 +25,7 @@ const moments = {
 /** For each of `starts`. */
 const momentsOfTheirOwn = { 'of its own': 6 };
 
+const patience = 10_000;
 /** A loop has come round this often before its Worker is terminated. */
 const roundsBefore = 20;
 
@@ -282,7 +284,7 @@ if (isMainThread) {
     for (const fd of descriptors()) {
       if (released.has(fd) && !before.descriptors.includes(fd)) closeSync(fd);
     }
-    left[name] = difference(before, resources());
+    left[name] = await difference(before);
   }
   process.stdout.write(JSON.stringify({ ...counts, left }));
 } else {
@@ -301,16 +303,35 @@ function descriptors() {
 function resources() {
   return {
     descriptors: descriptors(),
-    threads: readdirSync('/proc/self/task').length,
+    threads: threads(),
     // Those with a file of ours behind them; the others are told from the runtime's by nothing.
     mappings: readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv').length,
   };
 }
 
-function difference(before, after) {
+/** The names of this process's threads, by their ids. */
+function threads() {
+  const names = new Map();
+  for (const id of readdirSync('/proc/self/task')) {
+    try {
+      names.set(id, readFileSync(`/proc/self/task/${id}/comm`, 'latin1').trim());
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return names;
+}
+
+/** What there is more of than before. */
+async function difference(before) {
+  // The kernel wakes who joins a thread before it takes the thread off its list.
+  const deadline = Date.now() + patience;
+  while (threads().size > before.threads.size && Date.now() < deadline) await nextTurn();
+  const after = resources();
+  const more = [...after.threads].filter(([id]) => !before.threads.has(id));
   return {
     descriptors: after.descriptors.length - before.descriptors.length,
-    threads: after.threads - before.threads,
+    threads: more.map(([, name]) => name),
     mappings: after.mappings - before.mappings,
   };
 }
