@@ -1,5 +1,8 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
+// What Node is started with, where tests are to run in a Node that is locked down.
+const nodeFlags = process.env['MSHV_TEST_NODE_FLAGS']?.match(/\S+/g) ?? [];
+
 const project = (name: string, testTimeout: number): TestProjectInlineConfiguration => ({
   test: {
     name,
@@ -7,6 +10,7 @@ const project = (name: string, testTimeout: number): TestProjectInlineConfigurat
     testTimeout,
     hookTimeout: testTimeout,
     pool: 'forks',
+    execArgv: nodeFlags,
   },
 });
 

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
 
 import { MshvError } from './errors.js';
 
@@ -305,11 +306,17 @@ export interface SimNative extends Native {
 }
 
 const require = createRequire(import.meta.url);
-const bindings = require('bindings') as (name: string) => unknown;
+const bindings = require('bindings') as (options: {
+  readonly bindings: string;
+  readonly module_root: string;
+}) => unknown;
+
+// Named, because bindings looks for it in a stack trace otherwise, which frozen intrinsics do not allow.
+const packageFolder = dirname(require.resolve('mshv/package.json'));
 
 function load(name: string): unknown {
   try {
-    return bindings(name);
+    return bindings({ bindings: name, module_root: packageFolder });
   } catch (error) {
     throw new MshvError(
       `cannot load the addon ${name}.node: build it with npm rebuild mshv (npm ci in a checkout)`,

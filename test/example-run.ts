@@ -20,11 +20,14 @@ export const exampleOutput = {
   ],
 } as const;
 
-/** Runs one, as the README has it, and returns the lines that it printed. */
-export function runExample(name: keyof typeof exampleOutput): string[] {
+/** Runs one, as the README has it but for more flags of Node, and returns the lines that it printed. */
+export function runExample(
+  name: keyof typeof exampleOutput,
+  flags: readonly string[] = [],
+): string[] {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', `examples/${name}.ts`],
+    [...flags, '--import', 'tsx', `examples/${name}.ts`],
     { cwd: root, encoding: 'utf8', timeout: 100_000, killSignal: 'SIGKILL' },
   );
   if (status !== 0) {

@@ -6,11 +6,23 @@ import { exampleOutput, runExample } from '../example-run.js';
 const onDevice = existsSync('/dev/mshv');
 const why = onDevice ? ' (skipped: this machine has /dev/mshv, which they would use)' : '';
 
+const names = Object.keys(exampleOutput) as (keyof typeof exampleOutput)[];
+
 describe.skipIf(onDevice)(`on the simulator${why}`, () => {
-  it.each(Object.keys(exampleOutput) as (keyof typeof exampleOutput)[])(
+  it.each(names)(
     'examples/%s.ts',
     (name) => {
       expect(runExample(name)).toEqual(['on the simulator:', ...exampleOutput[name]]);
+    },
+    120_000,
+  );
+
+  // vitest does not start where intrinsics are frozen; these do, with all of the library.
+  it.each(names)(
+    'examples/%s.ts, with frozen intrinsics and no code from strings',
+    (name) => {
+      const flags = ['--frozen-intrinsics', '--disallow-code-generation-from-strings'];
+      expect(runExample(name, flags)).toEqual(['on the simulator:', ...exampleOutput[name]]);
     },
     120_000,
   );

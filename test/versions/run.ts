@@ -1,0 +1,119 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+
+import { Table } from 'console-table-printer';
+
+// Runs the tests, with the addon as it is built, on other release lines of Node.js, whose binaries come from npm:
+//
+//   npm run versions [-- LINE... [FILTER...]]
+//
+// A LINE is a major version; without any they are those that are maintained, and 20. 'hardened' is this Node where it makes
+// no code of strings (with frozen intrinsics vitest does not start: test/unit/examples.test.ts has those). A FILTER is the beginning of a path below test. The table of
+// docs/support.md is from here. The last line has the figures; the status is 0 where no test has failed.
+
+const maintained = ['20', '22', '24', '26', 'hardened'];
+const hardening = '--disallow-code-generation-from-strings';
+const suiteSeconds = 1200;
+
+/** The part of vitest's report that is read here. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+}
+
+interface Result {
+  readonly line: string;
+  readonly version: string;
+  readonly nodeApi: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** What went wrong beside failed tests. */
+  readonly problem: string;
+}
+
+/** The program of a release line, as npm has it. */
+function nodeOf(line: string): string {
+  if (line === 'hardened') return process.execPath;
+  const folder = resolve('build/versions', line);
+  const name = `node-linux-${process.arch}`;
+  mkdirSync(folder, { recursive: true });
+  const { status } = spawnSync(
+    'npm',
+    ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', `${name}@${line}`],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  if (status !== 0) throw new Error(`npm has no ${name}@${line}`);
+  return join(folder, 'node_modules', name, 'bin/node');
+}
+
+function run(line: string, filters: readonly string[], folder: string): Result {
+  const node = nodeOf(line);
+  const versions = ['-p', 'process.version + " " + process.versions.napi'];
+  const [version = '', nodeApi = ''] = spawnSync(node, versions, { encoding: 'utf8' })
+    .stdout.trim()
+    .split(' ');
+  const report = join(folder, `${line}.json`);
+  const flags = line === 'hardened' ? { MSHV_TEST_NODE_FLAGS: hardening } : {};
+  console.log(`== ${line}: Node ${version}`);
+  const { status, signal } = spawnSync(
+    node,
+    [
+      ...['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--project', 'conformance'],
+      ...filters,
+    ],
+    {
+      stdio: 'inherit',
+      // What starts a program by its name gets this one, too.
+      env: {
+        ...process.env,
+        PATH: [dirname(node), process.env['PATH']].join(delimiter),
+        MSHV_TEST_REPORT: report,
+        ...flags,
+      },
+      timeout: 1000 * suiteSeconds,
+      killSignal: 'SIGKILL',
+    },
+  );
+  const what = { line, version, nodeApi };
+  try {
+    const tests = JSON.parse(readFileSync(report, 'utf8')) as Report;
+    const failed = tests.numFailedTests;
+    return {
+      ...what,
+      passed: tests.numPassedTests,
+      failed,
+      skipped: tests.numPendingTests,
+      problem: status !== 0 && failed === 0 ? `ended with ${signal ?? `status ${status}`}` : '',
+    };
+  } catch {
+    const problem = `no report: ended with ${signal ?? `status ${status}`}`;
+    return { ...what, passed: 0, failed: 0, skipped: 0, problem };
+  }
+}
+
+const words = process.argv.slice(2);
+const isLine = (word: string): boolean => /^\d+$/.test(word) || word === 'hardened';
+const named = words.filter(isLine);
+const filters = words.filter((word) => !isLine(word)).map((word) => join('test', word));
+const folder = mkdtempSync(join(tmpdir(), 'mshv-versions-'));
+try {
+  const results = (named.length > 0 ? named : maintained).map((line) => run(line, filters, folder));
+  const table = new Table();
+  for (const { line, version, nodeApi, passed, failed, skipped, problem } of results) {
+    table.addRow({ line, version, 'Node-API': nodeApi, passed, failed, skipped, problem });
+  }
+  table.printTable();
+  const sum = (key: 'passed' | 'failed'): number =>
+    results.reduce((total, result) => total + result[key], 0);
+  const broken = results.filter(({ failed, problem }) => failed > 0 || problem !== '').length;
+  console.log(
+    `${results.length} runs, ${broken} not good: ${sum('passed')} tests passed, ${sum('failed')} failed`,
+  );
+  process.exitCode = broken === 0 ? 0 : 1;
+} finally {
+  rmSync(folder, { recursive: true });
+}
