@@ -108,7 +108,12 @@ export type {
   MsrResultOptions,
 } from './device/intercept-result.js';
 export { MappedMemory } from './device/mapped-memory.js';
-export type { GpaRange, MapMemoryOptions, TrackedPagesOptions } from './device/memory-map.js';
+export type {
+  GpaRange,
+  MapMemoryOptions,
+  TrackedPagesOptions,
+  WriteMemoryOptions,
+} from './device/memory-map.js';
 export { PageBitmap } from './device/page-bitmap.js';
 export type { PropertyExOptions } from './device/partition-property.js';
 export { type DriverGeneration, Partition } from './device/partition.js';

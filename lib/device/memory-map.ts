@@ -47,6 +47,14 @@ export interface TrackedPagesOptions extends GpaRange {
   clear?: boolean;
 }
 
+export interface WriteMemoryOptions {
+  /**
+   * Write only where the guest may write itself: for an address that the guest chose, such as that of a hypercall's
+   * output. Else the guest could have a read-only mapping written, and the file behind it. Default false.
+   */
+  asGuest?: boolean;
+}
+
 /** What the memory map needs of its partition. */
 export interface MemoryMapPartition {
   readonly native: Native;
@@ -180,20 +188,29 @@ export class MemoryMap {
 
   /** Copies from what is mapped; false, and nothing, where some of the range is not. */
   read(gpa: number | bigint, into: Uint8Array): boolean {
-    return this.#copy(gpa, bytesArgument('into', into), 'memoryRead');
+    return this.#copy(gpa, bytesArgument('into', into), 'memoryRead', isMapped);
   }
 
-  /** Copies the other way round, whether the guest may write there or not. */
-  write(gpa: number | bigint, bytes: Uint8Array): boolean {
-    return this.#copy(gpa, bytesArgument('bytes', bytes), 'memoryWrite');
+  /** Copies the other way round, whether the guest may write there or not unless it has to. */
+  write(gpa: number | bigint, bytes: Uint8Array, options: WriteMemoryOptions): boolean {
+    bytesArgument('bytes', bytes);
+    optionsArgument('options', options, ['asGuest']);
+    const { asGuest = false } = options;
+    booleanArgument('options.asGuest', asGuest);
+    return this.#copy(gpa, bytes, 'memoryWrite', asGuest ? isWritable : isMapped);
   }
 
-  #copy(gpa: number | bigint, bytes: Uint8Array, copy: 'memoryRead' | 'memoryWrite'): boolean {
+  #copy(
+    gpa: number | bigint,
+    bytes: Uint8Array,
+    copy: 'memoryRead' | 'memoryWrite',
+    counts: (mapping: MemoryMapping) => boolean,
+  ): boolean {
     const begin = uint64Argument('gpa', gpa);
     this.#partition.fd();
     const end = begin + BigInt(bytes.length);
     const first = this.#firstEndingAfter(begin);
-    if (this.#firstHole(first, begin, end) !== undefined) {
+    if (this.#firstHole(first, begin, end, counts) !== undefined) {
       return false;
     }
     let address = begin;
@@ -303,12 +320,20 @@ export class MemoryMap {
     }
   }
 
-  /** The first address in a range where nothing is mapped. `at` is the index of the first mapping that ends after its begin. */
-  #firstHole(at: number, begin: bigint, end: bigint): bigint | undefined {
+  /**
+   * The first address in a range where nothing is mapped that counts. `at` is the index of the first mapping that ends
+   * after its begin.
+   */
+  #firstHole(
+    at: number,
+    begin: bigint,
+    end: bigint,
+    counts: (mapping: MemoryMapping) => boolean = isMapped,
+  ): bigint | undefined {
     let next = begin;
     for (let i = at; next < end; i++) {
       const { mapping } = this.#entries[i] ?? {};
-      if (mapping === undefined || mapping.gpa > next) {
+      if (mapping === undefined || mapping.gpa > next || !counts(mapping)) {
         return next;
       }
       next = mapping.gpa + BigInt(mapping.size);
@@ -337,6 +362,9 @@ interface Entry {
   readonly mapping: MemoryMapping;
   readonly mapped: MappedMemory;
 }
+
+const isMapped = (): boolean => true;
+const isWritable = ({ writable }: MemoryMapping): boolean => writable;
 
 const setGuestMemory = { ioctl: 'MSHV_SET_GUEST_MEMORY' } as const;
 

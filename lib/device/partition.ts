@@ -15,6 +15,7 @@ import {
   type MapMemoryOptions,
   type GpaRange,
   type TrackedPagesOptions,
+  type WriteMemoryOptions,
 } from './memory-map.js';
 import type { PageBitmap } from './page-bitmap.js';
 import { msrActionArgument, type MsrAction } from './intercept-result.js';
@@ -218,9 +219,14 @@ export class Partition extends PartitionCalls implements Disposable {
     return this.#memory.read(gpa, into);
   }
 
-  /** Copies to guest memory, likewise, where the guest may only read too. */
-  writeMemory(gpa: number | bigint, bytes: Uint8Array): boolean {
-    return this.#memory.write(gpa, bytes);
+  /**
+   * Copies to guest memory, likewise; where the guest may only read too, unless `asGuest` is set.
+   *
+   * @returns false, with nothing copied, where some of it is not mapped, or with `asGuest` not writable for the guest
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  writeMemory(gpa: number | bigint, bytes: Uint8Array, options: WriteMemoryOptions = {}): boolean {
+    return this.#memory.write(gpa, bytes, options);
   }
 
   /**

@@ -15,7 +15,10 @@ export interface HypercallCall {
   readonly inputSize: number;
   /** The variable header's bytes, which follow the fixed part. */
   readonly variableHeaderSize: number;
-  /** Where the guest wants the output; a handler that has some writes it itself. */
+  /**
+   * Where the guest wants the output; a handler that has some writes it itself, with
+   * `partition.writeMemory(outputGpa, …, { asGuest: true })`: the address is anything that the guest likes.
+   */
   readonly outputGpa: bigint;
   /** How many elements the list of a rep call has; 0 in a simple call. */
   readonly repCount: number;

@@ -558,7 +558,7 @@ describe('a call of the VMM’s', () => {
       name: 'HvExtCallQueryCapabilities',
       inputSize: 0,
       handle: ({ outputGpa }) =>
-        partition.writeMemory(outputGpa, Uint8Array.of(1, 2, 3, 4))
+        partition.writeMemory(outputGpa, Uint8Array.of(1, 2, 3, 4), { asGuest: true })
           ? hvStatusCodes.HV_STATUS_SUCCESS
           : hvStatusCodes.HV_STATUS_INVALID_ALIGNMENT,
     });

@@ -691,6 +691,8 @@ const memoryRows: Row[] = [
     'writeMemory',
     [(wrong) => [wrong, new Uint8Array(1)], required(quantity('gpa', 0n, largestWord))],
     [(wrong) => [0x10000, wrong], required(typedArray('bytes', 'Uint8Array'))],
+    [(wrong) => [0x10000, new Uint8Array(1), wrong], ...keyed('options', 'asGuest').map(optional)],
+    [(wrong) => [0x10000, new Uint8Array(1), { asGuest: wrong }], boolean('options.asGuest')],
   ),
   ...rows(
     'partition',

@@ -91,6 +91,17 @@ describe('memory at an address', () => {
     expect([...high.read(0xff0, 16)]).toEqual([...numbered(16)]);
   });
 
+  it('is not written where the guest may only read if it is written as the guest', () => {
+    const write = (gpa: number, length: number): boolean =>
+      host.partition.writeMemory(gpa, numbered(length), { asGuest: true });
+    expect([write(0x3000, 1), write(0x3ff0, 16), write(0x2ff8, 16), write(0x8000, 1)]).toEqual(
+      Array(4).fill(false),
+    );
+    expect([...low.read(0, low.size), ...high.read(0, high.size)].every((b) => b === 0)).toBe(true);
+    expect(write(0x2ff8, 8)).toBe(true);
+    expect([...low.read(3 * pageSize - 8, 8)]).toEqual([...numbered(8)]);
+  });
+
   it.each<[string, bigint, number]>([
     ['nothing is mapped', 0x8000n, 1],
     ['it begins before the first mapping', 0xfffn, 2],
