@@ -24,8 +24,8 @@ test('a million fast events are dispatched without allocating', async () => {
   const { growth, handled, collections } = await dispatch('signal', ...young);
   expect(handled).toBe(1_000_000);
   expect(collections.filter((line) => line.includes('Scavenge'))).toEqual([]);
-  // An object for each would be 16 MB at least.
-  expect(growth).toBeLessThan(200_000);
+  // An object for each would be 16 MB at least; what V8 compiles meanwhile is some 0.3 MB where the machine is busy.
+  expect(growth).toBeLessThan(2_000_000);
 });
 
 test('a million messages, each 256th answered later, leave nothing behind', async () => {
