@@ -15,6 +15,7 @@ export interface MshvErrorDetails {
   hypercall?: string;
   hvStatus?: HvStatus;
   repsCompleted?: number;
+  suppressed?: number;
   cause?: unknown;
 }
 
@@ -39,19 +40,22 @@ export class MshvError extends Error {
   declare readonly hvStatus?: HvStatus;
   /** How many elements of a hypercall's list were done before it failed. */
   declare readonly repsCompleted?: number;
+  /** How many failures were not reported: of `ERR_MSHV_SUPPRESSED`, see `FailureListener`. */
+  declare readonly suppressed?: number;
 
   constructor(message: string, details: MshvErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = details.code;
     this.errno = details.errno ?? 0;
     this.syscall = details.syscall ?? '';
-    const { ioctl, hypercall, hvStatus, repsCompleted } = details;
+    const { ioctl, hypercall, hvStatus, repsCompleted, suppressed } = details;
     Object.assign(
       this,
       ioctl !== undefined && { ioctl },
       hypercall !== undefined && { hypercall },
       hvStatus !== undefined && { hvStatus },
       repsCompleted !== undefined && { repsCompleted },
+      suppressed !== undefined && { suppressed },
     );
   }
 

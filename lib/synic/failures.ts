@@ -1,37 +1,78 @@
 import { functionArgument } from '../arguments.js';
-import type { MshvError } from '../errors.js';
-
-/** Is told of what failed where no caller can be told. */
-export type FailureListener = (error: MshvError) => void;
+import { MshvError } from '../errors.js';
 
 /**
- * Where failures go that must stop neither a VP nor a device: those of handlers, which a guest can
- * provoke as often as it likes.
+ * Is told of what failed where no caller can be told.
  *
- * Without a listener the first failure of each thing is a process warning, and the others are dropped.
- * What a listener throws is an uncaught exception.
+ * A guest can make most of it happen as often as it likes, so a listener is told of at most 8 failures in a second of
+ * one thing (a port, a hypercall, a VP, a monitor page) and of at most 64 in all. The others are counted: when the
+ * second is over, one `ERR_MSHV_SUPPRESSED` has their number as `suppressed`, and the last of them as its `cause`.
+ * All ports and queues of a `PartitionSynic` share that; so do all objects that are given the same function.
  */
-export class Failures {
-  readonly #listener: FailureListener | undefined;
-  readonly #warned = new WeakSet();
+export type FailureListener = (error: MshvError) => void;
 
-  /** @param name - of the option that `listener` came with */
-  constructor(name: string, listener: FailureListener | undefined) {
-    if (listener !== undefined) {
-      functionArgument(name, listener);
-    }
+const mostOfOne = 8;
+const mostInAll = 64;
+const intervalMs = 1000;
+
+/** The reports to one listener: no more than it can take. */
+class Reports {
+  readonly #listener: FailureListener;
+  #began = -Infinity;
+  #inAll = 0;
+  /** How often the listener was told of each thing in this interval: at most 64 of them. */
+  readonly #ofOne = new Map<object, number>();
+  #suppressed = 0;
+  #last: (() => MshvError) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(listener: FailureListener) {
     this.#listener = listener;
   }
 
-  /** @param what - what failed: its first failure is the one that is worth a warning */
-  report(error: MshvError, what: object): void {
-    if (this.#listener === undefined) {
-      if (!this.#warned.has(what)) {
-        this.#warned.add(what);
-        process.emitWarning(error);
-      }
+  report(what: object, makeError: () => MshvError): void {
+    const now = performance.now();
+    // By the clock too: where somebody blocks the event loop no timer comes.
+    if (now - this.#began >= intervalMs) {
+      this.#endInterval();
+      this.#began = now;
+    }
+    const told = this.#ofOne.get(what) ?? 0;
+    if (told < mostOfOne && this.#inAll < mostInAll) {
+      this.#ofOne.set(what, told + 1);
+      this.#inAll++;
+      this.#tell(makeError());
       return;
     }
+    this.#suppressed++;
+    this.#last = makeError;
+    this.#timer ??= setTimeout(() => {
+      this.#endInterval();
+    }, intervalMs).unref();
+  }
+
+  #endInterval(): void {
+    const suppressed = this.#suppressed;
+    const last = this.#last?.();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#began = -Infinity;
+    this.#inAll = 0;
+    this.#ofOne.clear();
+    this.#suppressed = 0;
+    this.#last = undefined;
+    if (last !== undefined) {
+      this.#tell(
+        new MshvError(`${suppressed} failures were not reported, the last: ${last.message}`, {
+          code: 'ERR_MSHV_SUPPRESSED',
+          suppressed,
+          cause: last,
+        }),
+      );
+    }
+  }
+
+  #tell(error: MshvError): void {
     try {
       this.#listener(error);
     } catch (thrown) {
@@ -42,7 +83,49 @@ export class Failures {
   }
 }
 
+const reportsTo = new WeakMap<FailureListener, Reports>();
+
+/**
+ * Where failures go that must stop neither a VP nor a device: those of handlers, which a guest can
+ * provoke as often as it likes.
+ *
+ * Without a listener the first failure of each thing is a process warning, and the others are dropped.
+ * What a listener throws is an uncaught exception.
+ */
+export class Failures {
+  readonly #reports: Reports | undefined;
+  readonly #warned = new WeakSet();
+
+  /** @param name - of the option that `listener` came with */
+  constructor(name: string, listener: FailureListener | undefined) {
+    if (listener === undefined) {
+      return;
+    }
+    functionArgument(name, listener);
+    this.#reports = reportsTo.get(listener) ?? new Reports(listener);
+    reportsTo.set(listener, this.#reports);
+  }
+
+  /**
+   * @param what - what failed, of which there are not more where the guest wants it
+   * @param makeError - called where somebody is told
+   */
+  report(what: object, makeError: () => MshvError): void {
+    if (this.#reports !== undefined) {
+      this.#reports.report(what, makeError);
+    } else if (!this.#warned.has(what)) {
+      this.#warned.add(what);
+      process.emitWarning(makeError());
+    }
+  }
+}
+
 /** `error` as a part of a sentence. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    // An object without a prototype, say: what was thrown may be anything.
+    return 'something that cannot be shown';
+  }
 }

@@ -138,11 +138,12 @@ export class DirectGuestEventPort implements GuestEventPort {
       this.#signal();
     } catch (cause) {
       this.#failures.report(
-        new MshvError(`cannot signal an event of the guest: ${reasonOf(cause)}`, {
-          code: 'ERR_MSHV_EVENT_REFUSED',
-          cause,
-        }),
         this,
+        () =>
+          new MshvError(`cannot signal an event of the guest: ${reasonOf(cause)}`, {
+            code: 'ERR_MSHV_EVENT_REFUSED',
+            cause,
+          }),
       );
     }
   }

@@ -428,7 +428,7 @@ export class GuestMessages implements MessagePoster {
   /** Tells of a message that will never be delivered: its poster, where that still waits for an answer. */
   #refuse(queues: VpQueues, message: QueuedMessage, error: MshvError): void {
     if (message.waiter === undefined) {
-      this.#failures.report(error, queues);
+      this.#failures.report(queues, () => error);
     } else {
       settle(message, error);
     }
@@ -451,11 +451,12 @@ export class GuestMessages implements MessagePoster {
         return;
       }
       this.#failures.report(
-        new MshvError(
-          `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
-          { code: 'ERR_MSHV_NOTIFICATION', cause },
-        ),
         queues,
+        () =>
+          new MshvError(
+            `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
+            { code: 'ERR_MSHV_NOTIFICATION', cause },
+          ),
       );
     }
   }

@@ -28,7 +28,9 @@ export interface HostMessagePort {
 export interface HostEventPort {
   /**
    * Handles a signal that came through the dispatcher. A signal that the partition turns into `osEvent` by
-   * itself does not come here. The guest does not wait for a promise; what it rejects with is reported.
+   * itself does not come here. The guest does not wait for a promise; what it rejects with is reported. However often
+   * the guest signals a flag until its promise has settled, the handler is called for it once more, then: there is
+   * one promise for each flag at most.
    *
    * @param flag - the flag number that the guest gave
    */

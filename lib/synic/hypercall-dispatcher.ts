@@ -225,11 +225,12 @@ export class HypercallDispatcher {
 
   #report(definition: HypercallDefinition, cause: unknown): void {
     this.#failures.report(
-      new MshvError(`hypercall ${definition.name} failed: ${reasonOf(cause)}`, {
-        code: 'ERR_MSHV_HYPERCALL_HANDLER',
-        cause,
-      }),
       definition,
+      () =>
+        new MshvError(`hypercall ${definition.name} failed: ${reasonOf(cause)}`, {
+          code: 'ERR_MSHV_HYPERCALL_HANDLER',
+          cause,
+        }),
     );
   }
 }

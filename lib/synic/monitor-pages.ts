@@ -303,11 +303,12 @@ export class MonitorPages implements SynicMonitor, Disposable {
         : new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
     } catch (cause) {
       this.#failures.report(
-        new MshvError(
-          `cannot look at the monitor page 0x${page.gpa.toString(16)}: ${reasonOf(cause)}`,
-          { code: 'ERR_MSHV_MONITOR_PAGE', cause },
-        ),
         page,
+        () =>
+          new MshvError(
+            `cannot look at the monitor page 0x${page.gpa.toString(16)}: ${reasonOf(cause)}`,
+            { code: 'ERR_MSHV_MONITOR_PAGE', cause },
+          ),
       );
       return failed;
     }

@@ -170,7 +170,7 @@ export class PartitionSynic implements Synic, Disposable {
     if (native !== undefined) {
       nativeArgument('options.native', native);
     }
-    const reporting = onError === undefined ? {} : { onError };
+    const reporting = onError === undefined ? {} : { onError: listenerOfOne(onError) };
     this.#partition = partition;
     this.#retargets = retargetDeviceInterrupt !== undefined;
     this.#eventPortOptions = { ...reporting, ...(native !== undefined && { native }) };
@@ -316,6 +316,14 @@ export class PartitionSynic implements Synic, Disposable {
       throw closedError('PartitionSynic');
     }
   }
+}
+
+/** The listener as a function of its own: a guest must not use up what is told of another's. */
+function listenerOfOne(onError: FailureListener): FailureListener {
+  functionArgument('options.onError', onError);
+  return (error) => {
+    onError(error);
+  };
 }
 
 function isOwned(partition: object): partition is OwnedPartition {

@@ -297,11 +297,12 @@ export class SynicPortMap {
   #report(entry: Entry, cause: unknown): void {
     const { kind, connectionId } = entry;
     this.#failures.report(
-      new MshvError(
-        `the ${kind} port of connection 0x${connectionId.toString(16)} failed: ${reasonOf(cause)}`,
-        { code: 'ERR_MSHV_PORT_HANDLER', cause },
-      ),
       entry,
+      () =>
+        new MshvError(
+          `the ${kind} port of connection 0x${connectionId.toString(16)} failed: ${reasonOf(cause)}`,
+          { code: 'ERR_MSHV_PORT_HANDLER', cause },
+        ),
     );
   }
 }
