@@ -45,6 +45,8 @@ interface EventEntry {
   readonly minimumVtl: number;
   readonly port: HostEventPort;
   readonly flagCount: number;
+  /** The flags whose promise has not settled, and whether they have been signalled since. */
+  readonly answering: Map<number, boolean>;
 }
 
 type Entry = MessageEntry | EventEntry;
@@ -117,7 +119,14 @@ export class SynicPortMap {
       instanceArgument('port.osEvent', osEvent, EventFd);
     }
     integerArgument('port.flagCount', flagCount, 1, synicLimits.eventFlags);
-    return this.#add({ kind: 'event', connectionId, minimumVtl, port, flagCount });
+    return this.#add({
+      kind: 'event',
+      connectionId,
+      minimumVtl,
+      port,
+      flagCount,
+      answering: new Map(),
+    });
   }
 
   /**
@@ -198,12 +207,13 @@ export class SynicPortMap {
     if (flag >= entry.flagCount) {
       return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
     }
-    const { port } = entry;
+    const { port, answering } = entry;
     try {
       port.osEvent?.signal();
-      const answer = port.handleEvent?.(flag);
-      if (isThenable(answer)) {
-        this.#reportRejection(entry, answer);
+      if (answering.has(flag)) {
+        answering.set(flag, true);
+      } else {
+        this.#handleEvent(entry, flag);
       }
       return hvStatusCodes.HV_STATUS_SUCCESS;
     } catch (error) {
@@ -213,14 +223,18 @@ export class SynicPortMap {
   }
 
   /**
-   * Forgets every message that waits for its answer, or for the guest to come back for it: the guest has been
-   * reset, and an equal message is a new one. The ports stay. Handlers that have yet to answer go on;
-   * nobody gets their answer.
+   * Forgets every message that waits for its answer, or for the guest to come back for it, and every event that waits
+   * for the handler of the one before it: the guest has been reset, and an equal message is a new one. The ports stay.
+   * Handlers that have yet to answer go on; nobody gets their answer.
    */
   reset(): void {
     for (const entry of this.#ports.values()) {
       if (entry.kind === 'message') {
         entry.answers.clear();
+      } else {
+        for (const flag of entry.answering.keys()) {
+          entry.answering.set(flag, false);
+        }
       }
     }
   }
@@ -288,10 +302,35 @@ export class SynicPortMap {
     return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
   }
 
-  #reportRejection(entry: Entry, answer: PromiseLike<unknown>): void {
-    Promise.resolve(answer).catch((error: unknown) => {
+  /** Hands a signal to the handler. While that has not answered, others of this flag add up to one. */
+  #handleEvent(entry: EventEntry, flag: number): void {
+    const answer = entry.port.handleEvent?.(flag);
+    if (!isThenable(answer)) {
+      return;
+    }
+    entry.answering.set(flag, false);
+    Promise.resolve(answer).then(
+      () => {
+        this.#eventHandled(entry, flag);
+      },
+      (error: unknown) => {
+        this.#report(entry, error);
+        this.#eventHandled(entry, flag);
+      },
+    );
+  }
+
+  #eventHandled(entry: EventEntry, flag: number): void {
+    const again = entry.answering.get(flag);
+    entry.answering.delete(flag);
+    if (again !== true || this.#ports.get(entry.connectionId) !== entry) {
+      return;
+    }
+    try {
+      this.#handleEvent(entry, flag);
+    } catch (error) {
       this.#report(entry, error);
-    });
+    }
   }
 
   #report(entry: Entry, cause: unknown): void {

@@ -260,6 +260,106 @@ describe('a handler', () => {
     expect(errors).toMatchObject([{ code: 'ERR_MSHV_PORT_HANDLER', cause }]);
   });
 
+  it('of events has one promise for each flag: what is signalled meanwhile is one call more', async () => {
+    const map = new SynicPortMap({ onError: () => undefined });
+    const answers: ReturnType<typeof deferred>[] = [];
+    const { port, seen } = eventPort(() => {
+      const answer = deferred();
+      answers.push(answer);
+      return answer.promise;
+    });
+    map.addEventPort(2, 0, port);
+    for (let i = 0; i < 1000; i++) {
+      for (const flag of [3, 4]) expect(map.handleSignalEvent(0, 2, flag)).toBe(success);
+    }
+    expect(seen).toEqual([3, 4]);
+    answers[0]?.resolve();
+    await settled();
+    expect(seen).toEqual([3, 4, 3]);
+    // Signalled by nobody since.
+    answers[2]?.resolve();
+    answers[1]?.reject(new Error('too late'));
+    await settled();
+    expect(seen).toEqual([3, 4, 3, 4]);
+    answers[3]?.resolve();
+    await settled();
+    expect(map.handleSignalEvent(0, 2, 4)).toBe(success);
+    expect(seen).toEqual([3, 4, 3, 4, 4]);
+  });
+
+  it.each<[string, (map: SynicPortMap, registered: Disposable) => void, number[]]>([
+    [
+      'its port is gone',
+      (_, registered) => {
+        registered[Symbol.dispose]();
+      },
+      [3],
+    ],
+    [
+      'the guest is reset',
+      (map) => {
+        map.reset();
+      },
+      [3],
+    ],
+    [
+      'the guest is reset, until it signals again',
+      (map) => {
+        map.reset();
+        map.handleSignalEvent(0, 2, 3);
+      },
+      [3, 3],
+    ],
+  ])('of events is not called for what was signalled meanwhile where %s', async (_, end, calls) => {
+    const map = new SynicPortMap();
+    const answer = deferred();
+    const { port, seen } = eventPort(() => answer.promise);
+    const registered = map.addEventPort(2, 0, port);
+    map.handleSignalEvent(0, 2, 3);
+    map.handleSignalEvent(0, 2, 3);
+    end(map, registered);
+    answer.resolve();
+    await settled();
+    expect(seen).toEqual(calls);
+  });
+
+  it('of events that throws when it is called once more is reported', async () => {
+    const errors: MshvError[] = [];
+    const map = new SynicPortMap({ onError: (error) => errors.push(error) });
+    const cause = new Error('no');
+    const answer = deferred();
+    const { port, seen } = eventPort(() => {
+      if (seen.length === 2) throw cause;
+      return answer.promise;
+    });
+    map.addEventPort(2, 0, port);
+    map.handleSignalEvent(0, 2, 3);
+    map.handleSignalEvent(0, 2, 3);
+    answer.resolve();
+    await settled();
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_PORT_HANDLER', cause }]);
+    expect(map.handleSignalEvent(0, 2, 3)).toBe(success);
+    expect(seen).toEqual([3, 3, 3]);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['an object without a prototype', Object.create(null), 'something that cannot be shown'],
+    ['an error whose message is none', Object.assign(new Error(), { message: null }), 'null'],
+    ['nothing', undefined, 'undefined'],
+  ])('may throw %s', (_, cause, shown) => {
+    const errors: MshvError[] = [];
+    const map = new SynicPortMap({ onError: (error) => errors.push(error) });
+    map.addEventPort(2, 0, {
+      handleEvent: () => {
+        throw cause;
+      },
+    });
+    expect(map.handleSignalEvent(0, 2, 0)).toBe(operationFailed);
+    expect(errors.map(({ message: text }) => text)).toEqual([
+      `the event port of connection 0x2 failed: ${shown}`,
+    ]);
+  });
+
   it('that fails again and again is one warning where nobody listens', () => {
     const warn = vi.spyOn(process, 'emitWarning').mockReturnValue();
     const map = new SynicPortMap();
