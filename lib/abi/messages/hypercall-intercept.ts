@@ -77,7 +77,10 @@ export class HypercallIntercept extends X64Intercept implements Fields<typeof hy
 
   /** The whole control word. */
   get control(): bigint {
-    return (BigInt(this.controlHigh) << 32n) | BigInt(this.controlLow);
+    // In the page that the hypervisor writes, the convention must be looked at once.
+    return this.is64Bit
+      ? this.view.getBigUint64(56, true)
+      : (BigInt(this.view.getUint32(64, true)) << 32n) | BigInt(this.view.getUint32(40, true));
   }
 
   /** Guest physical address of the input; the first 8 bytes of it where `isFast`. */
