@@ -1,6 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 
 import { InterceptMessages } from '../../../lib/abi/intercepts.js';
+import { messageLayout } from '../../../lib/abi/message-types.js';
 import { HypercallDispatcher } from '../../../lib/synic/hypercall-dispatcher.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import {
@@ -14,7 +15,7 @@ import {
 // Dispatches a million hypercalls and prints by how many bytes the heap grew, how often the handlers were
 // called and memory was read, and how many nanoseconds a call took. `signal`: fast events, in a young generation that holds all of
 // what could be allocated. `message`: messages that are answered at once or later, with the garbage collected before
-// and after.
+// and after. `refused`: the same for hypercalls of which no two are alike, and that are nobody's or wrong.
 
 const calls = 1_000_000;
 const memory = new SmallMemory();
@@ -89,8 +90,49 @@ async function message(): Promise<void> {
   report(before, started);
 }
 
-if (process.argv[2] === 'signal') {
-  signal();
-} else {
-  await message();
+function refused(): void {
+  const bytes = hypercallMessage({ code: 0 });
+  const messages = new InterceptMessages(bytes, 'x64');
+  const registers = new DataView(bytes.buffer, messageLayout.payload);
+  let number = 1n;
+  const dispatch = (times: number): void => {
+    for (let i = 0; i < times; i++) {
+      // A generator of 64-bit numbers (xorshift): always the same ones.
+      number ^= BigInt.asUintN(64, number << 13n);
+      number ^= number >> 7n;
+      number ^= BigInt.asUintN(64, number << 17n);
+      registers.setUint8(7, Number(number & 7n));
+      // Every second one has a code of ours, no list and an aligned input; every fourth no variable header either.
+      const header = i % 4 === 1 ? number & 0x7fe_0000n : 0n;
+      const known = 0x5cn | (number >> 63n) | header;
+      registers.setBigUint64(56, i % 2 === 0 ? number : known, true);
+      registers.setBigUint64(64, i % 2 === 0 ? number >> BigInt(i % 64) : number & 0x1_fff8n, true);
+      registers.setBigUint64(72, number, true);
+      const exit = messages.current;
+      if (exit.type !== 'hypercall') throw new Error(exit.type);
+      handled += dispatcher.dispatch(exit).status === 0 ? 0 : 1;
+    }
+  };
+  memory.bytes.forEach((_, at) => {
+    memory.bytes[at] = (at * 31) >> 3;
+  });
+  dispatch(100_000);
+  handled = 0;
+  collect();
+  const before = heap();
+  const started = process.hrtime.bigint();
+  dispatch(calls);
+  collect();
+  report(before, started);
+}
+
+switch (process.argv[2]) {
+  case 'signal':
+    signal();
+    break;
+  case 'refused':
+    refused();
+    break;
+  default:
+    await message();
 }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const program = fileURLToPath(new URL('../programs/dispatch-hypercalls.ts', import.meta.url));
 
-async function dispatch(kind: 'signal' | 'message', ...options: string[]) {
+async function dispatch(kind: 'signal' | 'message' | 'refused', ...options: string[]) {
   const { stdout } = await promisify(execFile)(process.execPath, [
     ...options,
     ...['--import', 'tsx', program, kind],
@@ -34,5 +34,13 @@ test('a million messages, each 256th answered later, leave nothing behind', asyn
   // The guest posts those again that are answered later.
   expect(reads).toBeGreaterThanOrEqual(1_000_000 + Math.floor(1_000_000 / 256));
   // Those that are answered later would be 1.7 MB; what V8 compiles and forgets is 0.2 MB either way.
+  expect(growth).toBeLessThan(600_000);
+});
+
+test('a million hypercalls that are nobody’s or wrong, each another, leave nothing behind', async () => {
+  const { growth, handled, reads } = await dispatch('refused', '--expose-gc');
+  expect(handled).toBe(1_000_000);
+  expect(reads).toBeGreaterThan(200_000);
+  // A few bytes for each would be more.
   expect(growth).toBeLessThan(600_000);
 });
