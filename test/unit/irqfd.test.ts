@@ -252,6 +252,22 @@ describe('a route', () => {
     }
   });
 
+  it.each<[string, number | bigint, number]>([
+    ['names a VP that is not there', 0xfee0_4000, 0x41],
+    ['has an exception as its vector', 0xfee0_0000, 0x0f],
+    ['has a reserved delivery mode', 0xfee0_0000, 0x341],
+    ['has an upper half', 0x1_fee0_0000n, 0x41],
+  ])('keeps its MSI where the guest chooses one that %s', (_, address, data) => {
+    const route = irqfd.newRoute({ msi: { address: 0xfee0_0000, data: 0x51 } });
+    const before = host.snapshot([route]);
+    host.native.record();
+    expect(() => {
+      route.setMsi(address, data);
+    }).toThrow(RangeError);
+    expect(host.native.calls).toEqual([]);
+    expect(host.snapshot([route])).toEqual(before);
+  });
+
   it.each([
     ['SMI', 0x0200],
     ['NMI', 0x0400],
