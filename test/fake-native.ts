@@ -11,6 +11,7 @@ import {
 import { ioeventfdFlags } from '../lib/abi/ioeventfd.js';
 import { irqfdFlags } from '../lib/abi/irqfd.js';
 import { limits } from '../lib/abi/limits.js';
+import { memoryFlags } from '../lib/abi/memory.js';
 import { decodeMsi } from '../lib/abi/msi.js';
 import { descriptorKinds, linuxNative, type Native } from '../lib/native.js';
 import { FakeDoorbells } from './fake-doorbells.js';
@@ -44,6 +45,7 @@ export type FallibleCall =
   | 'vpGetState'
   | 'vpSetState'
   | 'eventfdCreate'
+  | 'eventfdAdopt'
   | 'dup'
   | 'watch'
   | 'eventfdSignal'
@@ -77,8 +79,14 @@ export interface RecordedCall {
   readonly result: number | bigint | ArrayBuffer;
 }
 
+/** A hypercall that the hypervisor refuses: what the driver makes of it, and the HV status. */
+export interface FakeRefusal {
+  readonly errno: number;
+  readonly status: number;
+}
+
 /** Decides whether a call fails: a positive errno, or undefined where the call is to be made. */
-export type Fault = (name: FallibleCall, index: number) => number | undefined;
+export type Fault = (name: FallibleCall, index: number) => number | FakeRefusal | undefined;
 
 /** Fails the calls with these indices. */
 export function failAt(errno: number, ...indices: readonly number[]): Fault {
@@ -124,7 +132,14 @@ export class FakeNative implements Native {
   /** The handles of memory that is mapped in this process. */
   readonly memories = new Set<number>();
   readonly #linux = linuxNative();
-  readonly vps = new FakeVps(this.#linux, counterOf);
+  readonly vps = new FakeVps(
+    {
+      eventfdCreate: (...args) => this.#forgotten(this.#linux.eventfdCreate(...args)),
+      eventfdAdopt: (fd) => this.#forgotten(this.#linux.eventfdAdopt(fd)),
+    },
+    (fd) => this.#counterOf(fd),
+  );
+  readonly #counters = new Map<number, string>();
   #fault: Fault = () => undefined;
   #faultsFrom = 0;
 
@@ -139,8 +154,30 @@ export class FakeNative implements Native {
     return this.calls.filter((call) => call.name === name).length;
   }
 
+  /** Everything that the driver has, and this process for it, in terms that a later run has as well. */
+  books(): unknown {
+    const handles = [...this.memories].sort((one, other) => one - other);
+    return {
+      memories: handles.length,
+      vps: this.vps.books(),
+      partitions: [...this.partitions.values()].map((partition) => ({
+        ...partition,
+        vps: [...partition.vps],
+        armed: sorted(partition.armed).map(([gsi, { resample }]) => [gsi, resample]),
+        routes: sorted(partition.routes),
+        memory: partition.memory.mappings.map((mapping) => ({
+          ...mapping,
+          memory: handles.indexOf(mapping.memory),
+        })),
+        doorbells: partition.doorbells.all.map(({ gpa, size, match }) => ({ gpa, size, match })),
+      })),
+    };
+  }
+
   open(path: string): number {
-    return this.#perform('open', [path], () => this.#linux.eventfdCreate(0, false));
+    return this.#perform('open', [path], () =>
+      this.#forgotten(this.#linux.eventfdCreate(0, false)),
+    );
   }
 
   createPartition(device: number, flags: bigint, isolation: bigint): number {
@@ -184,7 +221,7 @@ export class FakeNative implements Native {
     const [partition, event, , gsi, flags] = args;
     return this.#perform('irqfd', args, () =>
       this.#withPartition(partition, (state) => {
-        const counter = counterOf(event);
+        const counter = this.#counterOf(event);
         if (counter === undefined) return -constants.errno.EBADF;
         return (flags & irqfdFlags.DEASSIGN) === 0
           ? this.#arm(state, gsi, { counter, resample: (flags & irqfdFlags.RESAMPLE) !== 0 })
@@ -216,7 +253,7 @@ export class FakeNative implements Native {
     const [partition, event, gpa, size, match, flags] = args;
     return this.#perform('ioeventfd', args, () =>
       this.#withPartition(partition, ({ doorbells }) => {
-        const counter = counterOf(event);
+        const counter = this.#counterOf(event);
         if (counter === undefined) return -constants.errno.EBADF;
         const matching = (flags & ioeventfdFlags.DATAMATCH) === 0 ? undefined : match;
         return doorbells.set({ counter, gpa, size, match: matching }, flags);
@@ -251,7 +288,11 @@ export class FakeNative implements Native {
     output: Uint8Array,
     result: Uint32Array,
   ): number {
-    return this.#perform('hypercall', [fd, code, reps, input.slice(), output.length], () => {
+    const args = [fd, code, reps, input.slice(), output.length];
+    const refuse = (status: number): void => {
+      result.set([status, 0]);
+    };
+    const perform = (): number => {
       const name = hypercallName(code);
       const layout: HypercallLayout | undefined = name && hypercalls[name];
       if (layout === undefined || output.length > hypercallPageSize) {
@@ -272,7 +313,8 @@ export class FakeNative implements Native {
       result.set([status, done]);
       if (!failed) output.set(filled);
       return failed ? -errno : 0;
-    });
+    };
+    return this.#perform('hypercall', args, perform, refuse);
   }
 
   memoryCreate(...args: [bigint, boolean, boolean]): number {
@@ -369,12 +411,12 @@ export class FakeNative implements Native {
 
   eventfdCreate(initial: number, semaphore: boolean): number {
     return this.#perform('eventfdCreate', [initial, semaphore], () =>
-      this.#linux.eventfdCreate(initial, semaphore),
+      this.#forgotten(this.#linux.eventfdCreate(initial, semaphore)),
     );
   }
 
   dup(fd: number): number {
-    return this.#perform('dup', [fd], () => this.#linux.dup(fd));
+    return this.#perform('dup', [fd], () => this.#forgotten(this.#linux.dup(fd)));
   }
 
   watch(fd: number, onCount: (count: bigint) => void): number {
@@ -387,7 +429,7 @@ export class FakeNative implements Native {
 
   eventfdRead(fd: number): bigint | number {
     // Part of arming, and nothing depends on what it returns.
-    const counter = counterOf(fd);
+    const counter = this.#counterOf(fd);
     const partitions = [...this.partitions.values()];
     if (
       partitions.some(({ armed }) => [...armed.values()].some((one) => one.counter === counter))
@@ -402,14 +444,15 @@ export class FakeNative implements Native {
   }
 
   eventfdAdopt(fd: number): number {
-    return this.#linux.eventfdAdopt(fd);
+    return this.#perform('eventfdAdopt', [fd], () => this.#forgotten(this.#linux.eventfdAdopt(fd)));
   }
 
   close(fd: number): number {
     this.partitions.delete(fd);
     this.vps.closing(fd);
-    const counter = counterOf(fd);
+    const counter = this.#counterOf(fd);
     const result = this.#linux.close(fd);
+    this.#counters.delete(fd);
     const bound = [...this.partitions.values()].flatMap(({ armed }) =>
       [...armed].filter(([, irqfd]) => irqfd.counter === counter).map(([gsi]) => ({ armed, gsi })),
     );
@@ -425,6 +468,7 @@ export class FakeNative implements Native {
   }
 
   release(fd: number): number {
+    this.#counters.delete(fd);
     return this.#linux.release(fd);
   }
 
@@ -440,15 +484,43 @@ export class FakeNative implements Native {
     name: FallibleCall,
     args: readonly unknown[],
     call: () => Result,
+    refuse?: (status: number) => void,
   ): Result | number {
-    const errno = this.#fault(name, this.#faultsFrom++);
-    const result = errno === undefined ? call() : -errno;
+    const fault = this.#fault(name, this.#faultsFrom++);
+    let result: Result | number;
+    if (fault === undefined) {
+      result = call();
+    } else if (typeof fault === 'number') {
+      // Where the driver says that what is to be taken away is not there, somebody else has done it.
+      if (fault === constants.errno.ENOENT && takesAway(name, args)) call();
+      result = -fault;
+    } else {
+      if (refuse === undefined) throw new Error(`the hypervisor has no part in ${name}`);
+      refuse(fault.status);
+      result = -fault.errno;
+    }
     this.calls.push({ name, args, result });
     return result;
   }
 
+  /** Reading it takes a while, and nobody changes it but those who make and close descriptors here. */
+  #counterOf(fd: number): string | undefined {
+    let counter = this.#counters.get(fd);
+    if (counter === undefined) {
+      counter = counterOf(fd);
+      if (counter !== undefined) this.#counters.set(fd, counter);
+    }
+    return counter;
+  }
+
+  /** The number of a new descriptor may have been another one's. */
+  #forgotten(fd: number): number {
+    this.#counters.delete(fd);
+    return fd;
+  }
+
   #newPartition(flags: bigint, features: readonly bigint[] | undefined): number {
-    const fd = this.#linux.eventfdCreate(0, false);
+    const fd = this.#forgotten(this.#linux.eventfdCreate(0, false));
     this.partitions.set(fd, {
       flags,
       features,
@@ -497,6 +569,25 @@ export class FakeNative implements Native {
     }
     return 0;
   }
+}
+
+/** Whether a call takes a mapping, a doorbell or an irqfd away. */
+export function takesAway(name: FallibleCall, args: readonly unknown[]): boolean {
+  const flags = Number(args.at(-1));
+  switch (name) {
+    case 'irqfd':
+      return (flags & irqfdFlags.DEASSIGN) !== 0;
+    case 'ioeventfd':
+      return (flags & ioeventfdFlags.DEASSIGN) !== 0;
+    case 'mapMemory':
+      return (flags & memoryFlags.UNMAP) !== 0;
+    default:
+      return false;
+  }
+}
+
+function sorted<Value>(map: ReadonlyMap<number, Value>): [number, Value][] {
+  return [...map].sort(([one], [other]) => one - other);
 }
 
 /** What tells one eventfd's counter from another's, duplicates being the same. */

@@ -150,6 +150,19 @@ export class FakeVps {
     return fd;
   }
 
+  /** What there is of the VPs, the pages left out. */
+  books(): unknown {
+    const attached = [...this.#attached.values()];
+    return {
+      attached: attached.length,
+      threads: attached.filter(({ thread }) => thread !== undefined).length,
+      vps: [...this.#vps.values()].map(({ index, canceled, states }) => ({
+        ...{ index, canceled },
+        states: [...states].map(([type, state]) => [type, state.join()]),
+      })),
+    };
+  }
+
   /** The VP behind a descriptor. */
   of(fd: number): FakeVp {
     const vp = this.#vps.get(this.#identify(fd) ?? '');

@@ -293,6 +293,7 @@ export class IrqFd {
     }
     route.current = { msi: undefined, masked: true, closed: true };
     route.wanted = route.current;
+    route.armed = false;
     if (!route.quarantined) {
       this.#gsis.free(route.gsi);
     }

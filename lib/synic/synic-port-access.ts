@@ -34,7 +34,8 @@ export interface SynicPortAccess extends MessagePoster {
    * @param connectionId - 0 to 0xffffff
    * @param minimumVtl - the lowest virtual trust level that may signal: 0 to 15
    * @param monitorInfo - ignored where there are no monitor pages
-   * @returns removes the port; harmless a second time, and after the partition is closed
+   * @returns removes the port; harmless a second time, and after the partition is closed. Where the partition does not
+   *   let go of its doorbell that is thrown, everything else is removed, and another disposal tries that again
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`, `ERR_MSHV_MONITOR_ID_IN_USE`; nothing is left behind
    */
   addEventPort(

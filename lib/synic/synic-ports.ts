@@ -8,7 +8,7 @@ import {
   optionsArgument,
   pageMultipleArgument,
 } from '../arguments.js';
-import { closeEach, disposableOnce } from '../closing.js';
+import { closeEach } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
 import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
 import { reasonOf } from './failures.js';
@@ -85,9 +85,11 @@ export class SynicPorts implements SynicPortAccess {
       }
       throw error;
     }
-    return disposableOnce(() => {
-      disposeEach(made);
-    });
+    return {
+      [Symbol.dispose]: () => {
+        disposeEach(made);
+      },
+    };
   }
 
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
@@ -192,15 +194,20 @@ function monitorInfoArgument(monitorInfo: MonitorInfo): void {
   integerArgument('monitorInfo.latency', monitorInfo.latency, 0, 0xffff);
 }
 
-/** Disposes of all, in order. What the end of the partition has closed already is as good as disposed of. */
-function disposeEach(made: readonly Disposable[]): void {
+/**
+ * Disposes of all, in order, and takes out what is done: what failed is left for another time. What the end of the
+ * partition has closed already is as good as disposed of.
+ */
+function disposeEach(made: Disposable[]): void {
+  const all = made.splice(0);
   closeEach(
     'SynIC port',
-    made.map((disposable) => () => {
+    all.map((disposable) => () => {
       try {
         disposable[Symbol.dispose]();
       } catch (error) {
         if (!isClosedError(error)) {
+          made.push(disposable);
           throw error;
         }
       }

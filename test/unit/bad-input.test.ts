@@ -5,7 +5,6 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { translateGvaFlags } from '../../lib/abi/hypercall-outputs.js';
 import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
 import { partitionProperties, syntheticProcessorFeatures } from '../../lib/abi/properties.js';
-import * as library from '../../lib/index.js';
 import {
   DirectGuestEventPort,
   Doorbell,
@@ -42,6 +41,7 @@ import { registerPageFields, registerPageLayout } from '../../lib/abi/register-p
 import { vpStateTypes } from '../../lib/abi/vp-state.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { FakeHost } from './fake-host.js';
+import { constructorsNotForCallers, functionsOf, publicFunctions } from './public-members.js';
 
 // Every argument of every public function, given everything that it does not take. The table says
 // what each argument is; the wrong values follow from that. The last tests find what the table lacks.
@@ -2165,14 +2165,6 @@ const classes = {
   Interrupt,
 } as const;
 
-/** The names of an object's own functions. Accessors take no arguments. */
-function functionsOf(object: object): (string | symbol)[] {
-  return Reflect.ownKeys(object).filter((key) => {
-    const value: unknown = Object.getOwnPropertyDescriptor(object, key)?.value;
-    return typeof value === 'function' && key !== 'constructor';
-  });
-}
-
 describe('a closed object', () => {
   const args: ReadonlyMap<string | symbol, unknown[]> = new Map([
     ['createVp', [4]],
@@ -2386,32 +2378,6 @@ describe('the table', () => {
     ].map((name) => `${name}#[nodejs.util.inspect.custom]`),
   ];
 
-  /** Constructors that only this library calls; all but MshvError's are private in TypeScript. */
-  const notForCallers = [
-    'Mshv',
-    'Partition',
-    'PartitionCalls',
-    'Doorbell',
-    'GuestMemory',
-    'MappedMemory',
-    'PageBitmap',
-    'RegisterPage',
-    'SharedPartition',
-    'Vp',
-    'VpRun',
-    'IrqFd',
-    'IrqFdRoute',
-    'EventFd',
-    'Interrupt',
-    'MshvError',
-  ];
-
-  // Symbol.dispose has another description where Node has to define it itself.
-  const keyText = (key: string | symbol): string =>
-    typeof key === 'string'
-      ? key
-      : `[${key === Symbol.dispose ? 'Symbol.dispose' : (key.description ?? '')}]`;
-
   const inTable = new Set(
     table.flatMap(({ subject, method }) => {
       // Others are known by their interfaces only.
@@ -2423,17 +2389,8 @@ describe('the table', () => {
   );
 
   it('has every function that takes an argument', () => {
-    const all = Object.entries(library).flatMap(([name, value]) => {
-      // Beside classes there are tables of constants.
-      if (typeof value !== 'function') return functionsOf(value);
-      return [
-        `new ${name}`,
-        ...functionsOf(value).map((key) => `${name}.${keyText(key)}`),
-        ...functionsOf(value.prototype).map((key) => `${name}#${keyText(key)}`),
-      ];
-    });
-    expect(all.sort()).toEqual(
-      [...inTable, ...withoutArguments, ...notForCallers.map((name) => `new ${name}`)].sort(),
+    expect(publicFunctions().sort()).toEqual(
+      [...inTable, ...withoutArguments, ...constructorsNotForCallers].sort(),
     );
   });
 

@@ -1,0 +1,144 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect } from 'vitest';
+
+import { EventFd, Interrupt } from '../../../../lib/index.js';
+import type { Operation } from '../engine.js';
+
+/** An operation on an eventfd. */
+function onEvent(
+  name: string,
+  initial: number,
+  act: (event: EventFd, own: (event: EventFd) => EventFd) => unknown,
+  outcome?: Operation['outcome'],
+): Operation {
+  return {
+    name,
+    arrange: (situation) => {
+      const event = situation.own(EventFd.create({ native: situation.native, initial }));
+      return () => act(event, (made) => situation.own(made));
+    },
+    ...(outcome && { outcome }),
+  };
+}
+
+/** Where somebody else was faster there is nothing to read, which is no error. */
+const whereEmpty =
+  (outcome: 'done' | 'otherwise'): NonNullable<Operation['outcome']> =>
+  ({ name }, { errno }) =>
+    (name === 'eventfdRead' || name === 'read') && errno === 'EAGAIN' ? outcome : undefined;
+
+/** Waits for a count that comes only when somebody waits. */
+async function signalledAnd(
+  event: EventFd,
+  wait: (signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  const left = new AbortController();
+  const waiting = wait(left.signal);
+  waiting.catch(() => undefined);
+  try {
+    await Promise.race([waiting, nextTurn()]);
+    event.signal(5);
+    await waiting;
+  } finally {
+    left.abort();
+  }
+}
+
+export const eventfds: readonly Operation[] = [
+  {
+    name: 'EventFd.create()',
+    arrange: (situation) => () => situation.own(EventFd.create({ native: situation.native })),
+  },
+  {
+    name: 'EventFd.create() of a semaphore',
+    arrange: (situation) => () =>
+      situation.own(EventFd.create({ native: situation.native, semaphore: true, initial: 3 })),
+  },
+  {
+    name: 'EventFd.adopt()',
+    arrange: (situation) => {
+      const { native } = situation;
+      const fd = EventFd.create({ native }).release();
+      let adopted: EventFd | undefined;
+      situation.atEnd(() => {
+        if (adopted === undefined) EventFd.adopt(fd, { native }).close();
+      });
+      return () => {
+        adopted = situation.own(EventFd.adopt(fd, { native }));
+      };
+    },
+  },
+  onEvent('event.signal()', 0, (event) => {
+    event.signal();
+  }),
+  onEvent('event.signal(n)', 5, (event) => {
+    event.signal(2n);
+  }),
+  onEvent('event.tryRead()', 5, (event) => event.tryRead(), whereEmpty('otherwise')),
+  onEvent('event.pending', 5, (event) => event.pending),
+  onEvent('event.wait(), with a count there', 5, (event) => event.wait(), whereEmpty('done')),
+  onEvent(
+    'event.wait()',
+    0,
+    (event) => signalledAnd(event, (signal) => event.wait({ signal })),
+    whereEmpty('done'),
+  ),
+  onEvent('event.watch()', 0, async (event) => {
+    let watching: Disposable | undefined;
+    try {
+      await signalledAnd(
+        event,
+        () =>
+          new Promise((resolve) => {
+            watching = event.watch(resolve);
+          }),
+      );
+    } finally {
+      watching?.[Symbol.dispose]();
+    }
+  }),
+  onEvent(
+    'for await of an event',
+    5,
+    async (event) => {
+      for await (const count of event) {
+        expect(count).toBe(5n);
+        return;
+      }
+    },
+    whereEmpty('done'),
+  ),
+  onEvent('event.clone()', 5, (event, own) => own(event.clone())),
+  onEvent('event.release()', 5, (event, own) => {
+    own(EventFd.adopt(event.release()));
+  }),
+  onEvent('event.ref() and unref()', 0, (event) => {
+    event.unref().ref();
+  }),
+  ...(['close', Symbol.dispose] as const).map((method) =>
+    onEvent(`${String(method)} of an event`, 0, (event) => {
+      event[method]();
+    }),
+  ),
+  {
+    name: 'interrupt.event',
+    arrange: (situation) => {
+      const { native } = situation;
+      const interrupt = situation.own(Interrupt.fromFunction(() => undefined, { native }));
+      return () => {
+        expect(interrupt.event.closed).toBe(false);
+      };
+    },
+  },
+  {
+    name: 'an interrupt that is an event, delivered',
+    arrange: (situation) => {
+      const event = situation.own(EventFd.create({ native: situation.native }));
+      return () => {
+        using interrupt = Interrupt.fromEvent(event);
+        expect(interrupt.event).toBe(event);
+        interrupt.deliver();
+      };
+    },
+  },
+];
