@@ -27,6 +27,7 @@
 #include "../../native/abi/mshv.h"
 #include "../../native/environment.h"
 #include "../../native/export_list.h"
+#include "../../native/run_control.h"
 #include "../../native/sim/registry.h"
 #include "../../native/syscalls.h"
 #include "guarded_bytes.h"
@@ -63,8 +64,9 @@ std::map<std::string, Function, std::less<>>& Functions() {
 napi_value__ result;
 
 // What a function takes, a letter each: d, p, e, v a descriptor of the device, a partition, an
-// eventfd, a VP; m memory; u a number, q a bigint, b a boolean, h a simulated host; B, W, Q a
-// Uint8Array, Uint32Array, BigUint64Array.
+// eventfd, a VP; f a file of memory; m memory; u a number, q a bigint, b a boolean, h a simulated
+// host; s, t small numbers, g, n a page of the guest's memory and a number of them, c no run
+// control, all of these mostly; B, W, Q a Uint8Array, Uint32Array, BigUint64Array.
 constexpr struct {
   std::string_view name;
   std::string_view takes;
@@ -77,7 +79,7 @@ constexpr struct {
     {"setMsiRouting", "pW"},
     {"ioeventfd", "peququ"},
     {"mapMemory", "pmqqqu"},
-    {"accessBitmap", "puuquQ"},
+    {"accessBitmap", "pttgnQ"},
     {"hypercall", "duuBBW"},
     {"hypercall", "puuBBW"},
     {"hypercall", "vuuBBW"},
@@ -90,6 +92,13 @@ constexpr struct {
     {"dup", "e"},
     {"close", "e"},
     {"close", "v"},
+    {"vpAttach", "vc"},
+    {"vpGetState", "vsB"},
+    {"vpSetState", "vsB"},
+    {"memoryCreate", "qbb"},
+    {"memoryFd", "m"},
+    {"memoryFromFd", "fqq"},
+    {"memoryFromFd", "vqq"},
     {"memoryRead", "mqB"},
     {"memoryWrite", "mqB"},
     {"simSettle", "h"},
@@ -126,7 +135,9 @@ constexpr uint32_t kRequests[] = {
     abi::MSHV_SET_VP_STATE,
 };
 
-constexpr size_t kMemory = 16 * abi::MSHV_HV_PAGE_SIZE;
+constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
+constexpr size_t kPages = 512;
+constexpr size_t kMemory = kPages * kPage;
 // Of what the driver loops over: a table of pages for terabytes takes its time.
 constexpr uint64_t kMostPages = uint64_t{1} << 16;
 
@@ -167,6 +178,7 @@ Environment& TheEnvironment() {
     ExportHypercall(*made, exports);
     ExportMemory(*made, exports);
     ExportPartition(*made, exports);
+    ExportVp(*made, exports);
     ExportBackend(*made, exports);
     for (const auto& call : kCalls) {
       if (!Functions().contains(call.name)) {
@@ -196,13 +208,16 @@ class Session {
     sys::Ioctl(partitions_[0], abi::MSHV_INITIALIZE_PARTITION, nullptr);
     abi::mshv_create_vp vp{};
     vps_.push_back(Own(sys::Ioctl(partitions_[0], abi::MSHV_CREATE_VP, &vp)));
+    if ((options & 32) != 0) {
+      Attach(vps_[0]);
+    }
     eventfds_.push_back(Own(sys::EventFdCreate(0, false)));
     std::unique_ptr<Memory> memory;
     if (Memory::Create(kMemory, false, false, &memory) < 0) {
       abort();
     }
     memory_ = memory->At(0, kMemory);
-    handle_ = TheEnvironment().memories().Add(std::move(memory));
+    memories_.push_back(TheEnvironment().memories().Add(std::move(memory)));
     abi::mshv_user_mem_region region{};
     region.size = kMemory / 2;
     region.userspace_addr = reinterpret_cast<uintptr_t>(memory_);
@@ -214,15 +229,18 @@ class Session {
     if (const auto host = sim::Registry::Get().RemoveHost(host_)) {
       host->Destroy();
     }
-    for (const auto* all : {&eventfds_, &vps_, &partitions_, &devices_}) {
+    for (const auto* all : {&files_, &controls_, &eventfds_, &vps_, &partitions_, &devices_}) {
       for (const int fd : *all) {
         if (TheEnvironment().Owns(fd)) {
+          TheEnvironment().vps().Detach(fd);
           TheEnvironment().Disown(fd);
           sys::Close(fd);
         }
       }
     }
-    TheEnvironment().memories().Unmap(handle_);
+    for (const int memory : memories_) {
+      TheEnvironment().memories().Unmap(memory);
+    }
   }
 
   Session(const Session&) = delete;
@@ -251,6 +269,15 @@ class Session {
  private:
   int Own(int fd) { return TheEnvironment().Own(fd); }
 
+  void Attach(int vp) {
+    controls_.push_back(Own(RunControl::Create()));
+    std::unique_ptr<RunControl> control;
+    if (RunControl::Open(controls_.back(), &control) < 0 ||
+        TheEnvironment().vps().Attach(vp, std::move(control)) < 0) {
+      abort();
+    }
+  }
+
   int Pick(const std::vector<int>& all) {
     return all[data_.ConsumeIntegralInRange<size_t>(0, all.size() - 1)];
   }
@@ -270,6 +297,8 @@ class Session {
         return data_.ConsumeIntegral<uint64_t>();
     }
   }
+
+  bool Mostly() { return data_.ConsumeIntegralInRange(0, 7) != 7; }
 
   std::vector<uint8_t> Bytes() {
     const size_t most = data_.ConsumeBool() ? 64 : 5000;
@@ -313,8 +342,24 @@ class Session {
         return Number(Pick(eventfds_));
       case 'v':
         return Number(Pick(vps_));
+      case 'f':
+        return Number(files_.empty() ? -1 : Pick(files_));
       case 'm':
-        return Number(handle_);
+        return Number(Pick(memories_));
+      case 't':
+        return Number(Mostly() ? data_.ConsumeIntegralInRange(0, 2)
+                               : static_cast<uint32_t>(Quantity()));
+      case 's':
+        return Number(Mostly() ? data_.ConsumeIntegralInRange(0, 5)
+                               : static_cast<uint32_t>(Quantity()));
+      case 'n':
+        return Number(Mostly() ? data_.ConsumeIntegralInRange<uint32_t>(0, kPages / 2)
+                               : static_cast<uint32_t>(Quantity()));
+      case 'g':
+        return Bigint(Mostly() ? data_.ConsumeIntegralInRange<uint64_t>(0, kPages / 2)
+                               : Quantity());
+      case 'c':
+        return Number(Mostly() ? -1 : static_cast<int32_t>(Quantity()));
       case 'h':
         return Number(host_);
       case 'u':
@@ -343,7 +388,8 @@ class Session {
     values_.clear();
     std::vector<napi_value> arguments;
     for (const char kind : takes) {
-      constexpr char kKinds[] = {'d', 'p', 'e', 'v', 'm', 'h', 'u', 'q', 'b', 'B', 'W', 'Q', '?'};
+      constexpr char kKinds[] = {'d', 'p', 'e', 'v', 'f', 'm', 'h',
+                                 'u', 'q', 'b', 'B', 'W', 'Q', '?'};
       const bool wrong = data_.ConsumeIntegralInRange(0, 31) == 31;
       arguments.push_back(Argument(wrong ? data_.PickValueInArray(kKinds) : kind));
     }
@@ -354,6 +400,9 @@ class Session {
     }
     if (name == "accessBitmap" && arguments.size() == takes.size()) {
       arguments[4]->number = std::min(arguments[4]->number, double{kMostPages});
+    }
+    if (name == "memoryCreate") {
+      arguments[0]->bigint = std::min(arguments[0]->bigint, kMostPages * kPage);
     }
     Invoke(name, arguments);
     Keep(name, takes);
@@ -405,6 +454,12 @@ class Session {
       eventfds_.push_back(fd);
     } else if (name == "dup") {
       (takes == "p" ? partitions_ : takes == "v" ? vps_ : eventfds_).push_back(fd);
+    } else if (name == "vpAttach") {
+      controls_.push_back(fd);
+    } else if (name == "memoryFd") {
+      files_.push_back(fd);
+    } else if (name == "memoryCreate" || name == "memoryFromFd") {
+      memories_.push_back(fd);
     }
   }
 
@@ -544,11 +599,14 @@ class Session {
   FuzzedDataProvider& data_;
   int host_ = 0;
   void* memory_ = nullptr;
-  int handle_ = 0;
   std::vector<int> devices_;
   std::vector<int> partitions_;
   std::vector<int> vps_;
   std::vector<int> eventfds_;
+  std::vector<int> controls_;
+  std::vector<int> files_;
+  // Handles, the first one that of the guest's memory.
+  std::vector<int> memories_;
   std::deque<napi_value__> values_;
 };
 
