@@ -353,7 +353,7 @@ void Host::Crash(const std::string& oops) {
 int Host::Ring(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value) {
   return partition.doorbells.Ring(gpa, size, value, [this](const Doorbell& doorbell) {
     if (irqfds_.Contains(doorbell.id)) {
-      irqfds_.Write(doorbell.id, doorbell.fd.get(), 1);
+      irqfds_.Signal(doorbell.id, doorbell.fd.get());
     } else {
       kernel::EventFdWrite(doorbell.fd.get(), 1);
     }

@@ -72,6 +72,8 @@ class IrqFds {
   int Write(EventFdId id, int fd, uint64_t value);
   int Read(EventFdId id, int fd, uint64_t* value);
   int Poll(EventFdId id);
+  // eventfd_signal: what the driver does to an armed eventfd.
+  void Signal(EventFdId id, int fd);
 
  private:
   // The driver's place in the wait queue of one eventfd.

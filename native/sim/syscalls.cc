@@ -38,6 +38,9 @@ std::shared_ptr<Host> HostOf(std::string_view path) {
   return whole ? Registry::Get().FindHost(id) : nullptr;
 }
 
+// The driver's files can be neither read nor written.
+bool IsFile(int fd) { return Registry::Get().FindFile(fd) != nullptr; }
+
 int Place(Opened opened) {
   const int fd = opened.fd.release();
   Registry::Get().AddFile(fd, std::move(opened.file));
@@ -154,11 +157,17 @@ int EventFdAdopt(int fd) {
 
 int EventFdWrite(int fd, uint64_t value) {
   const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+  if (id == 0 && sim::IsFile(fd)) {
+    return -EINVAL;
+  }
   return host != nullptr ? host->Write(id, fd, value) : kernel::EventFdWrite(fd, value);
 }
 
 int EventFdRead(int fd, uint64_t* value) {
   const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+  if (id == 0 && sim::IsFile(fd)) {
+    return -EINVAL;
+  }
   return host != nullptr ? host->Read(id, fd, value) : kernel::EventFdRead(fd, value);
 }
 
