@@ -252,6 +252,13 @@ export interface SimNative extends Native {
    * Replaces what an earlier call for this ioctl has left.
    */
   simFailNext(id: number, request: number, errno: number, after: number, count: number): number;
+  /**
+   * Counts the system calls that this thread makes from now on, and the first ones of threads that it starts: lets
+   * `after` pass, then fails one with `errno`, none where that is 0. Replaces what was planned before.
+   */
+  simFailSystemCall(errno: number, after: number): number;
+  /** Ends that. The names of the calls since, an ioctl's being its request's number, with a space after each. */
+  simSystemCalls(): string;
   /** How often the ioctl was issued on this simulator's descriptors, failures included. */
   simCalls(id: number, request: number): bigint | number;
   /**

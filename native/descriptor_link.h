@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "system_call.h"
+
 namespace mshv::kernel {
 
 // Whether the kernel's name for what a descriptor refers to is `name`: 0, -EINVAL where it is
@@ -16,10 +18,12 @@ namespace mshv::kernel {
 inline int CompareLink(int fd, std::string_view name) {
   // Room for one character more, so that a longer name is not taken for this one.
   std::array<char, 64> link;
-  const ssize_t length = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), link.data(),
-                                  std::min(link.size(), name.size() + 1));
+  const int length = Try("readlink", [&] {
+    return static_cast<int>(readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), link.data(),
+                                     std::min(link.size(), name.size() + 1)));
+  });
   if (length < 0) {
-    return errno == ENOENT ? -EBADF : -errno;
+    return length == -ENOENT ? -EBADF : length;
   }
   return std::string_view(link.data(), static_cast<size_t>(length)) == name ? 0 : -EINVAL;
 }

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "descriptor_link.h"
+#include "system_call.h"
 
 namespace mshv::kernel {
 
@@ -21,16 +22,18 @@ inline int EventFdCreate(uint32_t initial, bool semaphore) {
 }
 
 inline int EventFdAdopt(int fd) {
-  const int flags = fcntl(fd, F_GETFL);
+  const int flags = Try("fcntl", [&] { return fcntl(fd, F_GETFL); });
   if (flags < 0) {
-    return -errno;
+    return flags;
   }
   if (const int error = CompareLink(fd, "anon_inode:[eventfd]"); error < 0) {
     return error;
   }
-  const bool set =
-      fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
-  return set ? 0 : -errno;
+  if (const int error = Try("fcntl", [&] { return fcntl(fd, F_SETFL, flags | O_NONBLOCK); });
+      error < 0) {
+    return error;
+  }
+  return Try("fcntl", [&] { return fcntl(fd, F_SETFD, FD_CLOEXEC); });
 }
 
 inline int EventFdWrite(int fd, uint64_t value) {

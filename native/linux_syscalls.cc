@@ -9,9 +9,12 @@
 #include "descriptor_link.h"
 #include "kernel_eventfd.h"
 #include "syscalls.h"
+#include "system_call.h"
 
 namespace mshv {
 namespace sys {
+
+int Fault(const char*) { return 0; }
 
 int Open(const char* path) {
   const int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -36,13 +39,7 @@ int MapVpPage(int vp, uint32_t offset, void** page) {
     return -ENODEV;
   }
   constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
-  void* const mapped = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp,
-                            static_cast<off_t>(offset * kPage));
-  if (mapped == MAP_FAILED) {
-    return -errno;
-  }
-  *page = mapped;
-  return 0;
+  return kernel::Map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp, offset * kPage, page);
 }
 
 int Identify(int fd, Kind kind) {

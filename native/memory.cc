@@ -14,7 +14,8 @@
 #include "abi/mshv.h"
 #include "export.h"
 #include "export_list.h"
-#include "syscalls.h"
+#include "sealed_file.h"
+#include "system_call.h"
 
 namespace mshv {
 namespace {
@@ -26,9 +27,10 @@ constexpr size_t kHugePage = size_t{2} << 20;
 bool IsMappable(uint64_t size) { return size != 0 && size % kPage == 0 && size <= PTRDIFF_MAX; }
 
 int Map(void* where, size_t size, int flags, int fd, uint64_t offset, Mapping* mapping) {
-  void* data = mmap(where, size, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
-  if (data == MAP_FAILED) {
-    return -errno;
+  void* data = nullptr;
+  if (const int error = kernel::Map(where, size, PROT_READ | PROT_WRITE, flags, fd, offset, &data);
+      error < 0) {
+    return error;
   }
   *mapping = Mapping(data, size);
   return 0;
@@ -37,10 +39,11 @@ int Map(void* where, size_t size, int flags, int fd, uint64_t offset, Mapping* m
 // Reserves more than is needed and maps over the part that is aligned.
 int MapForHugePages(size_t size, int flags, int fd, Mapping* mapping) {
   const size_t reserved = size + kHugePage;
-  void* start =
-      mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (start == MAP_FAILED) {
-    return -errno;
+  void* start = nullptr;
+  if (const int error = kernel::Map(nullptr, reserved, PROT_NONE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &start);
+      error < 0) {
+    return error;
   }
   Mapping head(start, reserved);
   uint8_t* const aligned =
@@ -59,19 +62,16 @@ int MapForHugePages(size_t size, int flags, int fd, Mapping* mapping) {
 
 // Nobody who shares it can make a page go away under a guest, or under a view.
 int CreateFile(uint64_t size, UniqueFd* file) {
-  *file = UniqueFd(memfd_create("mshv_memory", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!*file || ftruncate(file->get(), static_cast<off_t>(size)) < 0 ||
-      fcntl(file->get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-    return -errno;
-  }
-  return 0;
+  const int fd = kernel::CreateSealed("mshv_memory", size);
+  *file = UniqueFd(fd);
+  return fd < 0 ? fd : 0;
 }
 
 // Behind the end of a file a mapping has nothing but SIGBUS.
 int CheckFile(int fd, uint64_t offset, uint64_t size) {
   struct stat file {};
-  if (fstat(fd, &file) < 0) {
-    return -errno;
+  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
+    return error;
   }
   // A device knows what it can map. The size of a block device is not in its status.
   if (S_ISCHR(file.st_mode)) {
@@ -84,8 +84,8 @@ int CheckFile(int fd, uint64_t offset, uint64_t size) {
     return -ENXIO;
   }
   struct statfs system {};
-  if (fstatfs(fd, &system) < 0) {
-    return -errno;
+  if (const int error = kernel::Try("fstatfs", [&] { return fstatfs(fd, &system); }); error < 0) {
+    return error;
   }
   // mmap(2) would round the size up, and munmap(2) refuse it.
   const bool huge = system.f_type == HUGETLBFS_MAGIC;
@@ -120,8 +120,8 @@ int Memory::Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<
 
 int Memory::CheckKind(int fd) {
   struct stat file {};
-  if (fstat(fd, &file) < 0) {
-    return -errno;
+  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
+    return error;
   }
   return S_ISREG(file.st_mode) || S_ISCHR(file.st_mode) ? 0 : -ENODEV;
 }
@@ -131,9 +131,9 @@ int Memory::FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Mem
     return -EINVAL;
   }
   // First, because the number is not ours: it could come to mean another file meanwhile.
-  UniqueFd file(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  UniqueFd file(kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }));
   if (!file) {
-    return -errno;
+    return file.get();
   }
   if (const int error = CheckFile(file.get(), offset, size); error < 0) {
     return error;
@@ -159,8 +159,7 @@ int Memory::DupFile() const {
   if (!file_) {
     return -ENODEV;
   }
-  const int copy = fcntl(file_.get(), F_DUPFD_CLOEXEC, 0);
-  return copy < 0 ? -errno : copy;
+  return kernel::Try("fcntl", [&] { return fcntl(file_.get(), F_DUPFD_CLOEXEC, 0); });
 }
 
 int MemoryTable::Add(std::unique_ptr<Memory> memory) {

@@ -7,6 +7,7 @@
 #include "export_list.h"
 #include "loop_callback.h"
 #include "syscalls.h"
+#include "system_call.h"
 
 namespace mshv {
 
@@ -19,7 +20,9 @@ int Poller::Watch(int fd, napi_value on_count) {
   watched->fd = fd;
   watched->handle.data = watched.get();
   // libuv's error codes are negative errnos. A handle whose init failed is not a handle yet.
-  if (const int error = uv_poll_init(loop_, &watched->handle, fd); error < 0) {
+  if (const int error =
+          kernel::TryDirect("epoll_ctl", [&] { return uv_poll_init(loop_, &watched->handle, fd); });
+      error < 0) {
     return error;
   }
   if (napi_create_reference(env_, on_count, 1, &watched->on_count) != napi_ok) {

@@ -12,7 +12,9 @@
 #include <utility>
 
 #include "abi/mshv.h"
+#include "sealed_file.h"
 #include "syscalls.h"
+#include "system_call.h"
 #include "unique_fd.h"
 
 namespace mshv {
@@ -39,12 +41,13 @@ struct RunControl::Block {
 namespace {
 
 constexpr size_t kSize = abi::MSHV_HV_PAGE_SIZE;
-constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 int Map(int fd, Mapping* mapping) {
-  void* const data = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (data == MAP_FAILED) {
-    return -errno;
+  void* data = nullptr;
+  if (const int error =
+          kernel::Map(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, &data);
+      error < 0) {
+    return error;
   }
   *mapping = Mapping(data, kSize);
   return 0;
@@ -53,9 +56,9 @@ int Map(int fd, Mapping* mapping) {
 }  // namespace
 int RunControl::Create() {
   static_assert(sizeof(Block) <= kSize);
-  UniqueFd fd(memfd_create("mshv_run_control", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd || ftruncate(fd.get(), kSize) < 0 || fcntl(fd.get(), F_ADD_SEALS, kSeals) < 0) {
-    return -errno;
+  UniqueFd fd(kernel::CreateSealed("mshv_run_control", kSize));
+  if (!fd) {
+    return fd.get();
   }
   Mapping mapping;
   if (const int error = Map(fd.get(), &mapping); error < 0) {
@@ -74,12 +77,16 @@ int RunControl::Create() {
 
 int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
   struct stat file {};
-  if (fstat(fd, &file) < 0) {
-    return -errno;
+  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
+    return error;
   }
   // Sealed, it cannot be cut off under a mapping.
-  if (!S_ISREG(file.st_mode) || file.st_size != kSize || fcntl(fd, F_GET_SEALS) != kSeals) {
+  if (!S_ISREG(file.st_mode) || file.st_size != kSize) {
     return -EINVAL;
+  }
+  const int seals = kernel::Try("fcntl", [&] { return fcntl(fd, F_GET_SEALS); });
+  if (seals != kernel::kSeals) {
+    return seals < 0 ? seals : -EINVAL;
   }
   Mapping mapping;
   if (const int error = Map(fd, &mapping); error < 0) {

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "system_call.h"
+
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
@@ -28,8 +30,10 @@ void Set(timer_t timer, nanoseconds first, nanoseconds interval) {
 // Whatever handler somebody else has for the signal interrupts as well as ours.
 int InstallHandler() {
   struct sigaction present {};
-  if (sigaction(KickSignal(), nullptr, &present) < 0) {
-    return -errno;
+  if (const int error =
+          kernel::Try("sigaction", [&] { return sigaction(KickSignal(), nullptr, &present); });
+      error < 0) {
+    return error;
   }
   if ((present.sa_flags & SA_SIGINFO) != 0 ||
       (present.sa_handler != SIG_DFL && present.sa_handler != SIG_IGN)) {
@@ -39,7 +43,7 @@ int InstallHandler() {
   action.sa_handler = [](int) {};
   // The driver's ioctl returns EINTR all the same; what else the thread may be in goes on.
   action.sa_flags = SA_RESTART | SA_ONSTACK;
-  return sigaction(KickSignal(), &action, nullptr) < 0 ? -errno : 0;
+  return kernel::Try("sigaction", [&] { return sigaction(KickSignal(), &action, nullptr); });
 }
 
 }  // namespace
@@ -61,8 +65,10 @@ int Runner::Create(nanoseconds rest, std::unique_ptr<Runner>* runner) {
   event.sigev_signo = KickSignal();
   event.sigev_notify_thread_id = gettid();
   timer_t timer{};
-  if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0) {
-    return -errno;
+  if (const int error = kernel::Try("timer_create",
+                                    [&] { return timer_create(CLOCK_MONOTONIC, &event, &timer); });
+      error < 0) {
+    return error;
   }
   runner->reset(new Runner(timer, rest));
   (*runner)->Rest();

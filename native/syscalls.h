@@ -10,6 +10,10 @@
 
 namespace mshv::sys {
 
+// The negative errno that the system call about to be made is to fail with, for a test; 0 always
+// but in the simulator.
+int Fault(const char* name);
+
 // Opens a device node read-write with O_CLOEXEC.
 int Open(const char* path);
 

@@ -9,6 +9,7 @@
 #include "abi/vp.h"
 #include "export.h"
 #include "loop_callback.h"
+#include "system_call.h"
 
 namespace mshv {
 namespace {
@@ -29,7 +30,9 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
   std::unique_ptr<VpThread> started(new VpThread(env, closing, vp, control));
   started->async_.data = started.get();
   // A handle whose init failed is not a handle yet.
-  if (const int error = uv_async_init(loop, &started->async_, OnAsync); error < 0) {
+  if (const int error = kernel::TryDirect(
+          "uv_async_init", [&] { return uv_async_init(loop, &started->async_, OnAsync); });
+      error < 0) {
     return error;
   }
   int error = -EINVAL;
@@ -101,10 +104,11 @@ int VpThread::StartThread() {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = pthread_create(&thread_, nullptr, Main, this);
+  const int error = kernel::TryDirect(
+      "pthread_create", [&] { return pthread_create(&thread_, nullptr, Main, this); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error != 0) {
-    return -error;
+  if (error < 0) {
+    return error;
   }
   pthread_setname_np(thread_, "mshv-vp");
   std::unique_lock guard(lock_);

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "host.h"
 #include "registry.h"
+#include "system_call_plan.h"
 
 namespace mshv {
 namespace sim {
@@ -85,6 +86,16 @@ int FailNext(Environment&, int32_t id, uint32_t request, int32_t error, uint32_t
   host->FailNext(request, error, after, count);
   return 0;
 }
+
+int FailSystemCall(Environment&, int32_t error, uint32_t after) {
+  if (error < 0) {
+    return -EINVAL;
+  }
+  SystemCallPlan::Get().Begin(error, after);
+  return 0;
+}
+
+std::string SystemCalls(Environment&) { return SystemCallPlan::Get().End(); }
 
 CountOrError Calls(Environment&, int32_t id, uint32_t request) {
   const auto host = Registry::Get().FindHost(id);
@@ -218,6 +229,8 @@ void ExportBackend(Environment& environment, napi_value exports) {
   Export<sim::Settle>(environment, exports, "simSettle");
   Export<sim::FailNext>(environment, exports, "simFailNext");
   Export<sim::Calls>(environment, exports, "simCalls");
+  Export<sim::FailSystemCall>(environment, exports, "simFailSystemCall");
+  Export<sim::SystemCalls>(environment, exports, "simSystemCalls");
   Export<sim::Oops>(environment, exports, "simOops");
   Export<sim::Interrupts>(environment, exports, "simInterrupts");
   Export<sim::Listen>(environment, exports, "simListen");

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <charconv>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -21,6 +22,7 @@
 #include "file.h"
 #include "host.h"
 #include "registry.h"
+#include "system_call_plan.h"
 
 namespace mshv {
 namespace sim {
@@ -68,7 +70,12 @@ UniqueFd NewDescriptor(const char* name) {
 
 namespace sys {
 
+int Fault(const char* name) { return sim::SystemCallPlan::Get().Next(name); }
+
 int Open(const char* path) {
+  if (const int error = Fault("open"); error < 0) {
+    return error;
+  }
   auto host = sim::HostOf(path);
   if (host == nullptr) {
     return -ENOENT;
@@ -90,15 +97,20 @@ int Close(int fd) {
 }
 
 int Dup(int fd) {
-  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const int copy = kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); });
   if (copy < 0) {
-    return -errno;
+    return copy;
   }
   sim::Registry::Get().AddCopy(fd, copy);
   return copy;
 }
 
 int Ioctl(int fd, unsigned long request, void* argument) {
+  if (sim::SystemCallPlan& plan = sim::SystemCallPlan::Get(); plan.IsCounted()) {
+    if (const int error = plan.Next(std::to_string(request)); error < 0) {
+      return error;
+    }
+  }
   const auto file = sim::Registry::Get().FindFile(fd);
   if (file == nullptr) {
     return fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY;
@@ -121,13 +133,7 @@ int MapVpPage(int vp, uint32_t offset, void** page) {
     return -EINVAL;
   }
   constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
-  void* const mapped = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp,
-                            static_cast<off_t>(offset * kPage));
-  if (mapped == MAP_FAILED) {
-    return -errno;
-  }
-  *page = mapped;
-  return 0;
+  return kernel::Map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp, offset * kPage, page);
 }
 
 int Identify(int fd, Kind kind) {
@@ -139,6 +145,9 @@ int Identify(int fd, Kind kind) {
 }
 
 int EventFdCreate(uint32_t initial, bool semaphore) {
+  if (const int error = Fault("eventfd"); error < 0) {
+    return error;
+  }
   UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
   return fd ? sim::PlaceEventFd(std::move(fd), semaphore) : fd.get();
 }
@@ -156,6 +165,9 @@ int EventFdAdopt(int fd) {
 }
 
 int EventFdWrite(int fd, uint64_t value) {
+  if (const int error = Fault("write"); error < 0) {
+    return error;
+  }
   const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
   if (id == 0 && sim::IsFile(fd)) {
     return -EINVAL;
@@ -164,6 +176,9 @@ int EventFdWrite(int fd, uint64_t value) {
 }
 
 int EventFdRead(int fd, uint64_t* value) {
+  if (const int error = Fault("read"); error < 0) {
+    return error;
+  }
   const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
   if (id == 0 && sim::IsFile(fd)) {
     return -EINVAL;
@@ -172,6 +187,9 @@ int EventFdRead(int fd, uint64_t* value) {
 }
 
 int EventFdPoll(int fd) {
+  if (const int error = Fault("poll"); error < 0) {
+    return error;
+  }
   const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
   return host != nullptr ? host->Poll(id, fd) : kernel::EventFdPoll(fd);
 }

@@ -27,7 +27,7 @@ export interface Operation {
   /** Prepares what there is before, and returns what does the operation, once or again. */
   arrange(situation: Situation): () => unknown;
   /** The purposes of its steps at the addon, where they are to be exactly these. */
-  readonly steps?: string;
+  readonly steps?: string | undefined;
   /** Where a fault has another outcome than usual. */
   outcome?(step: Step, fault: FaultKind, index: number): Outcome | undefined;
   /** The code of its errors by step, where they are not the system's but have that as their cause. */
@@ -58,7 +58,7 @@ async function perform(
 }
 
 /** The steps of an operation where nothing fails, and the state that it leaves. */
-async function flawless(newDriver: () => FaultyDriver, operation: Operation) {
+export async function flawless(newDriver: () => FaultyDriver, operation: Operation) {
   using situation = new Situation(newDriver());
   const act = operation.arrange(situation);
   const { steps, error } = await perform(situation, act);

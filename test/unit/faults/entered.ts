@@ -61,11 +61,6 @@ export function noteCall(): void {
   for (const name of stack) called.add(name);
 }
 
-/** Whether the call under way is made by a member. */
-export function isInside(): boolean {
-  return stack.length > 0;
-}
-
 for (const { name, holder, key } of members) {
   const property = Object.getOwnPropertyDescriptor(holder, key);
   if (property === undefined) throw new Error(`there is no ${name}`);

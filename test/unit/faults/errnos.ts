@@ -62,7 +62,8 @@ const linuxErrnos = {
   open: ['EACCES', 'EINTR', 'EMFILE', 'ENFILE', 'ENODEV', 'ENOENT', 'ENOMEM', 'ENXIO', 'EPERM'],
   eventfd: ['EINVAL', 'EMFILE', 'ENFILE', 'ENODEV', 'ENOMEM'],
   fcntl: ['EBADF', 'EBUSY', 'EINVAL', 'EMFILE', 'EPERM'],
-  readlink: ['EACCES', 'ENOENT', 'ENOMEM'],
+  // ENOENT is EBADF here.
+  readlink: ['EACCES', 'ENOMEM'],
   read: ['EAGAIN', 'EBADF', 'EINTR', 'EINVAL', 'EIO'],
   write: ['EAGAIN', 'EBADF', 'EINTR', 'EINVAL', 'EIO'],
   poll: ['EINVAL', 'ENOMEM'],
@@ -174,7 +175,17 @@ export function faultsOfFunction(name: FallibleCall, undoes: boolean): FaultKind
   return [...[...errnos].map((errno) => ({ errno })), ...(name === 'hypercall' ? refusals : [])];
 }
 
-/** Every way in which a system call can fail. */
+/** Every way in which a system call can fail, whatever it is for. */
 export function faultsOfCall(name: SystemCallName): FaultKind[] {
-  return errnosOfCall(name).map((errno) => ({ errno }));
+  const errnos = errnosOfCall(name);
+  const either = isIoctl(name) ? errnos.filter((one) => !/^(EEXIST|ENOENT)$/.test(one)) : errnos;
+  return either.map((errno) => ({ errno }));
+}
+
+/** A system call that there are errnos for. */
+export function systemCallArgument(name: string): SystemCallName {
+  for (const known of Object.keys(linuxErrnos) as (keyof typeof linuxErrnos)[]) {
+    if (known === name) return known;
+  }
+  throw new Error(`nobody knows how ${name} can fail`);
 }

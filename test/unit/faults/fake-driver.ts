@@ -12,7 +12,7 @@ import {
   type RecordedCall,
   takesAway,
 } from '../../fake-native.js';
-import { isInside, noteCall } from './entered.js';
+import { noteCall } from './entered.js';
 import { errnoOf, fallibleFunctions, faultsOfFunction, isIoctl } from './errnos.js';
 import type { DriverView, Faults, FaultyDriver, Step } from './situation.js';
 
@@ -35,7 +35,6 @@ export class FakeDriver implements FaultyDriver {
   readonly #changes = new Set<string>();
   /** The SINTs whose message slot is full. */
   readonly #slots = new Set<string>();
-  #inside: boolean[] = [];
 
   constructor() {
     this.native.hypervisor = (call) => this.#answer(call);
@@ -62,7 +61,7 @@ export class FakeDriver implements FaultyDriver {
     return Mshv.open({ native: this.native });
   }
 
-  exitWith(vp: Vp, message: Uint8Array): void {
+  exitWith(_: Partition, vp: Vp, message: Uint8Array): void {
     this.native.vps.of(vp.fd).queue(message);
   }
 
@@ -111,10 +110,8 @@ export class FakeDriver implements FaultyDriver {
   }
 
   record(faults: Faults): void {
-    this.#inside = [];
     this.native.record((_, index) => {
       noteCall();
-      this.#inside.push(isInside());
       const fault = faults.get(index);
       if (fault === undefined) return undefined;
       const errno = errnoOf(fault.errno);
@@ -123,7 +120,8 @@ export class FakeDriver implements FaultyDriver {
   }
 
   recorded(): readonly Step[] {
-    const steps = this.native.calls.map((call, i) => stepOf(call, this.#inside[i] ?? false));
+    const { calls } = this.native;
+    const steps = calls.map((call, i) => stepOf(call, i === calls.length - 1));
     this.native.record();
     return steps;
   }
@@ -133,8 +131,7 @@ export class FakeDriver implements FaultyDriver {
   }
 }
 
-function stepOf(call: RecordedCall, inside: boolean): Step {
-  const { name, args } = call;
+function stepOf({ name, args }: RecordedCall, last: boolean): Step {
   const undoes = takesAway(name, args);
   return {
     name,
@@ -142,7 +139,7 @@ function stepOf(call: RecordedCall, inside: boolean): Step {
     faults: faultsOfFunction(name, undoes),
     ioctl: fallibleFunctions[name].calls.findLast(isIoctl),
     undoes,
-    inside,
+    last,
   };
 }
 

@@ -26,8 +26,8 @@ export interface Step {
   readonly ioctl: string | undefined;
   /** Whether the call took something away again. */
   readonly undoes: boolean;
-  /** Who made it: a public member, or a callback of the library. */
-  readonly inside: boolean;
+  /** Whether there was none after it. */
+  readonly last: boolean;
 }
 
 /** Which steps fail, by number, and how. */
@@ -59,7 +59,7 @@ export interface FaultyDriver {
   readonly native: Native;
   open(): Mshv;
   /** Lets a VP's next run end with this message. */
-  exitWith(vp: Vp, message: Uint8Array): void;
+  exitWith(partition: Partition, vp: Vp, message: Uint8Array): void;
   /** Empties the slots of all VPs' messages. */
   emptySlots(): void;
   /** Has a VP's register page be valid. */
@@ -67,7 +67,7 @@ export interface FaultyDriver {
   /** Gives a VP the states that can be read. */
   giveStates(vp: Vp): void;
   /** Everything that the driver has. */
-  books(): unknown;
+  books(partition: Partition): unknown;
   /** Undefined where it has no such partition. */
   view(partition: Partition): DriverView | undefined;
   /** What it was made to do that it must not be. */
@@ -139,7 +139,12 @@ export class Situation implements Disposable {
     const objects = watchingNow(() => stateOf([this.device, this.partition, ...this.#owned]));
     const observed = this.#observations.map((observation) => observation());
     expect(this.driver.recorded(), 'looking makes no calls').toEqual([]);
-    return { objects, observed, driver: this.driver.books(), descriptors: openDescriptors() };
+    return {
+      objects,
+      observed,
+      driver: this.driver.books(this.partition),
+      descriptors: openDescriptors(),
+    };
   }
 
   /** Expects that the driver has exactly what the objects say. */

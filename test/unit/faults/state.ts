@@ -14,7 +14,7 @@ const lazy: ReadonlyMap<object, readonly string[]> = new Map<object, readonly st
 
 /**
  * Everything that a program can see of an object and of what it leads to, by reading whatever can be read, so that
- * states can be compared. Descriptors are open or closed; their numbers are anybody's.
+ * states can be compared. Descriptors are open or closed; their numbers, and a simulator's, are anybody's.
  */
 export function stateOf(value: unknown, seen = new Map<object, number>()): unknown {
   if (typeof value === 'function') return 'a function';
@@ -77,7 +77,8 @@ function print(value: object): void {
 function read(value: object, key: string, seen: Map<object, number>): unknown {
   try {
     const found: unknown = Reflect.get(value, key);
-    return key === 'fd' ? 'open' : stateOf(found, seen);
+    if (key === 'fd') return 'open';
+    return key === 'path' ? String(found).replace(/^sim:.*/, 'a simulator') : stateOf(found, seen);
   } catch (error) {
     return error instanceof MshvError ? error.code : String(error);
   }

@@ -1,10 +1,13 @@
 import { hypercalls } from '../../../../lib/abi/hypercalls.js';
+import { partitionProperties } from '../../../../lib/abi/properties.js';
 import {
+  GuestMemory,
   type Partition,
   type PartitionCalls,
   type PartitionOptions,
   SharedPartition,
 } from '../../../../lib/index.js';
+import { enableSynic } from '../../../enable-synic.js';
 import type { FaultKind } from '../errnos.js';
 import type { Operation, Outcome } from '../engine.js';
 import type { Situation, Step } from '../situation.js';
@@ -59,11 +62,17 @@ function initialization(
 
 const codes = Uint32Array.from({ length: 300 }, (_, i) => 0x20000 + (i % 16));
 const leaves = Array.from({ length: 300 }, (_, eax) => ({ eax }));
-const property = { code: 'HVCALL_GET_PARTITION_PROPERTY', input: new Uint8Array(16) } as const;
+
+/** A property by a hypercall: bytes 0 to 7 are the partition's id, which the driver writes. */
+export function propertyCall(name: 'PROCESSOR_VENDOR' | 'MAX_XSAVE_DATA_SIZE') {
+  const input = new Uint8Array(16);
+  new DataView(input.buffer).setUint32(8, partitionProperties[name], true);
+  return { code: 'HVCALL_GET_PARTITION_PROPERTY', input } as const;
+}
 
 /** Every hypercall that has a method, and `hypercall()` for any. */
 const hypercallMethods: Record<string, (calls: PartitionCalls) => unknown> = {
-  'hypercall()': (calls) => calls.hypercall(property),
+  'hypercall()': (calls) => calls.hypercall(propertyCall('MAX_XSAVE_DATA_SIZE')),
   'hypercall() with two pages of reps': (calls) =>
     calls.hypercall({
       code: 'HVCALL_GET_VP_REGISTERS',
@@ -137,7 +146,7 @@ export const devices: readonly Operation[] = [
     arrange:
       ({ device }) =>
       () =>
-        device.hypercall(property),
+        device.hypercall(propertyCall('PROCESSOR_VENDOR')),
   },
   {
     name: 'device.property()',
@@ -192,6 +201,12 @@ export const devices: readonly Operation[] = [
     ].map(([owner, of]): Operation => ({
       name: `${owner}.${name}`,
       arrange: (situation) => {
+        const { partition, native } = situation;
+        if (/EventDirect|MessageDirect/.test(name)) enableSynic(partition, 0);
+        if (name.startsWith('accessStates')) {
+          const memory = situation.own(GuestMemory.allocate(0x200_0000, { native }));
+          situation.own(partition.mapMemory(memory, { gpa: 0 }));
+        }
         const calls = of(situation);
         return () => act(calls);
       },

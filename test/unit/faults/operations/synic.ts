@@ -215,7 +215,11 @@ export const synics: readonly Operation[] = [
     const vp = situation.vp(0);
     expect(vp.registerPage).toBeDefined();
     const input = signalEventInput(7, 0);
-    driver.exitWith(vp, hypercallMessage({ code: signalEvent, fast: true, input }));
+    driver.exitWith(
+      situation.partition,
+      vp,
+      hypercallMessage({ code: signalEvent, fast: true, input }),
+    );
     const exit = vp.run();
     if (exit === undefined) throw new Error('the VP did not exit');
     return () => {

@@ -4,7 +4,7 @@ import { encodeMessage } from '../../../../lib/abi/encode-message.js';
 import { type Intercept, Vp, type VpRun } from '../../../../lib/index.js';
 import type { Operation } from '../engine.js';
 import type { Situation } from '../situation.js';
-import { begunAfterFirst } from './device.js';
+import { begunAfterFirst, propertyCall } from './device.js';
 
 const at = { rip: 0x1000n, instructionLength: 2, cr0Pe: true, eferLma: true };
 const input = { ...at, port: 0x60, size: 1 } as const;
@@ -38,7 +38,7 @@ function onExit(
     arrange: (situation) => {
       const vp = situation.vp(0);
       expect(vp.registerPage).toBeDefined();
-      situation.driver.exitWith(vp, message);
+      situation.driver.exitWith(situation.partition, vp, message);
       const exit = vp.run();
       if (exit === undefined) throw new Error('the VP did not exit');
       return () => act(vp, exit);
@@ -62,8 +62,8 @@ function onRun(name: string, act: (run: VpRun, vp: Vp) => unknown): Operation {
 }
 
 /** A page that the VP does not have is no error. */
-const withoutPage: Operation['outcome'] = (_, { errno }, index) =>
-  errno === 'ENODEV' && index > 0 ? 'otherwise' : index > 0 ? 'begun' : undefined;
+const withoutPage: Operation['outcome'] = ({ last }, { errno }) =>
+  last ? (errno === 'ENODEV' ? 'otherwise' : 'begun') : undefined;
 
 const share = (vp: Vp, situation: Situation): void => {
   const { native } = situation;
@@ -96,19 +96,19 @@ export const vps: readonly Operation[] = [
   }),
   onVp(
     'vp.run()',
-    (vp, { driver }) => {
-      driver.exitWith(vp, encodeMessage('halt', at));
+    (vp, { driver, partition }) => {
+      driver.exitWith(partition, vp, encodeMessage('halt', at));
       vp.run();
     },
     (_, { errno }) => (errno === 'ECANCELED' ? 'otherwise' : undefined),
   ),
-  onVp('vp.start() to the first exit', async (vp, { driver }) => {
-    driver.exitWith(vp, encodeMessage('halt', at));
+  onVp('vp.start() to the first exit', async (vp, { driver, partition }) => {
+    driver.exitWith(partition, vp, encodeMessage('halt', at));
     await vp.start(() => 'stop').finished;
   }),
-  onVp('vp.start() to the second exit', async (vp, { driver }) => {
-    driver.exitWith(vp, encodeMessage('halt', at));
-    driver.exitWith(vp, encodeMessage('halt', at));
+  onVp('vp.start() to the second exit', async (vp, { driver, partition }) => {
+    driver.exitWith(partition, vp, encodeMessage('halt', at));
+    driver.exitWith(partition, vp, encodeMessage('halt', at));
     let exits = 0;
     await vp.start(() => (++exits === 2 ? 'stop' : undefined)).finished;
   }),
@@ -131,9 +131,7 @@ export const vps: readonly Operation[] = [
   onVp('vp.setRegisters()', (vp) => {
     vp.setRegisters({ RAX: 1n, RBX: 2n });
   }),
-  onVp('vp.hypercall()', (vp) =>
-    vp.hypercall({ code: 'HVCALL_GET_PARTITION_PROPERTY', input: new Uint8Array(16) }),
-  ),
+  onVp('vp.hypercall()', (vp) => vp.hypercall(propertyCall('MAX_XSAVE_DATA_SIZE'))),
   onVp("vp.getState('lapic')", (vp) => vp.getState('lapic')),
   onVp("vp.getState('xsave')", (vp) => vp.getState('xsave')),
   onVp("vp.setState('lapic')", (vp) => {
