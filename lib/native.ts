@@ -325,13 +325,15 @@ function load(name: string): unknown {
   try {
     return bindings({ bindings: name, module_root: packageFolder });
   } catch (error) {
-    throw new MshvError(
-      `cannot load the addon ${name}.node: build it with npm rebuild mshv (npm ci in a checkout)`,
-      {
-        code: 'ERR_MSHV_ADDON',
-        cause: error,
-      },
-    );
+    const disabled =
+      error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_DISABLED';
+    const advice = disabled
+      ? 'start Node with --allow-addons (--permission), or without --no-addons'
+      : 'build it with npm rebuild mshv (npm ci in a checkout)';
+    throw new MshvError(`cannot load the addon ${name}.node: ${advice}`, {
+      code: 'ERR_MSHV_ADDON',
+      cause: error,
+    });
   }
 }
 
@@ -341,7 +343,7 @@ let sim: SimNative | undefined;
 /**
  * The addon that ends in system calls. Loaded at first use.
  *
- * @throws MshvError `ERR_MSHV_ADDON` where it was not built, or for another platform
+ * @throws MshvError `ERR_MSHV_ADDON` where it was not built, or for another platform, or Node loads no addons
  */
 export function linuxNative(): Native {
   return (linux ??= load('mshv') as Native);

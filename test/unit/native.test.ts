@@ -25,3 +25,13 @@ it('says how to build an addon that is missing', () => {
     rmSync(copy, { recursive: true });
   }
 });
+
+it('says how to let Node load addons', () => {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['--no-addons', '--import', 'tsx', 'lib/cli/main.ts', 'irqfd', '--device', 'sim'],
+    { cwd: root, encoding: 'utf8' },
+  );
+  expect(stderr).toContain('cannot load the addon mshv_sim.node: start Node with --allow-addons');
+  expect(status).toBe(1);
+});
