@@ -24,9 +24,11 @@ guest    guest machine code on emulated SVM; sections io fault spin mem irq door
   --timeout SECONDS         the VM is killed then, status 124 (300)
   --results FOLDER          copy what COMMAND left in /ctl/results to FOLDER
   --console FILE            keep the serial console
+  --check-kernel-log        status 126 where the kernel warned of what known-kernel-messages.json has
+                            no reason for; COMMAND is one that succeeds
   --append TEXT             more for the kernel's command line
 
-Status: that of COMMAND; 124 time-out; 125 the kernel died; 2 nothing was started.
+Status: that of COMMAND; 124 time-out; 125 the kernel died; 126 it warned; 2 nothing was started.
 MSHV_LAB_IMAGE names the folder of bzImage and initramfs.gz; without it lab/image is used.
 END
 }
@@ -41,7 +43,7 @@ case $mode in
   *) usage >&2; exit 2 ;;
 esac
 
-partition=root scheduler='' parameters='' svm=0 cpus=2 memory=2048 limit=300 results='' console=''
+partition=root scheduler='' parameters='' svm=0 cpus=2 memory=2048 limit=300 results='' console='' check=0
 [ "$mode" = guest ] && svm=1
 while [[ ${1-} == --* ]]; do
   option=$1
@@ -50,6 +52,7 @@ while [[ ${1-} == --* ]]; do
     --) break ;;
     --help) usage; exit 0 ;;
     --svm) svm=1; continue ;;
+    --check-kernel-log) check=1; continue ;;
     --fast-injection) parameters+=' fakehv.ext_features=0x200'; continue ;;
   esac
   [ $# -gt 0 ] || refuse "$option needs a value (lab/run.sh --help)"
@@ -108,7 +111,7 @@ case $mode in
     append+=' vm=host'
     ctl=$scratch/ctl
     mkdir -p "$ctl/results"
-    : > "$ctl/stdout" > "$ctl/stderr"
+    : > "$ctl/stdout" > "$ctl/stderr" > "$ctl/kernel.log"
     [ $# -gt 1 ] || set -- /bin/sh -c "$1"
     # Pipes, not the files themselves: a program that opens /dev/stdout again must not truncate them.
     cat > "$ctl/cmd.sh" << END
@@ -117,10 +120,15 @@ ulimit -n 65536 # 4095 routes are 4095 eventfds
 mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
 mkfifo /run/stdout /run/stderr
 cat /run/stdout > /ctl/stdout &
+copiers=\$!
 cat /run/stderr > /ctl/stderr &
+copiers="\$copiers \$!"
+cat /dev/kmsg > /ctl/kernel.log &
 (cd $(quote "$project") && exec $(quote "$@")) < /dev/null > /run/stdout 2> /run/stderr
 status=\$?
-wait
+wait \$copiers
+echo 'lab: the command has ended' > /dev/kmsg
+until grep -q 'the command has ended' /ctl/kernel.log; do sleep 0.1; done
 exit \$status
 END
     qemu+=(
@@ -168,4 +176,7 @@ elif [ -z "$status" ]; then
   exit 125
 fi
 echo "lab: status $status after $seconds s" >&2
+if [ $check = 1 ] && [ "$status" = 0 ]; then
+  node "$project/lab/kernel-log.mjs" "$ctl/kernel.log" || status=126
+fi
 exit "$status"
