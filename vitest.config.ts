@@ -1,5 +1,7 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
+import { slowness } from './test/slowness.js';
+
 // What Node is started with, where tests are to run in a Node that is locked down.
 const nodeFlags = process.env['MSHV_TEST_NODE_FLAGS']?.match(/\S+/g) ?? [];
 
@@ -7,8 +9,8 @@ const project = (name: string, testTimeout: number): TestProjectInlineConfigurat
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
-    testTimeout,
-    hookTimeout: testTimeout,
+    testTimeout: slowness * testTimeout,
+    hookTimeout: slowness * testTimeout,
     pool: 'forks',
     execArgv: nodeFlags,
   },

@@ -6,10 +6,11 @@ usage() {
   cat <<'END'
 usage: lab/build.sh [--debug] [--source FILE_OR_FOLDER] [--output FOLDER]
 
-  --debug     with lockdep, KASAN and the checks for sleeping in atomic context (much slower)
+  --debug     with lockdep, KASAN and the checks for sleeping in atomic context (much slower), for
+              lab/test.sh --debug
   --source    a kernel source tree or tarball, Linux 7.2 or later with CONFIG_MSHV_ROOT; without it
               apt fetches the distribution's package
-  --output    where bzImage and initramfs.gz go (lab/image)
+  --output    where bzImage and initramfs.gz go (lab/image; lab/build/image-debug with --debug)
 
 JOBS=N runs N compilers at a time (one per CPU).
 END
@@ -18,7 +19,7 @@ refuse() { echo "lab: $1" >&2; exit 2; }
 
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$lab/build/kernel
-variant=release source='' output=$lab/image
+variant=release source='' output=''
 while [ $# -gt 0 ]; do
   case $1 in
     --debug) variant=debug ;;
@@ -32,6 +33,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+
+if [ -z "$output" ]; then
+  [ $variant = debug ] && output=$lab/build/image-debug || output=$lab/image
+fi
 
 missing=()
 for tool in gcc make flex bison bc perl xz patch; do
