@@ -10,7 +10,7 @@ const warning = 4;
 /** Titles of reports. What follows one, such as a stack, is part of it. */
 const report =
   /\bWARNING: |\bBUG: |\bINFO: .*(?:\bdetected\b|\bblocked\b|\btask\b)|^UBSAN: |^ODEBUG: |^refcount_t: |corruption|general protection|self-detected stall|scheduling while atomic|DEBUG_LOCKS_WARN_ON/;
-const driver = /\b(?:mshv|hv_\w+)\b|Hyper-V/i;
+const driver = /^(?:misc mshv|mshv\w*|hv_\w+): /;
 
 const known = JSON.parse(readFileSync(new URL('known-kernel-messages.json', import.meta.url))).map(
   ({ message, reason }) => ({ message: new RegExp(message), reason, count: 0 }),

@@ -33,6 +33,7 @@ suite() {
   [ -z "$reports" ] || results=(--results "$reports")
   "$lab/run.sh" command --check-kernel-log --timeout $limit "${results[@]}" "$@" \
     env "MSHV_TEST_REPORT=/ctl/results/$name.json" "MSHV_TEST_SLOWNESS=$slowness" \
+    "MSHV_TEST_WAYS=${ways-}" \
     node node_modules/vitest/vitest.mjs run --no-file-parallelism --project "${tests[@]}" 2>&1 |
     sed -u "s/^/$name: /"
   [ "${PIPESTATUS[0]}" = 0 ]
@@ -42,8 +43,8 @@ conformance() {
   local failed=0
   suite conformance-core conformance --scheduler core || failed=1
   # With the other scheduler, what depends on it: runs of VPs and interrupts.
-  suite conformance-root 'conformance vp- irqfd driver-rules route-model mask-storm' --scheduler root ||
-    failed=1
+  suite conformance-root 'conformance vp-exits vp-model vp-workers irqfd driver-rules mask-storm' \
+    --scheduler root || failed=1
   return $failed
 }
 
@@ -51,7 +52,7 @@ conformance() {
 guests() {
   local failed=0
   suite guest-core lab --svm --scheduler core || failed=1
-  suite guest-root 'lab device interrupt' --svm --scheduler root || failed=1
+  ways=start suite guest-root 'lab device interrupt' --svm --scheduler root || failed=1
   # One CPU: where the VP runs beside the signaller, the driver injects some signals twice.
   suite guest-fast-injection 'lab interrupt' --svm --scheduler root --fast-injection --cpus 1 || failed=1
   return $failed
