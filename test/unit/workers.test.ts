@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 
+import { slowness } from '../slowness.js';
+
 const program = fileURLToPath(new URL('programs/terminated-workers.mjs', import.meta.url));
 const load = createRequire(import.meta.url)('bindings') as (name: string) => object;
 
@@ -27,5 +29,5 @@ it.concurrent.each(['mshv', 'mshv_sim'])(
     }
     console.log(`${addon}: ${workers} Workers terminated in ${cells} cells of exports x moments`);
   },
-  180_000,
+  slowness * 180_000,
 );

@@ -10,7 +10,8 @@ const main = fileURLToPath(new URL('../../../lib/cli/main.ts', import.meta.url))
 async function run(args: string[], read: (stream: Readable) => Promise<string> = text) {
   const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] },
+    // Node would warn of what vitest sets for colours.
+    env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: undefined },
   });
   const status = new Promise<number | null>((resolve) => child.on('close', resolve));
   const [stdout, stderr] = await Promise.all([read(child.stdout), text(child.stderr)]);
