@@ -56,7 +56,10 @@ export class LabGuestSide implements GuestSide {
   }
 
   interrupts(partition: Partition): SeenInterrupt[] {
-    return this.#hypervisor.interrupts(this.#id(partition)).map(seenInterrupt);
+    const interrupts = this.#hypervisor.interrupts(this.#id(partition)).map(seenInterrupt);
+    // Nobody asks for the rest of the log here: over a long run it would fill the memory.
+    this.#hypervisor.events();
+    return interrupts;
   }
 
   endOfInterrupt(partition: Partition, vp: number, vector: number): void {
