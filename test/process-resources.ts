@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 import { openDescriptors } from './open-descriptors.js';
+import { processThreads } from './process-threads.js';
 
 /** What this process has of what a binding can leave behind. */
 export interface ProcessResources {
@@ -13,7 +14,7 @@ export interface ProcessResources {
 export function processResources(): ProcessResources {
   return {
     descriptors: openDescriptors(),
-    threads: readdirSync('/proc/self/task').length,
+    threads: processThreads().size,
     mappings: readFileSync('/proc/self/maps', 'latin1')
       .split('\n')
       .filter((line) => /memfd:|anon_inode:|\/dev\/(?!null|zero)/.test(line)).length,

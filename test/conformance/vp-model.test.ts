@@ -1,11 +1,12 @@
 import * as fc from 'fast-check';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { MshvError, Vp, type Intercept, type Partition, type VpRun } from '../../lib/index.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';
+import { vpThreads } from '../process-threads.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
 import { vpOf } from '../vp-of.js';
 
@@ -355,9 +356,7 @@ function belongings() {
   const lines = readFileSync('/proc/self/maps', 'utf8').split('\n');
   return {
     descriptors: openDescriptors(),
-    vpThreads: readdirSync('/proc/self/task').filter(
-      (task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'mshv-vp',
-    ).length,
+    vpThreads: vpThreads().length,
     vpMappings: lines.filter((line) => line.includes('mshv') && !line.includes('.node')).length,
   };
 }

@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { Vp, type MshvError, type Partition } from '../../lib/index.js';
 import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';
+import { vpThreads } from '../process-threads.js';
 import { vpOf } from '../vp-of.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
 
@@ -87,9 +88,7 @@ function belongings() {
     .filter((line) => !line.includes('.node'));
   return {
     descriptors: openDescriptors(),
-    vpThreads: readdirSync('/proc/self/task').filter(
-      (task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'mshv-vp',
-    ).length,
+    vpThreads: vpThreads().length,
     vpMappings: vpMappings.length,
   };
 }

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ioctls } from '../../lib/abi/ioctls.js';
 import { descriptorKinds, linuxNative, type Native, simNative } from '../../lib/native.js';
 import { openDescriptors } from '../open-descriptors.js';
+import { vpThreads } from '../process-threads.js';
 
 const { EBADF, EBUSY, ECANCELED, EFAULT, EINTR, EINVAL, ENOENT, ENOTTY } = constants.errno;
 
@@ -20,12 +21,6 @@ const runVp = ioctls.MSHV_RUN_VP;
 
 const program = (name: string): string =>
   fileURLToPath(new URL(`programs/${name}`, import.meta.url));
-
-/** The names of the process's threads that run VPs. */
-const vpThreads = (): string[] =>
-  readdirSync('/proc/self/task').filter(
-    (id) => readFileSync(`/proc/self/task/${id}/comm`, 'latin1') === 'mshv-vp\n',
-  );
 
 const mappings = (file: string): number =>
   readFileSync('/proc/self/maps', 'latin1').split(file).length - 1;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { IrqFdRoute, Partition } from '../../lib/index.js';
 import { Simulator } from '../../lib/sim/index.js';
 import { openDescriptors } from '../open-descriptors.js';
+import { processThreads } from '../process-threads.js';
 import { typescriptWorker } from '../typescript-program.js';
 import type { SimulatorWork } from './programs/simulator-worker.js';
 
@@ -16,7 +17,7 @@ import type { SimulatorWork } from './programs/simulator-worker.js';
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
 const worker = (workerData: SimulatorWork): Worker =>
   typescriptWorker(new URL('programs/simulator-worker.ts', import.meta.url), { workerData });
-const threads = (): number => readdirSync('/proc/self/task').length;
+const threads = (): number => processThreads().size;
 
 let simulator: Simulator;
 let partition: Partition;

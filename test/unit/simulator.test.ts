@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -12,6 +11,7 @@ import {
   type SimulatorOptions,
 } from '../../lib/sim/index.js';
 import { openDescriptors } from '../open-descriptors.js';
+import { processThreads } from '../process-threads.js';
 
 const x64 = process.arch === 'x64';
 const address = 0xfee00000;
@@ -39,7 +39,7 @@ const newRoute = (data: number, where = to(0)): IrqFdRoute =>
   partition.irqfd.newRoute({ msi: { address: where, data } });
 const vectors = (from = partition): number[] =>
   simulator.interrupts(from).map(({ vector }) => vector);
-const threads = (): number => readdirSync('/proc/self/task').length;
+const threads = (): number => processThreads().size;
 
 beforeEach(() => {
   start();

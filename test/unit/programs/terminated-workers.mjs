@@ -9,7 +9,6 @@ import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import process from 'node:process';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { URL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
@@ -25,7 +24,8 @@ const moments = {
 /** For each of `starts`. */
 const momentsOfTheirOwn = { 'of its own': 6 };
 
-const patience = 10_000;
+/** Linux's: set before anybody who joins the thread is woken. */
+const PF_EXITING = 0x4;
 /** A loop has come round this often before its Worker is terminated. */
 const roundsBefore = 20;
 
@@ -185,6 +185,8 @@ const rounds = {
   simMemory: (n, t) => n.simMemory(t.partition, new BigUint64Array(16)),
   simIntercepts: (n, t) => n.simIntercepts(t.partition, new BigUint64Array(16)),
   simInterceptResults: (n, t) => n.simInterceptResults(t.partition, new BigUint64Array(16)),
+  simFailSystemCall: (n) => n.simFailSystemCall(0, 0),
+  simSystemCalls: (n) => [n.simFailSystemCall(0, 0), n.simSystemCalls()].length,
   simOops: (n, t) => n.simOops(t.sim),
 };
 
@@ -284,7 +286,7 @@ if (isMainThread) {
     for (const fd of descriptors()) {
       if (released.has(fd) && !before.descriptors.includes(fd)) closeSync(fd);
     }
-    left[name] = await difference(before);
+    left[name] = difference(before);
   }
   process.stdout.write(JSON.stringify({ ...counts, left }));
 } else {
@@ -309,12 +311,14 @@ function resources() {
   };
 }
 
-/** The names of this process's threads, by their ids. */
+/** The names of this process's threads, by their ids: those of test/process-threads.ts. */
 function threads() {
   const names = new Map();
   for (const id of readdirSync('/proc/self/task')) {
     try {
-      names.set(id, readFileSync(`/proc/self/task/${id}/comm`, 'latin1').trim());
+      const stat = readFileSync(`/proc/self/task/${id}/stat`, 'latin1');
+      const [, name, rest] = /^\d+ \((.*)\) (.*)$/s.exec(stat);
+      if ((Number(rest.split(' ')[6]) & PF_EXITING) === 0) names.set(id, name);
     } catch {
       // It has ended meanwhile.
     }
@@ -323,10 +327,7 @@ function threads() {
 }
 
 /** What there is more of than before. */
-async function difference(before) {
-  // The kernel wakes who joins a thread before it takes the thread off its list.
-  const deadline = Date.now() + patience;
-  while (threads().size > before.threads.size && Date.now() < deadline) await nextTurn();
+function difference(before) {
   const after = resources();
   const more = [...after.threads].filter(([id]) => !before.threads.has(id));
   return {
