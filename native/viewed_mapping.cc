@@ -4,18 +4,6 @@
 #include <utility>
 
 namespace mshv {
-namespace {
-
-// V8 counts a buffer's bytes as memory that a collection might free, and collects where there are
-// more of them than last time: with a guest's memory, at almost every mapping. They are not its to
-// free.
-void DiscountFromHeap(napi_env env, int64_t bytes) {
-  int64_t total = 0;
-  napi_adjust_external_memory(env, -bytes, &total);
-}
-
-}  // namespace
-
 ViewedMapping::~ViewedMapping() {
   // Losing the addresses is better than a buffer over what comes to be there.
   if (moved_) {
@@ -49,7 +37,8 @@ BufferOrError ViewedMapping::Buffer(napi_env env) {
     napi_get_and_clear_last_exception(env, &error);
     return {.error = -ENOTSUP};
   }
-  DiscountFromHeap(env, static_cast<int64_t>(mapping_.size()));
+  // V8 takes the bytes for memory that a collection might free. Telling it otherwise
+  // (napi_adjust_external_memory) ends the process where Node 24 detaches the buffer first.
   return result;
 }
 
@@ -61,8 +50,6 @@ ViewedMapping::Detached ViewedMapping::DetachBuffer(napi_env env) {
   if (buffer_ == nullptr) {
     return Detached::kByUs;
   }
-  // Before: V8 takes them off again, and ends the process where it has counted less.
-  DiscountFromHeap(env, -static_cast<int64_t>(mapping_.size()));
   Detached detached = Detached::kByOthers;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) == napi_ok) {

@@ -1,17 +1,24 @@
 import { readdirSync, readlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-/** Where sanitizers write to, each process to a file of its own from its first report on (npm run sanitize). */
-const reports = process.env['MSHV_SANITIZER_REPORTS'];
+/**
+ * Files of others: where sanitizers write to, each process to a file of its own from its first report on (npm run
+ * sanitize), and TypeScript that a Worker was loading when it was terminated, which Node leaves open (from 24 on).
+ */
+const foreign = [process.env['MSHV_SANITIZER_REPORTS'], join(tmpdir(), 'tsx-')].filter(
+  (path) => path !== undefined,
+);
 
 /** How many descriptors this process has open. */
 export function openDescriptors(): number {
-  const all = readdirSync('/proc/self/fd');
-  return reports === undefined ? all.length : all.filter((fd) => !isReport(fd, reports)).length;
+  return readdirSync('/proc/self/fd').filter((fd) => !isForeign(fd)).length;
 }
 
-function isReport(fd: string, folder: string): boolean {
+function isForeign(fd: string): boolean {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
+    const file = readlinkSync(`/proc/self/fd/${fd}`);
+    return foreign.some((path) => file.startsWith(path));
   } catch {
     // By which they were listed.
     return false;
