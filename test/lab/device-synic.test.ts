@@ -100,9 +100,10 @@ describe.skipIf(!executesGuests).each([
       HV_STATUS_INSUFFICIENT_BUFFERS: expect.any(Number) as number,
     });
     expect(statuses['HV_STATUS_INSUFFICIENT_BUFFERS']).toBeGreaterThanOrEqual(count);
-    expect(guest.errors.map(({ code }) => code)).toEqual(
-      Array.from({ length: count / 5 }, () => 'ERR_MSHV_PORT_HANDLER'),
-    );
+    await until(() => guest.failures() === count / 5);
+    const codes = new Set(guest.errors.map(({ code }) => code));
+    codes.delete('ERR_MSHV_SUPPRESSED');
+    expect([...codes]).toEqual(['ERR_MSHV_PORT_HANDLER']);
   });
 
   it.each([
@@ -237,13 +238,14 @@ describe.skipIf(!executesGuests).each([
       handle: fail,
     });
     await using vmm = await new VmmOfWay(guest, 0).boot([sint]);
-    await vmm.perform({ command: 'post', count: 10, address: connection });
-    await vmm.perform({ command: 'signal fast', count: 10, address: otherConnection });
-    expect(vmm.area.statuses).toEqual({ HV_STATUS_OPERATION_FAILED: 20 });
+    // As many as are told of in a second.
+    await vmm.perform({ command: 'post', count: 8, address: connection });
+    await vmm.perform({ command: 'signal fast', count: 8, address: otherConnection });
+    expect(vmm.area.statuses).toEqual({ HV_STATUS_OPERATION_FAILED: 16 });
     expect(await vmm.hypercall(0x7777n, 0)).toBe(status('HV_STATUS_OPERATION_FAILED'));
     const codes = ['ERR_MSHV_PORT_HANDLER', 'ERR_MSHV_HYPERCALL_HANDLER'] as const;
     expect(guest.errors.map(({ code, cause }) => [code, cause])).toEqual(
-      Array.from({ length: 21 }, (_, i) => [codes[i < 20 ? 0 : 1], broken]),
+      Array.from({ length: 17 }, (_, i) => [codes[i < 16 ? 0 : 1], broken]),
     );
   });
 

@@ -39,6 +39,11 @@ export class SynicGuest extends DeviceGuest {
     this.owners = this.vps.map(({ index }) => this.synic.attachVp(index));
   }
 
+  /** How many failures there were, told of or counted only: a moment ago, or a second. */
+  failures(): number {
+    return this.errors.reduce((total, { suppressed = 1 }) => total + suppressed, 0);
+  }
+
   area(vp: number): SynicGuestMemory {
     const area = this.#areas[vp];
     if (area === undefined) throw new RangeError(`the guest has no VP ${vp}`);
