@@ -8,7 +8,7 @@ usage: lab/test.sh [--debug] [REPORTS]
 
 Boots one VM for each, two at a time: the conformance suite with the core scheduler, and what
 depends on the scheduler (VPs, interrupts) with the root scheduler; real guest code, the examples and
-a hundred killed processes with the hypervisor's scheduler, guest code with the root scheduler, and
+twenty killed processes with the hypervisor's scheduler, guest code with the root scheduler, and
 what takes interrupts with fast injection; 200 000 random operations on driver and simulator. Each line
 begins with the name of what it is from. REPORTS is a folder for one JSON report of each. What the
 kernel warns of without a known reason is a failure.
@@ -56,7 +56,6 @@ guests() {
   ways=start suite guest-root 'lab device interrupt' --svm --scheduler root || failed=1
   # One CPU: where the VP runs beside the signaller, the driver injects some signals twice.
   suite guest-fast-injection 'lab interrupt' --svm --scheduler root --fast-injection --cpus 1 || failed=1
-  # Where there is time left.
   "$lab/differential.sh" --built 2>&1 | sed -u 's/^/differential: /'
   [ "${PIPESTATUS[0]}" = 0 ] || failed=1
   return $failed
