@@ -53,7 +53,8 @@ conformance() {
 guests() {
   local failed=0
   suite guest-core lab --svm --scheduler core || failed=1
-  ways=start suite guest-root 'lab device interrupt' --svm --scheduler root || failed=1
+  # How exits are decoded does not depend on the scheduler.
+  ways=start suite guest-root 'lab cancel interrupt synic' --svm --scheduler root || failed=1
   # One CPU: where the VP runs beside the signaller, the driver injects some signals twice.
   suite guest-fast-injection 'lab interrupt' --svm --scheduler root --fast-injection --cpus 1 || failed=1
   "$lab/differential.sh" --built 2>&1 | sed -u 's/^/differential: /'
