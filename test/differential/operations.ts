@@ -611,6 +611,98 @@ const passedThrough: readonly Operation[] = [
   ),
 ];
 
+/** The hypercalls that the driver makes by itself in what one can call, and calls that make sure to use a refusal up. */
+const ownCalls: Readonly<Record<string, readonly [number, (side: Side, fd: number) => number]>> = {
+  CREATE_PARTITION: [
+    0x40,
+    (side) => closeAgain(side, side.native.createPartition(side.device, 0n, 0n)),
+  ],
+  INITIALIZE_PARTITION: [
+    0x41,
+    (side) => {
+      const fd = side.native.createPartition(side.device, 0n, 0n);
+      const error = side.native.initializePartition(fd);
+      side.native.close(fd);
+      return error;
+    },
+  ],
+  MAP_GPA_PAGES: [
+    0x4b,
+    (side, fd) => {
+      const map = (flags: number): number =>
+        side.native.mapMemory(fd, side.memory(1), 0n, page, 0x9000_0000n, flags);
+      const error = map(0);
+      if (error === 0) map(memoryFlags.UNMAP);
+      return error;
+    },
+  ],
+  GET_VP_REGISTERS: [0x50, (side, fd) => ofRegisters(side, fd, 0x50)],
+  SET_VP_REGISTERS: [0x51, (side, fd) => ofRegisters(side, fd, 0x51)],
+  CREATE_PORT: [0x95, (side, fd) => doorbell(side, fd)],
+  CONNECT_PORT: [0x96, (side, fd) => doorbell(side, fd)],
+  ASSERT_VIRTUAL_INTERRUPT: [
+    0x94,
+    (side, fd) => side.hypercall(fd, 0x94, 0, new Uint8Array(32), 0),
+  ],
+};
+
+function closeAgain(side: Side, fd: number): number {
+  if (fd >= 0) side.native.close(fd);
+  return Math.min(fd, 0);
+}
+
+function ofRegisters(side: Side, fd: number, code: number): number {
+  const input = new Uint8Array(48);
+  new DataView(input.buffer).setUint32(16, 0x90014, true);
+  return code === 0x50
+    ? side.hypercall(fd, code, 1, input.subarray(0, 20), 16)
+    : side.hypercall(fd, code, 1, input, 0);
+}
+
+function doorbell(side: Side, fd: number): number {
+  const set = (flags: number): number =>
+    side.native.ioeventfd(fd, side.fd({ kind: 'event', slot: 0 }), 0x9000_0000n, 4, 0n, flags);
+  const error = set(0);
+  if (error === 0) set(ioeventfdFlags.DEASSIGN);
+  return error;
+}
+
+/** What makes hypercalls of its own, and closes nothing: what a refusal would leave there nobody could see. */
+const refusable = [...interrupts, ...doorbells, ...memory, ...state];
+
+const ownHypercalls: readonly Operation[] = [
+  operation(
+    'refused to the driver',
+    3,
+    (choices) => ({
+      slot: partitionSlot(choices),
+      hypercall: choices.of(
+        'MAP_GPA_PAGES',
+        'SET_VP_REGISTERS',
+        'ASSERT_VIRTUAL_INTERRUPT',
+        'CREATE_PORT',
+        'CONNECT_PORT',
+        'GET_VP_REGISTERS',
+        'CREATE_PARTITION',
+        'INITIALIZE_PARTITION',
+      ),
+      status: choices.of(...statuses),
+      count: choices.of(1, 2),
+      step: refusable[choices.upTo(refusable.length - 1)]?.draw(choices),
+    }),
+    (side, { slot, hypercall, status, count, step }) => {
+      const partition = side.partition(slot);
+      const [code, useUp] = ownCalls[hypercall] ?? [];
+      // Creating partitions takes long, and nothing else does it.
+      const own = hypercall === 'CREATE_PARTITION' || hypercall === 'INITIALIZE_PARTITION';
+      if (partition === undefined || code === undefined || useUp === undefined) return;
+      side.machine.refuse(code, status, count);
+      if (!own) step?.perform(side);
+      for (let i = 0; i < count; i++) side.seen.push(useUp(side, partition.fd));
+    },
+  ),
+];
+
 const all = [
   ...interrupts,
   ...doorbells,
@@ -618,6 +710,7 @@ const all = [
   ...state,
   ...passedThrough,
   ...partitions,
+  ...ownHypercalls,
 ] as const;
 
 /** One place for each twentieth of weight. */

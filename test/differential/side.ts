@@ -1,3 +1,4 @@
+import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import type { Native } from '../../lib/native.js';
 import { interruptNumbers, type Machine, type Named } from './machine.js';
 
@@ -65,8 +66,18 @@ export class Side {
   }
 
   /** Guest memory for all sequences, one after the other: making it takes longer than they do. */
-  static memories({ native }: Machine): number[] {
-    return memoryPages.map((pages) => native.memoryCreate(BigInt(pages) * page, false, false));
+  static memories({ native, path }: Machine): number[] {
+    const memories = memoryPages.map((pages) =>
+      native.memoryCreate(BigInt(pages) * page, false, false),
+    );
+    // The first mapping of a process is pinned where a signal comes meanwhile (mm_take_all_locks), as those do that
+    // interrupt runs of VPs: it is made before the first of them.
+    const device = native.open(path);
+    const partition = native.createPartition(device, 0n, 0n);
+    native.mapMemory(partition, memories[0] ?? -1, 0n, page, 0n, 0);
+    native.close(partition);
+    native.close(device);
+    return memories;
   }
 
   /** The descriptor, or -1 where there is none. */
@@ -130,6 +141,10 @@ export class Side {
   placeEvent(slot: number, fd: number): void {
     this.native.close(this.fd({ kind: 'event', slot }));
     this.events[slot] = fd;
+    // The driver disarms what was closed by a work queue, and waits for that in any MSHV_IRQFD that disarms.
+    const partition = this.partitions.find((found) => found !== undefined);
+    if (partition === undefined) return;
+    this.native.irqfd(partition.fd, fd, -1, 0xffff_ffff, irqfdFlags.DEASSIGN);
   }
 
   /** A hypercall: its error, then what the hypervisor said and wrote. */
