@@ -318,11 +318,10 @@ const bindings = require('bindings') as (options: {
   readonly module_root: string;
 }) => unknown;
 
-// Named, because bindings looks for it in a stack trace otherwise, which frozen intrinsics do not allow.
-const packageFolder = dirname(require.resolve('mshv/package.json'));
-
 function load(name: string): unknown {
   try {
+    // Named, because bindings looks for it in a stack trace otherwise, which frozen intrinsics do not allow.
+    const packageFolder = dirname(require.resolve('mshv/package.json'));
     return bindings({ bindings: name, module_root: packageFolder });
   } catch (error) {
     const disabled =
