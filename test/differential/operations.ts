@@ -622,6 +622,8 @@ const ownCalls: Readonly<Record<string, readonly [number, (side: Side, fd: numbe
     (side) => {
       const fd = side.native.createPartition(side.device, 0n, 0n);
       const error = side.native.initializePartition(fd);
+      // Without it there are no VPs.
+      side.seen.push(closeAgain(side, side.native.createVp(fd, 0)));
       side.native.close(fd);
       return error;
     },
