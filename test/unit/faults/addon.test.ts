@@ -1,37 +1,16 @@
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 
 import { constructorsNotForCallers, publicFunctions } from '../public-members.js';
 import { facts } from '../abi/facts.js';
+import { describeOperations } from './describe-operations.js';
 import { type Tally, tryFaults } from './engine.js';
 import { called, calling, entered, memberNames } from './entered.js';
 import { statusErrnos } from './errnos.js';
 import { FakeDriver } from './fake-driver.js';
-import { devices } from './operations/device.js';
-import { eventfds } from './operations/eventfd.js';
-import { memory } from './operations/memory.js';
-import { routes } from './operations/routes.js';
-import { quietOperations } from './operations/quiet.js';
-import { synics } from './operations/synic.js';
-import { vps } from './operations/vps.js';
 
 const tally: Tally = { operations: 0, steps: 0, faults: 0 };
 
-describe.each([
-  ['EventFd', eventfds],
-  ['Mshv and Partition', devices],
-  ['GuestMemory and Doorbell', memory],
-  ['IrqFd', routes],
-  ['Vp', vps],
-  ['SynIC', synics],
-  ['what makes no call', quietOperations],
-])('%s', (_, operations) => {
-  it.each(operations.map((operation) => [operation.name, operation] as const))(
-    '%s',
-    async (_, operation) => {
-      await tryFaults(() => new FakeDriver(), operation, tally);
-    },
-  );
-});
+describeOperations((operation) => tryFaults(() => new FakeDriver(), operation, tally));
 
 it("knows what the hypervisor's statuses become", () => {
   const errnos = [...Object.values(facts.statusToErrno), facts.statusToErrnoDefault];
