@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 
 import { type IrqFdRoute, Mshv, type Partition } from '../../lib/index.js';
-import { FakeNative, type FakePartition } from '../fake-native.js';
+import { FakeNative, type FakePartition, type Fault, type RecordedCall } from '../fake-native.js';
 
 /** A device and a partition with four VPs on a FakeNative. */
 export class FakeHost implements Disposable {
@@ -21,6 +21,20 @@ export class FakeHost implements Disposable {
     const driver = this.native.partitions.get(this.partition.fd);
     if (driver === undefined) throw new Error('the fake driver has no partition');
     this.driver = driver;
+  }
+
+  /** Does something, with faults. Says which calls were made and what was thrown. */
+  attempt(act: () => unknown, fault?: Fault): { calls: readonly RecordedCall[]; error: unknown } {
+    this.native.record(fault);
+    let error: unknown;
+    try {
+      act();
+    } catch (thrown) {
+      error = thrown;
+    }
+    const calls = [...this.native.calls];
+    this.native.record();
+    return { calls, error };
   }
 
   /** Everything that can be seen of these routes, in memory and in the driver. */

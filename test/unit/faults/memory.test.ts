@@ -28,15 +28,9 @@ describe('partition.close()', () => {
       partition.registerDoorbell({ gpa: 0xfe000000, size: 4, match: 1 }),
       partition.registerDoorbell({ gpa: 0xfe000000, event }),
     ];
-    native.record(fault);
-    let error: unknown;
-    try {
+    const { calls, error } = host.attempt(() => {
       partition.close();
-    } catch (thrown) {
-      error = thrown;
-    }
-    const calls = [...native.calls];
-    native.record();
+    }, fault);
     expect(native.partitions.size).toBe(0);
     expect(native.violations).toEqual([]);
     expect(mappings.map(({ mapped }) => mapped)).toEqual([false, false, false]);

@@ -35,23 +35,9 @@ class Situation extends FakeHost {
     this.descriptors = openDescriptors();
   }
 
-  /** Does the operation, with faults. Says which calls were made and what came of it. */
-  act(fault?: Fault): {
-    calls: readonly RecordedCall[];
-    error: unknown;
-    made: readonly IrqFdRoute[];
-  } {
-    this.native.record(fault);
-    let made: readonly IrqFdRoute[] = [];
-    let error: unknown;
-    try {
-      made = this.operation.act(this.partition, this.routes.slice(2));
-    } catch (thrown) {
-      error = thrown;
-    }
-    const calls = [...this.native.calls];
-    this.native.record();
-    return { calls, error, made };
+  /** Does the operation, with faults. */
+  act(fault?: Fault): ReturnType<FakeHost['attempt']> {
+    return this.attempt(() => this.operation.act(this.partition, this.routes.slice(2)), fault);
   }
 
   override [Symbol.dispose](): void {
@@ -242,15 +228,9 @@ describe('partition.close()', () => {
   function close(fault?: Fault) {
     using situation = new Situation(everything);
     const { native, partition, routes } = situation;
-    native.record(fault);
-    let error: unknown;
-    try {
+    const { calls, error } = situation.attempt(() => {
       partition.close();
-    } catch (thrown) {
-      error = thrown;
-    }
-    const calls = [...native.calls];
-    native.record();
+    }, fault);
     expect(native.violations).toEqual([]);
     expect(partition.closed).toBe(true);
     expect(native.partitions.size).toBe(0);
@@ -325,27 +305,25 @@ describe('any sequence of operations with any calls failing', () => {
     { steps, fails }: { steps: Step[]; fails: boolean[] },
     open: IrqFdRoute[],
   ) {
-    const { native, partition } = host;
+    const { partition } = host;
     const usable = open.filter((route) => !route.quarantined);
     const before = host.snapshot(usable).routes;
     const made: IrqFdRoute[] = [];
-    native.record((_, index) => (fails[index] === true ? EIO : undefined));
-    let failed = false;
     const run = (): void => {
       for (const step of steps) {
         const route = step(partition, open);
         if (route !== undefined) made.push(route);
       }
     };
-    try {
-      if (steps.length === 1) run();
-      else partition.irqfd.batch(run);
-    } catch (error) {
-      failed = true;
-      if (!(error instanceof MshvError)) throw error;
-    }
-    native.record();
-    if (failed) {
+    const { error } = host.attempt(
+      () => {
+        if (steps.length === 1) run();
+        else partition.irqfd.batch(run);
+      },
+      (_, index) => (fails[index] === true ? EIO : undefined),
+    );
+    if (error !== undefined) {
+      expect(error).toBeInstanceOf(MshvError);
       host.snapshot(usable).routes.forEach((now, i) => {
         if (!now.quarantined) expect(now).toEqual(before[i]);
       });
