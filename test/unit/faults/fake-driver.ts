@@ -8,12 +8,12 @@ import {
   type FakeAnswer,
   FakeNative,
   type FakeHypercall,
-  type FallibleCall,
   type RecordedCall,
   takesAway,
 } from '../../fake-native.js';
 import { noteCall } from './entered.js';
 import { errnoOf, fallibleFunctions, faultsOfFunction, isIoctl } from './errnos.js';
+import { purposeOf } from './purpose-of.js';
 import type { DriverView, Faults, FaultyDriver, Step } from './situation.js';
 
 /** Hypercalls that change nothing. */
@@ -131,28 +131,15 @@ export class FakeDriver implements FaultyDriver {
   }
 }
 
-function stepOf({ name, args }: RecordedCall, last: boolean): Step {
+function stepOf(call: RecordedCall, last: boolean): Step {
+  const { name, args } = call;
   const undoes = takesAway(name, args);
   return {
     name,
-    purpose: purposeOf(name, undoes),
+    purpose: purposeOf(call),
     faults: faultsOfFunction(name, undoes),
     ioctl: fallibleFunctions[name].calls.findLast(isIoctl),
     undoes,
     last,
   };
-}
-
-/** What a call is for, in the words of those who write routes. */
-function purposeOf(name: FallibleCall, undoes: boolean): string {
-  switch (name) {
-    case 'irqfd':
-      return undoes ? 'disarm' : 'arm';
-    case 'setMsiRouting':
-      return 'push';
-    case 'eventfdCreate':
-      return 'create';
-    default:
-      return name;
-  }
 }

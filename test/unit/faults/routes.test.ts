@@ -3,11 +3,11 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { type IrqFdRoute, MshvError, type Partition } from '../../../lib/index.js';
-import { irqfdFlags } from '../../../lib/abi/irqfd.js';
 import { failAt, type Fault, type RecordedCall } from '../../fake-native.js';
 import { openDescriptors } from '../../open-descriptors.js';
 import { FakeHost } from '../fake-host.js';
 import { edge, everything, type RouteOperation, routeOperations } from './operations/routes.js';
+import { purposeOf } from './purpose-of.js';
 
 // Every operation on routes with every one of its system calls failing together with the calls that undo
 // the others. The calls are not listed here: each operation is run once to see them.
@@ -71,20 +71,6 @@ function flawless(operation: RouteOperation): readonly RecordedCall[] {
 function callsWith(operation: RouteOperation, step: number): readonly RecordedCall[] {
   using situation = new Situation(operation);
   return situation.act(failAt(ENOMEM, step)).calls;
-}
-
-/** What a call is for. */
-function stageOf({ name, args }: RecordedCall): string {
-  switch (name) {
-    case 'irqfd':
-      return (Number(args[4]) & irqfdFlags.DEASSIGN) === 0 ? 'arm' : 'disarm';
-    case 'setMsiRouting':
-      return 'push';
-    case 'eventfdCreate':
-      return 'create';
-    default:
-      return name;
-  }
 }
 
 /** The calls to be failed, with a name. */
@@ -201,13 +187,13 @@ function expectQuarantine(operation: RouteOperation, step: number, fault: Fault)
     // where the driver refuses again.
     native.record(() => (route.gsi % 2 === 0 ? EIO : undefined));
     route.close();
-    expect(native.calls.map(stageOf)).toEqual(['disarm']);
+    expect(native.calls.map(purposeOf)).toEqual(['disarm']);
     expect(route.closed).toBe(true);
     expect(route.event.closed).toBe(true);
     expect(driver.armed.has(route.gsi)).toBe(false);
     native.record();
     route.close();
-    expect(native.calls.map(stageOf)).toEqual([]);
+    expect(native.calls.map(purposeOf)).toEqual([]);
   }
 
   // No GSI that may still be armed has a second owner.
@@ -250,8 +236,8 @@ describe('partition.close()', () => {
 
   it('disarms every route and pushes one empty table', () => {
     expect(none).toBeUndefined();
-    const stages = calls.map(stageOf);
-    expect(stages).toEqual([...stages.slice(1).map(() => 'disarm'), 'push']);
+    const purposes = calls.map(purposeOf);
+    expect(purposes).toEqual([...purposes.slice(1).map(() => 'disarm'), 'push']);
     expect(calls.at(-1)?.args[1]).toEqual(new Uint32Array(2));
   });
 
