@@ -1,35 +1,25 @@
-import { parseArgs } from 'node:util';
-
+import { integerOption, parseOptions } from '../../lib/cli/command-line.js';
+import { readCommandLine } from '../read-command-line.js';
 import { Differential } from './differential.js';
 import { LabMachine, simulatedLab } from './machine.js';
 
 // The part of lab/differential.sh that runs in the VM: the driver and the simulator side by side.
 
-const { values } = parseArgs({
-  options: {
+const largest = 2 ** 32 - 1;
+const { ops, seed, only, most } = readCommandLine((args) => {
+  const { sequence, ...values } = parseOptions(args, {
     ops: { type: 'string', default: '200000' },
     seed: { type: 'string', default: '20261121' },
     sequence: { type: 'string' },
     differences: { type: 'string', default: '1' },
-  },
+  });
+  return {
+    ops: integerOption('ops', values.ops, 1, largest),
+    seed: integerOption('seed', values.seed, 0, largest),
+    only: sequence === undefined ? undefined : integerOption('sequence', sequence, 0, largest),
+    most: integerOption('differences', values.differences, 1, largest),
+  };
 });
-
-function wholeNumber(name: string, text: string, least: number): number {
-  const number = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
-  if (!(number >= least && number < 2 ** 32)) {
-    console.error(
-      `--${name} must be a whole number from ${least} to 4294967295, received '${text}'`,
-    );
-    process.exit(2);
-  }
-  return number;
-}
-
-const ops = wholeNumber('ops', values.ops, 1);
-const seed = wholeNumber('seed', values.seed, 0);
-const only =
-  values.sequence === undefined ? undefined : wholeNumber('sequence', values.sequence, 0);
-const most = wholeNumber('differences', values.differences, 1);
 /** Steps of one sequence: long enough that making the partitions takes little of the time. */
 const length = 400;
 const secondsBetweenLines = 15;

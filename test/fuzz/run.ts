@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+
+import { integerOption, parseOptions } from '../../lib/cli/command-line.js';
+import { readCommandLine } from '../read-command-line.js';
 
 // Tries random and mutated input on everything that decodes what others have written:
 //
@@ -13,23 +15,19 @@ import { parseArgs } from 'node:util';
 // same again. Where clang has no libFuzzer (Debian: clang and the libclang-rt-dev of its version), its programs
 // are named as skipped.
 
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '10' }, seed: { type: 'string' } },
+const { seconds, seed } = readCommandLine((args) => {
+  const values = parseOptions(args, {
+    seconds: { type: 'string', default: '10' },
+    seed: { type: 'string', default: `${Date.now() % 2 ** 31}` },
+  });
+  return {
+    seconds: integerOption('seconds', values.seconds, 1, 86_400),
+    seed: integerOption('seed', values.seed, 0, 2 ** 31 - 1),
+  };
 });
-const seconds = wholeNumber('seconds', values.seconds, 1, 86_400);
-const seed = wholeNumber('seed', values.seed ?? `${Date.now() % 2 ** 31}`, 0, 2 ** 31 - 1);
 const programs = ['addon', 'hypercalls'];
 // For what is not the fuzzing itself: starting, and shrinking what was found.
 const slack = 300;
-
-function wholeNumber(name: string, text: string, least: number, most: number): number {
-  const number = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(number >= least && number <= most)) {
-    console.error(`--${name} must be a whole number from ${least} to ${most}, received '${text}'`);
-    process.exit(2);
-  }
-  return number;
-}
 
 interface Outcome {
   readonly name: string;

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 
-import { openGuestSide } from '../guest-side.js';
+import { integerOption, parseOptions } from '../../lib/cli/command-line.js';
+import { insideLab, openGuestSide } from '../guest-side.js';
+import { readCommandLine } from '../read-command-line.js';
 import { Crowd, largestCrowd, type CrowdSize } from './crowd.js';
 import { costOf, footprint, type Cost, type Footprint } from './footprint.js';
 import { runSignals, type SignalRun } from './signals.js';
@@ -20,30 +21,22 @@ import { stormFromAThread, stormOfMany, type StormReport } from './storm.js';
 // Says what each thing costs, and at last which promises were kept. Costs are of this process: what the kernel and the
 // hypervisor have of them does not count, and the simulated driver does.
 
-const guest = await openGuestSide();
-const inLab = guest.backend === 'lab';
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: inLab ? '1' : '60' },
+const { minutes, scale, seconds } = readCommandLine((args) => {
+  const values = parseOptions(args, {
+    minutes: { type: 'string', default: insideLab ? '1' : '60' },
     scale: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '90' },
-  },
+  });
+  return {
+    minutes: integerOption('minutes', values.minutes, 1, 1440),
+    scale: integerOption('scale', values.scale, 1, 100),
+    seconds: integerOption('seconds', values.seconds, 1, 86_400),
+  };
 });
-const minutes = wholeNumber('minutes', values.minutes, 1, 1440);
-const scale = wholeNumber('scale', values.scale, 1, 100);
-const seconds = wholeNumber('seconds', values.seconds, 1, 86_400);
+const guest = await openGuestSide();
 const signalsInAMinute = 60_000;
 /** How much more there may be after the signals than early in them, in bytes. */
 const flat = { heap: 2 ** 20, external: 2 ** 18, resident: 16 * 2 ** 20 };
-
-function wholeNumber(name: string, text: string, least: number, most: number): number {
-  const number = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(number >= least && number <= most)) {
-    console.error(`--${name} must be a whole number from ${least} to ${most}, received '${text}'`);
-    process.exit(2);
-  }
-  return number;
-}
 
 const broken: string[] = [];
 let promises = 0;
@@ -156,7 +149,9 @@ async function main(): Promise<void> {
   const columns = ['count', 'heap', 'external', 'resident']
     .map((name) => name.padStart(10))
     .join('');
-  console.log(`Bytes for each, of this process, on the ${inLab ? 'real driver' : 'simulator'}:`);
+  console.log(
+    `Bytes for each, of this process, on the ${insideLab ? 'real driver' : 'simulator'}:`,
+  );
   console.log(`${''.padEnd(30)}${columns}${'fds'.padStart(6)}`);
   for (const cost of costs) console.log(costLine(cost));
   for (const storm of storms) stormLines(storm);

@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import { expect, it } from 'vitest';
+
+import { typescriptProgram } from '../typescript-program.js';
+
+it.each([
+  ['fuzz', ['--seconds', '0'], "--seconds must be a whole number from 1 to 86400, received '0'"],
+  ['load', ['--scale', '101'], "--scale must be a whole number from 1 to 100, received '101'"],
+  [
+    'differential',
+    ['--ops', '1e5'],
+    "--ops must be a whole number from 1 to 4294967295, received '1e5'",
+  ],
+  ['load', ['--hours', '1'], "Unknown option '--hours'"],
+])('%s %j is refused', (name, args, message) => {
+  const program = typescriptProgram(new URL(`../${name}/run.ts`, import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...program, ...args], {
+    encoding: 'utf8',
+    // Node would warn of what vitest sets for colours.
+    env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: undefined },
+  });
+  expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: '', stderr: `${message}\n` });
+});
