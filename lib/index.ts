@@ -146,7 +146,7 @@ export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq
 export { IrqFdRoute } from './irq/irqfd-route.js';
 export type { MsiRoute, MsiRouteInput } from './irq/msi.js';
 export { MsiRouteTable, type RouteChange } from './irq/msi-route-table.js';
-export type { FailureListener } from './synic/failures.js';
+export { type FailureListener, FailureReports } from './synic/failures.js';
 export {
   DirectGuestEventPort,
   type DirectGuestEventPortOptions,

@@ -1,4 +1,4 @@
-import { functionArgument } from '../arguments.js';
+import { functionArgument, typeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
 
 /**
@@ -7,7 +7,8 @@ import { MshvError } from '../errors.js';
  * A guest can make most of it happen as often as it likes, so a listener is told of at most 8 failures in a second of
  * one thing (a port, a hypercall, a VP, a monitor page) and of at most 64 in all. The others are counted: when the
  * second is over, one `ERR_MSHV_SUPPRESSED` has their number as `suppressed`, and the last of them as its `cause`.
- * All ports and queues of a `PartitionSynic` share that; so do all objects that are given the same function.
+ * Each object that is given a listener counts for itself, a `PartitionSynic` for all ports and queues of it: what one
+ * guest makes fail uses up nothing of another's. `FailureReports` are for objects that are to count together.
  */
 export type FailureListener = (error: MshvError) => void;
 
@@ -15,8 +16,11 @@ const mostOfOne = 8;
 const mostInAll = 64;
 const intervalMs = 1000;
 
-/** The reports to one listener: no more than it can take. */
-class Reports {
+/**
+ * What several objects report to one listener, no more of it together than `FailureListener` says. Given to each of
+ * them as its `onError`.
+ */
+export class FailureReports {
   readonly #listener: FailureListener;
   #began = -Infinity;
   #inAll = 0;
@@ -26,11 +30,22 @@ class Reports {
   #last: (() => MshvError) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
+  /** @param listener - what it throws is an uncaught exception */
   constructor(listener: FailureListener) {
-    this.#listener = listener;
+    this.#listener = functionArgument('listener', listener);
   }
 
+  /**
+   * Reports a failure, or counts it where the listener has heard enough.
+   *
+   * @param what - what failed, of which there are not more where the guest wants it
+   * @param makeError - called where somebody is told
+   */
   report(what: object, makeError: () => MshvError): void {
+    if (typeof what !== 'object' || (what as object | null) === null) {
+      throw typeError('what', 'an object', what);
+    }
+    functionArgument('makeError', makeError);
     const now = performance.now();
     // By the clock too: where somebody blocks the event loop no timer comes.
     if (now - this.#began >= intervalMs) {
@@ -83,7 +98,18 @@ class Reports {
   }
 }
 
-const reportsTo = new WeakMap<FailureListener, Reports>();
+export function reportsArgument(
+  name: string,
+  onError: FailureListener | FailureReports,
+): FailureReports {
+  if (onError instanceof FailureReports) {
+    return onError;
+  }
+  if (typeof onError !== 'function') {
+    throw typeError(name, 'a function or an instance of FailureReports', onError);
+  }
+  return new FailureReports(onError);
+}
 
 /**
  * Where failures go that must stop neither a VP nor a device: those of handlers, which a guest can
@@ -93,23 +119,15 @@ const reportsTo = new WeakMap<FailureListener, Reports>();
  * What a listener throws is an uncaught exception.
  */
 export class Failures {
-  readonly #reports: Reports | undefined;
+  readonly #reports: FailureReports | undefined;
   readonly #warned = new WeakSet();
 
-  /** @param name - of the option that `listener` came with */
-  constructor(name: string, listener: FailureListener | undefined) {
-    if (listener === undefined) {
-      return;
-    }
-    functionArgument(name, listener);
-    this.#reports = reportsTo.get(listener) ?? new Reports(listener);
-    reportsTo.set(listener, this.#reports);
+  /** @param name - of the option that `onError` came with */
+  constructor(name: string, onError: FailureListener | FailureReports | undefined) {
+    this.#reports = onError === undefined ? undefined : reportsArgument(name, onError);
   }
 
-  /**
-   * @param what - what failed, of which there are not more where the guest wants it
-   * @param makeError - called where somebody is told
-   */
+  /** See `FailureReports.report`. */
   report(what: object, makeError: () => MshvError): void {
     if (this.#reports !== undefined) {
       this.#reports.report(what, makeError);

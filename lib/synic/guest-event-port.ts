@@ -5,7 +5,7 @@ import { nativeArgument, optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import type { Native } from '../native.js';
 import { implementationArgument, noVpError, targetArguments } from './arguments.js';
-import { Failures, reasonOf, type FailureListener } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { GuestEventPort } from './guest-ports.js';
 import { Interrupt } from './interrupt.js';
 
@@ -28,7 +28,7 @@ export interface DirectGuestEventPortOptions {
    * that as its `cause`. A guest that has its SynIC off makes every signal fail. Default: the first failure of each
    * port is a process warning.
    */
-  onError?: FailureListener;
+  onError?: FailureListener | FailureReports;
 }
 
 interface Flag {

@@ -13,7 +13,7 @@ import {
   noVpError,
   targetArguments,
 } from './arguments.js';
-import { Failures, reasonOf, type FailureListener } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
 import { SintMessagePort } from './sint-message-port.js';
 import { settle, SintQueue, type Poster, type QueuedMessage } from './sint-queue.js';
@@ -53,7 +53,7 @@ export interface GuestMessagesOptions {
    * and `hvStatus`; and of notifications that could not be asked for: `ERR_MSHV_NOTIFICATION`. Default: the
    * first failure of each VP is a process warning.
    */
-  onError?: FailureListener;
+  onError?: FailureListener | FailureReports;
 }
 
 /** The messages that were taken and not delivered. `structuredClone` takes it; JSON does not, for its payloads are bytes. */

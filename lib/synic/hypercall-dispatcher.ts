@@ -4,7 +4,7 @@ import { functionArgument, instanceArgument, optionsArgument } from '../argument
 import { MshvError } from '../errors.js';
 import { isThenable } from '../thenable.js';
 import { implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
 import type { HypercallCompletion } from './hypercall-completion.js';
 import { HypercallTable, type HypercallCall, type HypercallDefinition } from './hypercall-table.js';
@@ -24,7 +24,7 @@ export interface HypercallDispatcherOptions {
    * Is told of what handlers throw: `ERR_MSHV_HYPERCALL_HANDLER`, with that as its `cause`. Default: the
    * first failure of each call is a process warning.
    */
-  onError?: FailureListener;
+  onError?: FailureListener | FailureReports;
 }
 
 const pageSize = 4096;

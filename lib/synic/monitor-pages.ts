@@ -13,7 +13,7 @@ import {
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 
@@ -37,7 +37,7 @@ export interface MonitorPagesOptions {
    * Is told of what `memory.page` throws while `poll` looks: `ERR_MSHV_MONITOR_PAGE`, with that as its `cause`; the page
    * is left out of that poll, and is to be looked at again in a second. Default: the first failure of each page is a process warning.
    */
-  onError?: FailureListener;
+  onError?: FailureListener | FailureReports;
 }
 
 interface Monitor {

@@ -26,8 +26,12 @@ import type { DoorbellOptions } from '../irq/doorbell-table.js';
 import type { Native } from '../native.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { DeliverabilityRegister, type RegisterPartition } from './deliverability-register.js';
-import type { FailureListener } from './failures.js';
-import { DirectGuestEventPort, type EventPartition } from './guest-event-port.js';
+import { reportsArgument, type FailureListener, type FailureReports } from './failures.js';
+import {
+  DirectGuestEventPort,
+  type DirectGuestEventPortOptions,
+  type EventPartition,
+} from './guest-event-port.js';
 import type { HypercallMemory } from './guest-hypercall.js';
 import { boundArgument, GuestMessages, type MessageVpOwner } from './guest-messages.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
@@ -99,7 +103,7 @@ export interface PartitionSynicOptions {
    * `ERR_MSHV_EVENT_REFUSED`, `ERR_MSHV_MONITOR_PAGE`. A guest can provoke most of them as often as it likes. Default: the first failure of each
    * thing is a process warning.
    */
-  onError?: FailureListener;
+  onError?: FailureListener | FailureReports;
 }
 
 /**
@@ -114,7 +118,7 @@ export class PartitionSynic implements Synic, Disposable {
   readonly #newHostEventDoorbell: Synic['newHostEventPort'];
   readonly #retargets: boolean;
   readonly #eventPartition: EventPartition;
-  readonly #eventPortOptions: { native?: Native; onError?: FailureListener };
+  readonly #eventPortOptions: DirectGuestEventPortOptions;
   readonly #answer: HypercallAnswer;
   #disposed = false;
   /** Where the guest's posts and signals find the host's ports. */
@@ -170,7 +174,9 @@ export class PartitionSynic implements Synic, Disposable {
     if (native !== undefined) {
       nativeArgument('options.native', native);
     }
-    const reporting = onError === undefined ? {} : { onError: listenerOfOne(onError) };
+    // All of it counts together.
+    const reporting =
+      onError === undefined ? {} : { onError: reportsArgument('options.onError', onError) };
     this.#partition = partition;
     this.#retargets = retargetDeviceInterrupt !== undefined;
     this.#eventPortOptions = { ...reporting, ...(native !== undefined && { native }) };
@@ -316,14 +322,6 @@ export class PartitionSynic implements Synic, Disposable {
       throw closedError('PartitionSynic');
     }
   }
-}
-
-/** The listener as a function of its own: a guest must not use up what is told of another's. */
-function listenerOfOne(onError: FailureListener): FailureListener {
-  functionArgument('options.onError', onError);
-  return (error) => {
-    onError(error);
-  };
 }
 
 function isOwned(partition: object): partition is OwnedPartition {

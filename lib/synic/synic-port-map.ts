@@ -15,7 +15,7 @@ import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { isThenable } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { UnclaimedAnswers } from './unclaimed-answers.js';
 
@@ -25,7 +25,7 @@ export interface SynicPortMapOptions {
    * guest can make a faulty handler fail as often as it likes. Default: the first failure of each port is
    * a process warning.
    */
-  onError?: FailureListener;
+  onError?: FailureListener | FailureReports;
 }
 
 /** VMBus's, and the only one that guests have been seen to post. */

@@ -9,6 +9,7 @@ import {
   DirectGuestEventPort,
   Doorbell,
   EventFd,
+  FailureReports,
   GsiAllocator,
   GuestMemory,
   type GuestMessagePort,
@@ -102,6 +103,8 @@ interface Subjects {
   PolledMonitorPages: typeof PolledMonitorPages;
   polledMonitors: PolledMonitorPages;
   Interrupt: typeof Interrupt;
+  FailureReports: typeof FailureReports;
+  failures: FailureReports;
 }
 
 /** A value that an argument does not take. */
@@ -169,6 +172,11 @@ function string(name: string): Argument[] {
 function callback(name: string): Argument {
   const wrong = type(undefined, null, '1', 1, 1n, {}, [], true, symbol, Promise.resolve());
   return { name, accepts: 'a function', wrong };
+}
+
+/** An `onError`. */
+function listener(name: string): Argument {
+  return { ...optional(callback(name)), accepts: 'a function or an instance of FailureReports' };
 }
 
 function instance(name: string, of: string, ...lookalikes: unknown[]): Argument {
@@ -1080,7 +1088,7 @@ function monitorPagesRows(
       'new',
       [(wrong) => [wrong], required(instance('portMap', 'SynicPortMap', new Map(), SynicPortMap))],
       [(wrong) => [subjects.portMap, wrong], ...keyed('options', 'memory', 'onError')],
-      [(wrong) => [subjects.portMap, { onError: wrong }], optional(callback('options.onError'))],
+      [(wrong) => [subjects.portMap, { onError: wrong }], listener('options.onError')],
     ),
     ...implementationRows(
       constructed,
@@ -1138,7 +1146,7 @@ const synicRows: readonly Row[] = [
       array('options.monitorPages'),
       optional(callback('options.retargetDeviceInterrupt')),
       addon('options.native'),
-      optional(callback('options.onError')),
+      listener('options.onError'),
     ].map((argument): [Row['args'], Argument] => [
       (wrong) => [subjects.partition, { [argument.name.slice('options.'.length)]: wrong }],
       argument,
@@ -1279,7 +1287,7 @@ const synicRows: readonly Row[] = [
     'SynicPortMap',
     'new',
     [only, ...keyed('options', 'onError')],
-    [option('onError'), optional(callback('options.onError'))],
+    [option('onError'), listener('options.onError')],
   ),
   ...rows('portMap', 'kind', [only, connectionId]),
   ...rows(
@@ -1306,10 +1314,18 @@ const synicRows: readonly Row[] = [
       option('portMap', { memory: { read: noVp } }),
       required(instance('options.portMap', 'SynicPortMap', new Map(), SynicPortMap)),
     ],
-    ...['retargetDeviceInterrupt', 'onError'].map((key): [Row['args'], Argument] => [
-      (wrong) => [{ portMap: subjects.portMap, memory: { read: noVp }, [key]: wrong }],
-      optional(callback(`options.${key}`)),
-    ]),
+    ...[optional(callback('options.retargetDeviceInterrupt')), listener('options.onError')].map(
+      (argument): [Row['args'], Argument] => [
+        (wrong) => [
+          {
+            portMap: subjects.portMap,
+            memory: { read: noVp },
+            [argument.name.slice('options.'.length)]: wrong,
+          },
+        ],
+        argument,
+      ],
+    ),
   ),
   ...implementationRows(
     'HypercallDispatcher',
@@ -1355,7 +1371,7 @@ const synicRows: readonly Row[] = [
     'new',
     [(wrong) => [messagePartition, wrong], ...keyed('options', 'bound', 'onError')],
     [(wrong) => [messagePartition, { bound: wrong }], integer('options.bound', 1, 65_536)],
-    [(wrong) => [messagePartition, { onError: wrong }], optional(callback('options.onError'))],
+    [(wrong) => [messagePartition, { onError: wrong }], listener('options.onError')],
   ),
   ...rows('messages', 'attachVp', [(wrong) => [wrong, owner], ofTarget.vp]),
   ...implementationRows(
@@ -1420,7 +1436,7 @@ const synicRows: readonly Row[] = [
     'new',
     [(wrong) => [eventPartition, wrong], ...keyed('options', 'native', 'onError')],
     [(wrong) => [eventPartition, { native: wrong }], addon('options.native')],
-    [(wrong) => [eventPartition, { onError: wrong }], optional(callback('options.onError'))],
+    [(wrong) => [eventPartition, { onError: wrong }], listener('options.onError')],
   ),
   ...targetRows('eventPort', 'set', 0),
   ...rows('eventPort', 'set', [(wrong) => [0, 0, 2, wrong], ofTarget.flag]),
@@ -1448,6 +1464,20 @@ const synicRows: readonly Row[] = [
     only,
     required(instance('event', 'EventFd', { fd: 3, signal: handleEvent }, EventFd)),
   ]),
+  ...rows('FailureReports', 'new', [only, callback('listener')]),
+  ...rows(
+    'failures',
+    'report',
+    [
+      (wrong) => [wrong, handleEvent],
+      {
+        name: 'what',
+        accepts: 'an object',
+        wrong: type(undefined, null, 1, 1n, '', 'text', true, symbol, () => ({})),
+      },
+    ],
+    [(wrong) => [{}, wrong], callback('makeError')],
+  ),
 ];
 
 const table: readonly Row[] = [
@@ -1944,6 +1974,8 @@ beforeEach(() => {
     PolledMonitorPages,
     polledMonitors: synic.monitorSupport,
     Interrupt,
+    FailureReports,
+    failures: new FailureReports(() => undefined),
   };
   host.native.record();
   return () => {
@@ -2163,6 +2195,8 @@ const classes = {
   PolledMonitorPages,
   polledMonitors: PolledMonitorPages,
   Interrupt,
+  FailureReports,
+  failures: FailureReports,
 } as const;
 
 describe('a closed object', () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { MshvError } from '../../../lib/index.js';
+import { FailureReports, GuestMessages, MshvError, SynicPortMap } from '../../../lib/index.js';
 import { Failures } from '../../../lib/synic/failures.js';
 
 // Reports of what a guest can make fail as often as it likes: no more than a listener can take.
@@ -98,14 +98,13 @@ describe('a listener', () => {
     expect(told).toHaveLength(10);
   });
 
-  it('shares what it is told of by all that have it', () => {
+  it('is told of each object’s failures by themselves', () => {
     const told: MshvError[] = [];
     const onError = (error: MshvError): void => void told.push(error);
-    for (let i = 0; i < 100; i++) {
-      const thing = {};
-      new Failures('onError', onError).report(thing, failure('no'));
-    }
-    expect(told).toHaveLength(64);
+    const [loud, quiet] = [new Failures('onError', onError), new Failures('onError', onError)];
+    for (let i = 0; i < 100; i++) loud.report({}, failure('loud'));
+    quiet.report({}, failure('quiet'));
+    expect(told).toHaveLength(65);
   });
 
   it('may make things fail itself', () => {
@@ -131,6 +130,27 @@ describe('a listener', () => {
     for (let i = 0; i < 100; i++) failures.report(thing, failure('no'));
     expect([set.mock.calls.length, unref.mock.calls.length]).toEqual([1, 1]);
   });
+});
+
+it('FailureReports are of all objects that have them as their onError', () => {
+  const told: MshvError[] = [];
+  const onError = new FailureReports((error) => told.push(error));
+  const portMap = new SynicPortMap({ onError });
+  const handleEvent = (): never => {
+    throw new Error('no');
+  };
+  for (let id = 0; id < 100; id++) {
+    portMap.addEventPort(id, 0, { handleEvent });
+    portMap.handleSignalEvent(0, id, 0);
+  }
+  const messages = new GuestMessages({ hasVp: () => true, postMessage: () => 5 }, { onError });
+  expect(messages.postMessage(0, 0, 2, 1, new Uint8Array())).toBe(true);
+  onError.report({}, failure('of a device of the VMM’s'));
+  expect(told).toHaveLength(64);
+  vi.advanceTimersByTime(1000);
+  expect(told.slice(64).map(suppressedBy)).toEqual([
+    ['ERR_MSHV_SUPPRESSED', 38, 'of a device of the VMM’s'],
+  ]);
 });
 
 it('is one warning for each thing where nobody listens, and makes no other error', () => {

@@ -2,11 +2,13 @@ import { expect } from 'vitest';
 
 import {
   DirectGuestEventPort,
+  FailureReports,
   GsiAllocator,
   GuestMessages,
   HypercallDispatcher,
   Interrupt,
   MonitorPages,
+  MshvError,
   MsiRouteTable,
   PartitionSynic,
   PolledMonitorPages,
@@ -78,6 +80,15 @@ export const quietOperations: readonly Operation[] = [
     dispatcher.dispatch(hypercall({ code: 0x7777, fast: true }));
     portMap.reset();
     for (const one of [messages, events, call]) one[Symbol.dispose]();
+  }),
+  quiet('reports of failures', () => () => {
+    const told: string[] = [];
+    const failures = entering(
+      'new FailureReports',
+      () => new FailureReports(({ code }) => told.push(code)),
+    );
+    failures.report({}, () => new MshvError('no', { code: 'ERR_TEST' }));
+    expect(told).toEqual(['ERR_TEST']);
   }),
   ...([MonitorPages, PolledMonitorPages] as const).map((Pages) =>
     quiet(Pages.name, () => () => {
