@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const program = fileURLToPath(new URL('../programs/dispatch-hypercalls.ts', import.meta.url));
 
-async function dispatch(kind: 'signal' | 'message' | 'refused', ...options: string[]) {
+async function dispatch(kind: 'signal' | 'message' | 'refused' | 'queue', ...options: string[]) {
   const { stdout } = await promisify(execFile)(process.execPath, [
     ...options,
     ...['--import', 'tsx', program, kind],
@@ -42,5 +42,11 @@ test('a million hypercalls that are nobody’s or wrong, each another, leave not
   expect(handled).toBe(1_000_000);
   expect(reads).toBeGreaterThan(200_000);
   // A few bytes for each would be more.
+  expect(growth).toBeLessThan(600_000);
+});
+
+test('a million messages to the guest, through a queue that is never empty, leave nothing behind', async () => {
+  const { growth, handled } = await dispatch('queue', '--expose-gc');
+  expect(handled).toBe(1_000_000);
   expect(growth).toBeLessThan(600_000);
 });
