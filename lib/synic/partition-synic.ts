@@ -84,8 +84,9 @@ export interface PartitionSynicOptions {
    * Says where the guest writes, instead of calling `HvSignalEvent`, in order to signal a connection; undefined where
    * it does not. The OS event of a port is bound to a doorbell there: no VP exits for it. (The driver binds
    * eventfds to addresses only, never to connections: `MSHV_IOEVENTFD`.) A guest has to know of the address,
-   * which VMBus has no way to tell it. Not with a SharedPartition. Default: nowhere, so that the dispatcher
-   * signals OS events.
+   * which VMBus has no way to tell it. A doorbell does not look at the VTL of who writes: an address that all of the
+   * guest can write to is none for a port whose `minimumVtl` is above 0. Not with a SharedPartition. Default: nowhere,
+   * so that the dispatcher signals OS events.
    */
   hostEventDoorbell?: (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
   /**
