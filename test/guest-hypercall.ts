@@ -126,11 +126,18 @@ export function signalEventInput(connectionId: number, flag: number, reserved = 
  * @param header - the variable header
  */
 export function retargetInput(
-  { source = 1, reservedSource = 0, reserved = 0n, flags = 0, maskOrFormat = 0n },
+  {
+    partitionId = 2n ** 64n - 1n,
+    source = 1,
+    reservedSource = 0,
+    reserved = 0n,
+    flags = 0,
+    maskOrFormat = 0n,
+  },
   ...header: bigint[]
 ): Uint8Array {
   const view = new DataView(new ArrayBuffer(56 + 8 * header.length));
-  view.setBigUint64(0, 2n ** 64n - 1n, true);
+  view.setBigUint64(0, partitionId, true);
   view.setBigUint64(8, 0x1122_3344_5566n, true);
   view.setUint32(16, source, true);
   view.setUint32(20, reservedSource, true);

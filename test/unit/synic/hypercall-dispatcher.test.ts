@@ -416,12 +416,14 @@ describe('HvRetargetDeviceInterrupt', () => {
   };
 
   it.each([true, false])('with a mask of VPs (fast: %s)', (fast) => {
-    const input = retargetInput({ flags: 1, maskOrFormat: (1n << 63n) | (1n << 32n) | 5n });
+    const partitionId = 0x12_0000_0034n;
+    const maskOrFormat = (1n << 63n) | (1n << 32n) | 5n;
+    const input = retargetInput({ partitionId, flags: 1, maskOrFormat });
     expect(status({ code: retarget, vpIndex: 3, fast, input: fast ? input : placed(input) })).toBe(
       success,
     );
     expect(handler.mock.calls).toEqual([
-      [{ ...request, multicast: true, processors: [0, 2, 32, 63] }],
+      [{ ...request, partitionId, multicast: true, processors: [0, 2, 32, 63] }],
     ]);
   });
 
