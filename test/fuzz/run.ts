@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { integerOption, parseOptions } from '../../lib/cli/command-line.js';
+import { boundedRun } from '../bounded-run.js';
 import { readCommandLine } from '../read-command-line.js';
 
 // Tries random and mutated input on everything that decodes what others have written:
@@ -36,32 +37,22 @@ interface Outcome {
   readonly problem?: string;
 }
 
-/** Runs a program for as long as it may take. Returns what went wrong. */
-function run(
-  command: string,
-  args: readonly string[],
-  most: number,
-  env: Readonly<Record<string, string>> = {},
-): string | undefined {
-  const { status, signal, error } = spawnSync(command, args, {
-    stdio: 'inherit',
-    env: { ...process.env, ...env },
-    timeout: 1000 * most,
-    killSignal: 'SIGKILL',
-  });
-  if (error !== undefined) return error.message;
-  return status === 0 ? undefined : `ended with ${signal ?? `status ${status ?? ''}`}`;
-}
-
-function runProperties(folder: string): Outcome[] {
+async function runProperties(folder: string): Promise<Outcome[]> {
   const report = join(folder, 'properties');
   writeFileSync(report, '');
   // Files run beside each other, the properties of one after each other.
-  const problem = run(
+  const problem = await boundedRun(
     'npx',
     ['vitest', 'run', '--project', 'unit', '--testTimeout', '0', 'test/unit/fuzz/'],
-    20 * seconds + slack,
-    { MSHV_FUZZ_SECONDS: `${seconds}`, MSHV_TEST_SEED: `${seed}`, MSHV_FUZZ_REPORT: report },
+    {
+      seconds: 20 * seconds + slack,
+      env: {
+        ...process.env,
+        MSHV_FUZZ_SECONDS: `${seconds}`,
+        MSHV_TEST_SEED: `${seed}`,
+        MSHV_FUZZ_REPORT: report,
+      },
+    },
   );
   const outcomes = readFileSync(report, 'utf8')
     .split('\n')
@@ -80,7 +71,7 @@ function hasLibFuzzer(folder: string): boolean {
   return spawnSync('clang++', flags, { stdio: 'ignore' }).status === 0;
 }
 
-function runProgram(name: string, folder: string): Outcome {
+async function runProgram(name: string, folder: string): Promise<Outcome> {
   const corpus = join(folder, name);
   mkdirSync(corpus);
   const log = join(folder, `${name}.log`);
@@ -96,10 +87,10 @@ function runProgram(name: string, folder: string): Outcome {
     `-artifact_prefix=${found}`,
   ];
   const program = `build/fuzz/${name} ${flags.join(' ')} ${corpus}`;
-  const problem = run(
+  const problem = await boundedRun(
     'bash',
     ['-c', `set -o pipefail; ${program} 2>&1 | tee ${log} | grep -v -e '^#' -e '^\\s*NEW_FUNC'`],
-    seconds + slack,
+    { seconds: seconds + slack },
   );
   const cases = /number_of_executed_units: (\d+)/.exec(readFileSync(log, 'utf8'))?.[1];
   const again = `the input is in ${found}*: build/fuzz/${name} FILE`;
@@ -110,19 +101,21 @@ function runProgram(name: string, folder: string): Outcome {
   };
 }
 
-function runPrograms(folder: string): Outcome[] {
-  const problem = run('make', ['-s', '-j2', '-f', 'test/fuzz/Makefile'], slack + 600);
-  return problem === undefined
-    ? programs.map((name) => runProgram(name, folder))
-    : [{ name: 'make -f test/fuzz/Makefile', cases: 0, problem }];
+async function runPrograms(folder: string): Promise<Outcome[]> {
+  const makefile = ['-s', '-j2', '-f', 'test/fuzz/Makefile'];
+  const problem = await boundedRun('make', makefile, { seconds: slack + 600 });
+  if (problem !== undefined) return [{ name: 'make -f test/fuzz/Makefile', cases: 0, problem }];
+  const outcomes: Outcome[] = [];
+  for (const name of programs) outcomes.push(await runProgram(name, folder));
+  return outcomes;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'mshv-fuzz-'));
 try {
-  const outcomes = runProperties(folder);
+  const outcomes = await runProperties(folder);
   const skipped = hasLibFuzzer(folder) ? [] : programs;
   if (skipped.length === 0) {
-    outcomes.push(...runPrograms(folder));
+    outcomes.push(...(await runPrograms(folder)));
   }
   console.log();
   for (const { name, cases, problem } of outcomes) {

@@ -13,7 +13,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { type Output, run } from './bounded-run.js';
+import { boundedRun, type Output } from '../bounded-run.js';
 import { reportsIn, type Report } from './report.js';
 import { environment, launcher, type Options, type Sanitizer } from './sanitizer.js';
 
@@ -72,12 +72,12 @@ export class SanitizedCopy {
       ...variables,
     };
     const command = [...launcher(this.sanitizer, watched), process.execPath, ...words];
-    const status = await run('env', command, { cwd: this.#folder, env, ...limits });
+    const problem = await boundedRun('env', command, { cwd: this.#folder, env, ...limits });
     const found = readdirSync(this.#reports).flatMap((file) =>
       reportsIn(readFileSync(join(this.#reports, file), 'utf8')),
     );
     return {
-      succeeded: status === 0,
+      succeeded: problem === undefined,
       reports: found.map((report) =>
         report.ours ? { ...report, text: this.#symbolize(report.text) } : report,
       ),
@@ -150,14 +150,12 @@ export class SanitizedCopy {
     words: readonly string[],
     variables: NodeJS.ProcessEnv = {},
   ): Promise<void> {
-    const status = await run(process.execPath, [join(modules, program), ...words], {
+    const problem = await boundedRun(process.execPath, [join(modules, program), ...words], {
       cwd: this.#folder,
       env: { ...process.env, ...variables },
       seconds: buildSeconds,
       output: 'errors',
     });
-    if (status !== 0) {
-      throw new Error(`${program} ended with ${status ?? 'a signal'} in ${this.#folder}`);
-    }
+    if (problem !== undefined) throw new Error(`${program} ${problem} in ${this.#folder}`);
   }
 }

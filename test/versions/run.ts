@@ -5,6 +5,8 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 
 import { Table } from 'console-table-printer';
 
+import { boundedRun } from '../bounded-run.js';
+
 // Runs the tests, with the addon as it is built, on other release lines of Node.js, whose binaries come from npm:
 //
 //   npm run versions [-- LINE... [FILTER...]]
@@ -50,7 +52,7 @@ function nodeOf(line: string): string {
   return join(folder, 'node_modules', name, 'bin/node');
 }
 
-function run(line: string, filters: readonly string[], folder: string): Result {
+async function run(line: string, filters: readonly string[], folder: string): Promise<Result> {
   const node = nodeOf(line);
   const versions = ['-p', 'process.version + " " + process.versions.napi'];
   const [version = '', nodeApi = ''] = spawnSync(node, versions, { encoding: 'utf8' })
@@ -59,14 +61,13 @@ function run(line: string, filters: readonly string[], folder: string): Result {
   const report = join(folder, `${line}.json`);
   const flags = line === 'hardened' ? { MSHV_TEST_NODE_FLAGS: hardening } : {};
   console.log(`== ${line}: Node ${version}`);
-  const { status, signal } = spawnSync(
+  const problem = await boundedRun(
     node,
     [
       ...['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--project', 'conformance'],
       ...filters,
     ],
     {
-      stdio: 'inherit',
       // What starts a program by its name gets this one, too.
       env: {
         ...process.env,
@@ -74,8 +75,7 @@ function run(line: string, filters: readonly string[], folder: string): Result {
         MSHV_TEST_REPORT: report,
         ...flags,
       },
-      timeout: 1000 * suiteSeconds,
-      killSignal: 'SIGKILL',
+      seconds: suiteSeconds,
     },
   );
   const what = { line, version, nodeApi };
@@ -87,11 +87,11 @@ function run(line: string, filters: readonly string[], folder: string): Result {
       passed: tests.numPassedTests,
       failed,
       skipped: tests.numPendingTests,
-      problem: status !== 0 && failed === 0 ? `ended with ${signal ?? `status ${status}`}` : '',
+      problem: problem !== undefined && failed === 0 ? problem : '',
     };
   } catch {
-    const problem = `no report: ended with ${signal ?? `status ${status}`}`;
-    return { ...what, passed: 0, failed: 0, skipped: 0, problem };
+    const ending = problem ?? 'ended with status 0';
+    return { ...what, passed: 0, failed: 0, skipped: 0, problem: `no report: ${ending}` };
   }
 }
 
@@ -101,7 +101,10 @@ const named = words.filter(isLine);
 const filters = words.filter((word) => !isLine(word)).map((word) => join('test', word));
 const folder = mkdtempSync(join(tmpdir(), 'mshv-versions-'));
 try {
-  const results = (named.length > 0 ? named : maintained).map((line) => run(line, filters, folder));
+  const results: Result[] = [];
+  for (const line of named.length > 0 ? named : maintained) {
+    results.push(await run(line, filters, folder));
+  }
   const table = new Table();
   for (const { line, version, nodeApi, passed, failed, skipped, problem } of results) {
     table.addRow({ line, version, 'Node-API': nodeApi, passed, failed, skipped, problem });

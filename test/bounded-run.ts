@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 interface RunOptions {
-  readonly cwd: string;
-  readonly env: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
   readonly seconds: number;
   /** How much of what it says is passed on. Default 'all'. */
   readonly output?: Output;
@@ -12,17 +12,16 @@ interface RunOptions {
 export type Output = 'all' | 'errors' | 'none';
 
 /**
- * Runs a program, at most for so long, and returns its status, or undefined where a signal has ended it. Nothing that
- * it has started outlives it, nor does any of it outlive this process.
+ * Runs a program, at most for so long. Returns how it ended, or undefined where its status was 0. Nothing that it has
+ * started outlives it, nor does any of it outlive this process.
  */
-export async function run(
+export async function boundedRun(
   program: string,
   words: readonly string[],
-  { cwd, env, seconds, output = 'all' }: RunOptions,
-): Promise<number | undefined> {
+  { seconds, output = 'all', ...where }: RunOptions,
+): Promise<string | undefined> {
   const child = spawn(program, words, {
-    cwd,
-    env,
+    ...where,
     stdio: [
       'ignore',
       output === 'all' ? 'inherit' : 'ignore',
@@ -45,8 +44,8 @@ export async function run(
     kill();
   }, seconds * 1000);
   try {
-    const [status] = (await once(child, 'exit')) as [number | null];
-    return status ?? undefined;
+    const [status, signal] = (await once(child, 'exit')) as [number | null, string | null];
+    return status === 0 ? undefined : `ended with ${signal ?? `status ${status}`}`;
   } finally {
     clearTimeout(limit);
     kill();
