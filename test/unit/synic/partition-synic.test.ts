@@ -9,6 +9,7 @@ import { registerPageLayout } from '../../../lib/abi/register-page.js';
 import { x64Registers } from '../../../lib/abi/x64-registers.js';
 import {
   EventFd,
+  FailureReports,
   GuestMemory,
   type HvStatusName,
   hvStatusCodes,
@@ -330,6 +331,39 @@ describe('options', () => {
       [{ code: 'ERR_MSHV_PORT_HANDLER' }],
     ]);
     warn.mockRestore();
+  });
+});
+
+describe('reports', () => {
+  /** Fails 100 times, each time something else. */
+  function fail(synic: PartitionSynic): void {
+    const handleEvent = (): never => {
+      throw new Error('no');
+    };
+    for (let id = 0; id < 100; id++) {
+      synic.portMap.addEventPort(id, 0, { handleEvent });
+      synic.portMap.handleSignalEvent(0, id, 0);
+    }
+  }
+
+  it('are counted together, of all that a SynIC has, and of no other', () => {
+    partition.failing = refusal('HVCALL_SIGNAL_EVENT_DIRECT', 'HV_STATUS_INVALID_SYNIC_STATE');
+    for (const synic of [newSynic(), newSynic()]) {
+      errors = [];
+      fail(synic);
+      expect(errors).toHaveLength(64);
+      using port = synic.newGuestEventPort();
+      port.set(0, 1, 2, 3);
+      port.interrupt().deliver();
+      void synic.postMessage(0, 1, 2, 1, payload);
+      expect(errors).toHaveLength(64);
+    }
+  });
+
+  it('may be counted with those of others', () => {
+    const reports = new FailureReports(onError);
+    for (const synic of [0, 1].map(() => newSynic({ onError: reports }))) fail(synic);
+    expect(errors).toHaveLength(64);
   });
 });
 
