@@ -84,10 +84,10 @@ export class SanitizedCopy {
     };
   }
 
-  /** Names the functions of the addons' frames, of which the sanitizer knew the addresses only. */
+  /** Names the functions of the addons' frames, where the sanitizer told the addresses only. */
   #symbolize(text: string): string {
     return text.replace(
-      // It reads symbols once, at its first report, which may be about Node and before the addons were loaded.
+      // ThreadSanitizer's are all so. The others read symbols once, at a report that may be before the addons were loaded.
       /<null> <null> \((mshv(?:_sim)?\.node)\+(0x[0-9a-f]+)\)/g,
       (frame, addon: string, address: string) => {
         const file = join(this.#folder, 'build/Release', addon);
