@@ -294,6 +294,28 @@ describe('the owner of a VP', () => {
     expect([messages.size, guest.writes]).toEqual([0, []]);
     expect(readAll(0, 2)).toEqual([1]);
   });
+
+  it('may tell so while a message is being posted, once for all behind it', () => {
+    guest.occupy(0, 2);
+    const postToGuest = guest.postMessage.bind(guest);
+    const post = vi.spyOn(guest, 'postMessage').mockImplementation((...args) => {
+      const { length } = post.mock.calls;
+      if (length > 10) throw new Error('again and again');
+      const status = postToGuest(...args);
+      if (length === 1) {
+        void messages.postMessage(0, 0, 2, 1, payloadOf(2));
+        guest.read(0, 2);
+        messages.sintsDeliverable(0, 0, 1 << 2);
+      }
+      return status;
+    });
+    void messages.postMessage(0, 0, 2, 1, payloadOf(1));
+    // The first one twice, and the one that finds the slot full of it.
+    expect(post).toHaveBeenCalledTimes(3);
+    expect([messages.size, guest.writes]).toEqual([1, [[0, 1 << 2]]]);
+    expect(readAll(0, 2)).toEqual([1, 2]);
+    expect(errors).toEqual([]);
+  });
 });
 
 describe('what happens while a message is being posted', () => {
