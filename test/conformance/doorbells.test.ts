@@ -1,25 +1,19 @@
 import { constants } from 'node:os';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { ioeventfdFlags } from '../../lib/abi/ioeventfd.js';
 import { EventFd, type DoorbellOptions, type Partition } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 const { EBADF, EEXIST, EINVAL, ENOENT, EOPNOTSUPP } = constants.errno;
 const { DATAMATCH, PIO, DEASSIGN } = ioeventfdFlags;
 
 const gpa = 0xd0000000n;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(1);
   return () => {

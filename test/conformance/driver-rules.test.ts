@@ -1,11 +1,11 @@
 import { constants, devNull } from 'node:os';
 import { openSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import { partitionFlags } from '../../lib/abi/partition.js';
 import { EventFd, type Partition } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // What the driver does with calls that the classes of this library never make, or make only in an
 // order that avoids the consequences. The library's rules rest on these.
@@ -15,16 +15,10 @@ const { DEASSIGN, RESAMPLE } = irqfdFlags;
 const address = 0xfee00000;
 const level = 0x8000;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 let event: EventFd;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition();
   event = EventFd.create({ native: guest.native });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { memoryFlags, pageAccessOperations, pageAccessTypes } from '../../lib/abi/memory.js';
 import {
@@ -9,8 +9,8 @@ import {
   type PageBitmap,
   type Partition,
 } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { pageIn } from '../page-in.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 const { EEXIST, EINVAL, ENOENT } = constants.errno;
 const { WRITABLE, EXECUTABLE, UNMAP } = memoryFlags;
@@ -21,16 +21,10 @@ const page = 4096;
 /** The driver populates as many at once. */
 const pagesPerFault = 512;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 const memories: GuestMemory[] = [];
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(1);
   return () => {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { insideLab, openGuestSide, type GuestSide } from '../guest-side.js';
+import { insideLab } from '../guest-side.js';
 import { handlerEnds, handlerThrows, type HandlerEnd, type HandlerName } from '../handler-ends.js';
 import { runToSignal } from '../scenario-run.js';
 import { compilePrograms } from '../typescript-program.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // A process that ends inside a function that the library calls, while a VP runs and everything is open, ends as any other
 // process does, and leaves nothing.
@@ -32,18 +33,16 @@ function expectedEnd(handler: HandlerName, end: HandlerEnd): object {
   return { said, errors: stack, code: 1, signal: null };
 }
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let removePrograms: () => void;
 let cells = 0;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
+beforeAll(() => {
   removePrograms = compilePrograms();
 });
 afterAll(() => {
   console.log(`${cells} cells of handlers x ends`);
   expect(guest.leftovers()).toEqual([]);
-  guest[Symbol.dispose]();
   removePrograms();
 });
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { hvStatusCodes, hvStatusErrno } from '../../lib/abi/hv-status.js';
 import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
@@ -7,7 +7,8 @@ import { x64Registers } from '../../lib/abi/x64-registers.js';
 import { MshvError, type Partition } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
-import { insideLab, openGuestSide, type GuestSide, type SeenInterrupt } from '../guest-side.js';
+import { insideLab, type SeenInterrupt } from '../guest-side.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Every hypercall that the driver passes through, against what the guest's side sees of it, and the
 // driver's rules for passing them through (mshv_ioctl_passthru_hvcall).
@@ -15,15 +16,9 @@ import { insideLab, openGuestSide, type GuestSide, type SeenInterrupt } from '..
 const { EBADF, EINVAL, EIO, ENOTTY } = constants.errno;
 const pageSize = 4096;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition();
   return () => {

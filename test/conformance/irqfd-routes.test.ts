@@ -1,22 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { EventFd, type IrqFdRoute, type Partition } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 const edge = (vector: number, destination = 0) => ({
   msi: { address: 0xfee00000n | (BigInt(destination) << 12n), data: vector },
   interrupt: { vector, destination, type: 0, level: false, logical: false },
 });
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition();
   return () => {

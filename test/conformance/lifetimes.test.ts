@@ -13,10 +13,10 @@ import {
   type Partition,
   type RunEnd,
 } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { processResources } from '../process-resources.js';
 import { typescriptWorker } from '../typescript-program.js';
 import type { BorrowerData, Loan, LoanReport } from '../vp-borrower.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Everything that a partition can have is made and closed in random orders, by its owner and in a Worker. What
 // belongs to something closed is closed, and in the end nothing is left: no descriptor, thread or mapping of
@@ -71,7 +71,7 @@ interface Step {
 
 const step = fc.record({ act: fc.constantFrom(...acts), pick: fc.nat(1000) });
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let worker: Worker;
 
 const startWorker = async (): Promise<Worker> => {
@@ -256,12 +256,10 @@ function remove<Each>(list: Each[], it: Each): void {
 }
 
 beforeAll(async () => {
-  guest = await openGuestSide();
   worker = await startWorker();
 });
 afterAll(async () => {
   await worker.terminate();
-  guest[Symbol.dispose]();
 });
 
 /** Performs the steps, then closes what is left in the order that the steps' picks make. */

@@ -2,9 +2,10 @@ import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { x64Registers } from '../../lib/abi/x64-registers.js';
-import { insideLab, openGuestSide, type GuestSide } from '../guest-side.js';
+import { insideLab } from '../guest-side.js';
 import { Crowd, largestCrowd } from '../load/crowd.js';
 import { processResources, type ProcessResources } from '../process-resources.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // As many of everything as there can be, in one process at once: each works, and in the end nothing is left. What it
 // costs, and how long it goes on, is for `npm run load`.
@@ -14,12 +15,11 @@ const size = insideLab
   ? { ...largestCrowd, partitions: 30, routes: 2000, doorbells: 300 }
   : largestCrowd;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let crowd: Crowd;
 let before: ProcessResources;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
+beforeAll(() => {
   // What is made once and kept: the simulator's thread.
   const first = new Crowd(guest);
   first.addVps(1);
@@ -30,7 +30,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   crowd.close();
-  guest[Symbol.dispose]();
 });
 
 it(`runs ${size.vps} VPs of a partition, one by one and all at once`, async () => {

@@ -1,23 +1,17 @@
 import { once } from 'node:events';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 import type { IrqFdRoute } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import type { SignallerData } from '../signaller.js';
 import { typescriptWorker } from '../typescript-program.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 const routeCount = 8;
 const rounds = 12_500;
 /** Each route has this many vectors of its own, and moves to the next one with each re-route. */
 const vectorsPerRoute = 24;
 
-let guest: GuestSide;
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
+const guest = await guestSideForTests();
 
 it(`loses none of ${routeCount * rounds} signals from another thread and injects none with a stale or mixed vector, while the routes are masked, unmasked and re-routed`, async () => {
   const partition = guest.createPartition(4);

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 import {
   type Doorbell,
@@ -9,9 +9,10 @@ import {
   MshvError,
   type Partition,
 } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
+import type { GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { pageIn } from '../page-in.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Random orders of making, using and ending memories, mappings, doorbells and partitions, against a
 // model. After every step the objects say what the model says, the guest reads what the model's memory
@@ -406,13 +407,7 @@ const steps: [number, fc.Arbitrary<Step>][] = [
   [1, which.map(closePartition)],
 ];
 
-let guest: GuestSide;
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
+const guest = await guestSideForTests();
 
 it('ends every memory, mapping, doorbell and partition in any order', () => {
   const descriptors = openDescriptors();

@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { bitsOf } from '../../lib/abi/feature-bits.js';
 import { hvStatusCodes } from '../../lib/abi/hv-status.js';
 import { hypercalls } from '../../lib/abi/hypercalls.js';
 import { syntheticProcessorFeatures } from '../../lib/abi/properties.js';
 import { openDescriptors } from '../open-descriptors.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // What a new partition is given before anybody can use it, and what of that a hypervisor may refuse.
 
@@ -19,14 +19,7 @@ const {
 } = hvStatusCodes;
 const x64 = process.arch === 'x64';
 
-let guest: GuestSide;
-
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
+const guest = await guestSideForTests();
 
 /** What the next of everything is, so that nothing planned is left over. */
 function features(refusals = 0): bigint {

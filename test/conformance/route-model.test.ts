@@ -1,10 +1,11 @@
 import * as fc from 'fast-check';
 import { constants } from 'node:os';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 import { decodeMsi, deliveryModes } from '../../lib/abi/msi.js';
 import { MshvError, type IrqFdRoute, type MsiRoute, type Partition } from '../../lib/index.js';
-import { openGuestSide, type GuestSide, type SeenInterrupt } from '../guest-side.js';
+import type { GuestSide, SeenInterrupt } from '../guest-side.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Random sequences of everything that routes can do, refused ioctls included, against a model. After
 // every step the routes say what the model says, the driver holds what the model says (where the
@@ -348,13 +349,7 @@ const use = fc
   )
   .map(([kind, index, count]) => new Use(kind, index, count));
 
-let guest: GuestSide;
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
+const guest = await guestSideForTests();
 
 function check(atFirst: number, numRuns: number, steps: number): void {
   fc.assert(

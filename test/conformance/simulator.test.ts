@@ -1,22 +1,16 @@
 import { constants } from 'node:os';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { Partition } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Where simulator and driver once differed, each found by `npm run differential` and shrunk by it.
 
 const { EAGAIN, EINVAL } = constants.errno;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(1);
   return () => {

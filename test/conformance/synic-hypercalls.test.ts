@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { hypercalls } from '../../lib/abi/hypercalls.js';
@@ -25,11 +25,11 @@ import {
   type HypercallInput,
 } from '../guest-hypercall.js';
 import { enableSynic } from '../enable-synic.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { blockingRunToHalt, runsToHalt, type RunToHalt } from '../synic-runs.js';
 import type { SynicWork, SynicWorkReport } from '../synic-worker.js';
 import { typescriptWorker } from '../typescript-program.js';
 import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // What a guest asks of its host by hypercall, from the exit to the registers that the guest goes on with. The
 // input of slow calls is in guest memory.
@@ -61,7 +61,7 @@ const before = {
 const names = ['RAX', 'RBX', 'RCX', 'RDX', 'RSI', 'RDI', 'R8', 'RIP'] as const;
 const halt = encodeMessage('halt', { vpIndex: 0 });
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 let vp: Vp;
 let memory: GuestMemory;
@@ -73,12 +73,6 @@ let flags: number[];
 /** What the handler of messages answers. */
 let answer: () => unknown;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(2);
   vp = vpOf(partition, 0);

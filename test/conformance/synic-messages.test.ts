@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
@@ -16,9 +16,10 @@ import {
 } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
-import { insideLab, openGuestSide, type GuestSide, type SeenMessage } from '../guest-side.js';
+import { insideLab, type SeenMessage } from '../guest-side.js';
 import { blockingRunToHalt, runsToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Messages and events on their way to the guest: what is in its slots and flags, what the VP's register asks for,
 // and what becomes of what the hypervisor refuses. VPs 0 and 1 have their SynICs enabled, VP 2 has not.
@@ -28,19 +29,13 @@ const patience = 60_000;
 /** Bits of the register that are none of the SINTs': somebody else's. */
 const foreign = 0x8000_0000_0005n;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 let vp: Vp;
 let synic: PartitionSynic;
 let ports: SynicPorts;
 let errors: MshvError[];
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(3);
   vp = vpOf(partition, 0);

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 import { hypercalls } from '../../lib/abi/hypercalls.js';
 import { x64Registers } from '../../lib/abi/x64-registers.js';
@@ -11,7 +11,6 @@ import {
   type SynicPartition,
 } from '../../lib/index.js';
 import { enableSynic } from '../enable-synic.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import {
   allSequences,
   bound,
@@ -29,18 +28,13 @@ import {
 } from '../message-model.js';
 import { runsToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Messages to several SINTs of several VPs, on their way through a SynIC, the driver and the slots of a guest, in
 // random sequences against the model of test/message-model.ts: nothing is lost, doubled or reordered, and the VPs'
 // registers ask for exactly what is waited for.
 
-let guest: GuestSide;
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
+const guest = await guestSideForTests();
 
 const notifications = Uint32Array.of(x64Registers.DELIVERABILITY_NOTIFICATIONS);
 /** Of the VPs' registers, none of the SINTs'. */

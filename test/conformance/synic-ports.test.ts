@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import {
@@ -14,10 +14,10 @@ import {
 } from '../../lib/index.js';
 import { enableSynic } from '../enable-synic.js';
 import { hypercallMessage, signalEventInput } from '../guest-hypercall.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { processResources } from '../process-resources.js';
 import { blockingRunToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Ports of the host with OS events, which the guest signals by a write where they have a doorbell and by a
 // hypercall in any case, and what the end of ports, SynICs and partitions leaves: nothing.
@@ -30,7 +30,7 @@ const doorbellCalls = [
   ['HVCALL_CONNECT_PORT', 0x96],
 ] as const;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 let vp: Vp;
 let event: EventFd;
@@ -38,12 +38,6 @@ let synic: PartitionSynic;
 let ports: SynicPorts;
 let errors: MshvError[];
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(2);
   vp = vpOf(partition, 0);

@@ -1,24 +1,18 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { encodeMessage, type MessageFields } from '../../lib/abi/encode-message.js';
 import { messageLayout } from '../../lib/abi/message-types.js';
 import type { Intercept, Partition, Vp } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // What a VP stops with, and what completing it does to the VP: judged by its registers once it has run
 // again, since the register page is taken over then.
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 let vp: Vp;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
 beforeEach(() => {
   partition = guest.createPartition(2);
   vp = vpOf(partition, 0);

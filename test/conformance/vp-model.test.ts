@@ -4,11 +4,12 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { MshvError, Vp, type Intercept, type Partition, type VpRun } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
+import type { GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
 import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // Random orders of everything that is done with VPs, by several objects that have them and by a Worker,
 // against a model. After each step the real VPs have come to rest: a run that was started has ended, or is
@@ -361,10 +362,9 @@ function belongings() {
   };
 }
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let worker: VpWorker;
 beforeAll(async () => {
-  guest = await openGuestSide();
   worker = new VpWorker(guest.backend);
   // A thread opens descriptors while it starts: let it.
   const partition = guest.createPartition(1);
@@ -374,7 +374,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await worker.thread.terminate();
-  guest[Symbol.dispose]();
 });
 
 it('VPs do what the model does, in any order, and leave nothing behind', async () => {

@@ -3,33 +3,31 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { Vp, type MshvError, type Partition } from '../../lib/index.js';
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { vpOf } from '../vp-of.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // VPs that several threads of the process have: one runs, any may cancel, registers are there for all.
 
 /** No wait for another thread takes longer, however slow the machine. */
 const patience = 60_000;
 
-let guest: GuestSide;
+const guest = await guestSideForTests();
 let partition: Partition;
 let vp: Vp;
 /** For one VP, and for a second one. */
 let worker: VpWorker;
 let secondWorker: VpWorker;
 
-beforeAll(async () => {
-  guest = await openGuestSide();
+beforeAll(() => {
   worker = new VpWorker(guest.backend);
   secondWorker = new VpWorker(guest.backend);
 });
 afterAll(async () => {
   await worker.thread.terminate();
   await secondWorker.thread.terminate();
-  guest[Symbol.dispose]();
 });
 beforeEach(() => {
   partition = guest.createPartition(2);

@@ -1,23 +1,17 @@
 import { once } from 'node:events';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
-import { openGuestSide, type GuestSide } from '../guest-side.js';
 import { processResources } from '../process-resources.js';
 import { typescriptWorker } from '../typescript-program.js';
 import { workerMoments, type WorkerMoment } from '../worker-moments.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
 
 // A Worker that has one of everything is terminated. Nothing of it is left in this process, and none of its partitions
 // in the driver.
 
 const program = new URL('../ending-worker.ts', import.meta.url);
 
-let guest: GuestSide;
-beforeAll(async () => {
-  guest = await openGuestSide();
-});
-afterAll(() => {
-  guest[Symbol.dispose]();
-});
+const guest = await guestSideForTests();
 
 async function terminateAt(moment: WorkerMoment): Promise<void> {
   const worker = typescriptWorker(program, { workerData: moment });
