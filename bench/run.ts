@@ -39,6 +39,11 @@ const groups = {
   synic: synicLines,
 };
 const named = process.argv.slice(2).filter((word) => word !== '--json');
+const unknown = named.find((name) => !Object.hasOwn(groups, name));
+if (unknown !== undefined) {
+  console.error(`there is no group '${unknown}', only ${Object.keys(groups).join(', ')}`);
+  process.exit(2);
+}
 const lines: Line[] = [];
 for (const [name, measure] of Object.entries(groups)) {
   if (named.length === 0 || named.includes(name)) {

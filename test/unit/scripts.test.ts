@@ -4,16 +4,22 @@ import { expect, it } from 'vitest';
 import { typescriptProgram } from '../typescript-program.js';
 
 it.each([
-  ['fuzz', ['--seconds', '0'], "--seconds must be a whole number from 1 to 86400, received '0'"],
-  ['load', ['--scale', '101'], "--scale must be a whole number from 1 to 100, received '101'"],
   [
-    'differential',
+    'test/fuzz',
+    ['--seconds', '0'],
+    "--seconds must be a whole number from 1 to 86400, received '0'",
+  ],
+  ['test/load', ['--scale', '101'], "--scale must be a whole number from 1 to 100, received '101'"],
+  [
+    'test/differential',
     ['--ops', '1e5'],
     "--ops must be a whole number from 1 to 4294967295, received '1e5'",
   ],
-  ['load', ['--hours', '1'], "Unknown option '--hours'"],
-])('%s %j is refused', (name, args, message) => {
-  const program = typescriptProgram(new URL(`../${name}/run.ts`, import.meta.url));
+  ['test/load', ['--hours', '1'], "Unknown option '--hours'"],
+  ['test/sanitizers', ['leak'], "there is no step 'leak', only seeded, address, thread, leaks"],
+  ['bench', ['irq'], "there is no group 'irq', only signal, watch, gsi, routes, vp, synic"],
+])('%s %j is refused', (folder, args, message) => {
+  const program = typescriptProgram(new URL(`../../${folder}/run.ts`, import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [...program, ...args], {
     encoding: 'utf8',
     // Node would warn of what vitest sets for colours.

@@ -12,8 +12,9 @@ import { boundedRun } from '../bounded-run.js';
 //   npm run versions [-- LINE... [FILTER...]]
 //
 // A LINE is a major version; without any they are those that are maintained, and 20. 'hardened' is this Node where it makes
-// no code of strings (with frozen intrinsics vitest does not start: test/unit/examples.test.ts has those). A FILTER is the beginning of a path below test. The table of
-// docs/support.md is from here. The last line has the figures; the status is 0 where no test has failed.
+// no code of strings (with frozen intrinsics vitest does not start: test/unit/examples.test.ts has those). A FILTER is
+// the beginning of a path below test. The table of docs/support.md is from here. The last line has the figures; the
+// status is 0 where no test has failed.
 
 const maintained = ['20', '22', '24', '26', 'hardened'];
 const hardening = '--disallow-code-generation-from-strings';
