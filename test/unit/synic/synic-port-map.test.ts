@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
@@ -92,6 +93,8 @@ describe('a port', () => {
     expect(map.handleSignalEvent(0, 1, 0)).toBe(invalidConnectionId);
     expect(map.handlePostMessage(0, 2, false, message(1))).toBe(invalidConnectionId);
     expect([map.kind(1), map.kind(2), map.kind(3)]).toEqual(['message', 'event', undefined]);
+    map.addEventPort(4, 0, events.port);
+    expect(inspect(map)).toBe('SynicPortMap { messagePorts: 1, eventPorts: 2 }');
     expect([...messages.seen, ...events.seen]).toEqual([]);
   });
 

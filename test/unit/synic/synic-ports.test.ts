@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { EventFd, MshvError } from '../../../lib/index.js';
@@ -84,6 +85,7 @@ describe('over a partition with three methods', () => {
     const message = ports.addMessagePort(1, 0, { handleMessage });
     const event = ports.addEventPort(2, 0, { handleEvent });
     expect([synic.portMap.kind(1), synic.portMap.kind(2)]).toEqual(['message', 'event']);
+    expect(inspect(ports)).toBe('SynicPorts { ports: 2 }');
     for (const handle of [message, event, message, event]) handle[Symbol.dispose]();
     expect(synic.portMap.size).toBe(0);
     expect(calls).toEqual([]);
