@@ -147,8 +147,9 @@ export interface Native {
   /**
    * `MSHV_RUN_VP` on this thread, into `message` (256 bytes). `-ECANCELED`: a cancel was acknowledged and
    * the VP did not exit. `-EINTR`: nothing happened, call again; a run is interrupted ten times a second, so that
-   * a Worker can be terminated. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running
-   * already, or has a thread here.
+   * a Worker can be terminated. It is the same run until then, or until the descriptor is closed: nobody else can run the
+   * VP. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running already, or has a thread
+   * here.
    */
   vpRun(vp: number, message: Uint8Array): number;
   /**

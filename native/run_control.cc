@@ -29,7 +29,7 @@ struct RunControl::Block {
   // Shared between mappings, which the lock takes for processes.
   pthread_mutex_t lock{};
   bool canceled = false;
-  // A thread is between Enter and Leave.
+  // A thread is between Enter and Leave, or was interrupted there and is about to enter again.
   bool running = false;
   bool kicked = false;
   // The running one's.
@@ -128,6 +128,13 @@ void RunControl::Cancel() {
   Kick();
 }
 
+void RunControl::GiveUp(const Runner& runner) {
+  const Lock lock(*this);
+  if (IsRunBy(runner)) {
+    EndRun(runner);
+  }
+}
+
 void RunControl::End(Runner& runner) {
   const Lock lock(*this);
   runner.ended = true;
@@ -142,38 +149,47 @@ void RunControl::Release() { pthread_mutex_unlock(&block().lock); }
 
 bool RunControl::Running() const { return block().running; }
 
+bool RunControl::IsRunBy(const Runner& runner) const {
+  return block().running && block().runner == runner.timer();
+}
+
 void RunControl::Kick() {
   if (block().running && !std::exchange(block().kicked, true)) {
     Runner::Kick(block().runner);
   }
 }
 
-int RunControl::Enter(Runner& runner) {
+int RunControl::Enter(const Runner& runner) {
   const Lock lock(*this);
-  if (runner.ended) {
-    return -ESHUTDOWN;
-  }
-  if (block().running) {
-    return -EBUSY;
-  }
-  if (std::exchange(block().canceled, false)) {
-    return -ECANCELED;
+  if (block().running && !IsRunBy(runner)) {
+    return runner.ended ? -ESHUTDOWN : -EBUSY;
   }
   block().running = true;
   block().runner = runner.timer();
+  const bool canceled = !runner.ended && std::exchange(block().canceled, false);
+  if (runner.ended || canceled) {
+    EndRun(runner);
+    return canceled ? -ECANCELED : -ESHUTDOWN;
+  }
   return 0;
 }
 
 int RunControl::Leave(const Runner& runner, int result) {
   const Lock lock(*this);
+  // Where the runner ends as well, nobody would be told of the cancel.
+  const bool acknowledged =
+      result == -EINTR && !runner.ended && std::exchange(block().canceled, false);
+  if (result != -EINTR || acknowledged || runner.ended) {
+    EndRun(runner);
+  }
+  return acknowledged ? -ECANCELED : result;
+}
+
+void RunControl::EndRun(const Runner& runner) {
   block().running = false;
   if (std::exchange(block().kicked, false)) {
     runner.Rest();
   }
-  // Where the runner ends as well, nobody would be told of the cancel.
-  const bool acknowledged =
-      result == -EINTR && !runner.ended && std::exchange(block().canceled, false);
-  return acknowledged ? -ECANCELED : result;
 }
 
 }  // namespace mshv

@@ -24,8 +24,12 @@ class RunControl {
   // -EINVAL where `fd` is something else, or another process's.
   static int Open(int fd, std::unique_ptr<RunControl>* control);
 
-  // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End.
+  // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End. After -EINTR the
+  // run goes on with the same runner's next call: nobody else can run the VP until then.
   int Run(Runner& runner, int vp, void* message);
+
+  // There will be no such call: a run that was only interrupted is over.
+  void GiveUp(const Runner& runner);
 
   // The run under way, or the next one, is to end with -ECANCELED.
   void Cancel();
@@ -64,10 +68,12 @@ class RunControl {
   void Acquire();
   void Release();
   bool Running() const;
+  bool IsRunBy(const Runner& runner) const;
   void Kick();
-  int Enter(Runner& runner);
+  int Enter(const Runner& runner);
   bool TakeKept(void* message);
   int Leave(const Runner& runner, int result);
+  void EndRun(const Runner& runner);
 
   const Mapping mapping_;
 };

@@ -61,7 +61,7 @@ void VpTable::Detach(int fd) {
   if (!vp) {
     return;
   }
-  vp.mapped()->End();
+  EndRuns(*vp.mapped());
   for (ViewedMapping& page : vp.mapped()->pages()) {
     page.Detach(env_);
   }
@@ -73,13 +73,20 @@ void VpTable::Detach(int fd) {
 
 void VpTable::Forget() {
   for (const auto& [fd, vp] : vps_) {
-    vp->End();
+    EndRuns(*vp);
     for (ViewedMapping& page : vp->pages()) {
       page.Forget(env_);
     }
   }
   vps_.clear();
   runner_.reset();
+}
+
+void VpTable::EndRuns(Vp& vp) {
+  vp.End();
+  if (runner_ != nullptr) {
+    vp.control().GiveUp(*runner_);
+  }
 }
 
 int VpTable::Run(Vp& vp, void* message) {
@@ -97,6 +104,9 @@ int VpTable::Run(Vp& vp, void* message) {
   }
   const int result = vp.control().Run(*runner_, vp.fd(), message);
   ending_ = result == -EINTR && IsEnding(env_);
+  if (ending_) {
+    vp.control().GiveUp(*runner_);
+  }
   return ending_ ? -ESHUTDOWN : result;
 }
 

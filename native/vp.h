@@ -64,6 +64,8 @@ class VpTable {
   int Start(Vp& vp, napi_value message, napi_value on_exit);
 
  private:
+  void EndRuns(Vp& vp);
+
   const napi_env env_;
   uv_loop_t* const loop_;
   ClosingHandles& closing_;

@@ -112,6 +112,59 @@ describe.each([
       expect(results).toEqual([-EINTR, -EINTR, -EINTR]);
     });
 
+    describe('that it let go for a moment', () => {
+      let other: number;
+      beforeEach(() => {
+        other = native.dup(vp);
+        native.vpAttach(other, control);
+        expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EINTR);
+      });
+      afterEach(() => {
+        native.close(other);
+      });
+      const startOther = async () => {
+        expect(native.vpStart(other, new Uint8Array(256), exits.onExit)).toBe(0);
+        const [result] = await exits.next();
+        expect(native.vpStop(other)).toBe(0);
+        return result;
+      };
+
+      it('runs for nobody else, and keeps its state', async () => {
+        queue(1);
+        expect([await startOther(), lapic()]).toEqual([-EBUSY, -EBUSY]);
+        expect(run(native, vp)).toBe(0);
+        expect(lapic()).toBeGreaterThan(0);
+        queue(2);
+        expect(await startOther()).toBe(0);
+      });
+
+      it('runs for others after a cancel', async () => {
+        native.vpCancel(other);
+        expect(run(native, vp)).toBe(-ECANCELED);
+        queue(1);
+        expect(await startOther()).toBe(0);
+      });
+
+      it('runs for others after a refusal', async () => {
+        native.simFailNext(sim, runVp, constants.errno.EIO, 0, 1);
+        expect(run(native, vp)).toBe(-constants.errno.EIO);
+        queue(1);
+        expect(await startOther()).toBe(0);
+      });
+
+      it('runs for others once the caller has closed it', async () => {
+        native.close(vp);
+        queue(1);
+        expect(await startOther()).toBe(0);
+      });
+
+      it('keeps a cancel for others once the caller has closed it', async () => {
+        native.vpCancel(vp);
+        native.close(vp);
+        expect(await startOther()).toBe(-ECANCELED);
+      });
+    });
+
     it('does not enter where a cancel waits, once for all that wait', () => {
       queue(1);
       for (let i = 0; i < 3; i++) expect(native.vpCancel(vp)).toBe(0);
