@@ -392,10 +392,14 @@ it('VPs do what the model does, in any order, and leave nothing behind', async (
       try {
         await fc.asyncModelRun(() => ({ model, real }), commands);
       } finally {
-        if (model.vps.some(({ runner }) => runner === 'worker')) await endWork(model, real);
-        partition.close();
-        for (const { vp } of real.handles) vp.close();
-        for (const vp of kept) vp.close();
+        try {
+          if (model.vps.some(({ runner }) => runner === 'worker')) await endWork(model, real);
+        } finally {
+          // Or what is left would fail the sequences after this one, which is to be shrunk.
+          partition.close();
+          for (const { vp } of real.handles) vp.close();
+          for (const vp of kept) vp.close();
+        }
       }
       // What the end of the partition and of the other handles does to runs.
       model.vps.forEach(({ runner }) => {
