@@ -5,7 +5,7 @@
 //
 // A NAME is one of the exports, or one of `starts`; all of them where none is named.
 import { once } from 'node:events';
-import { closeSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import process from 'node:process';
@@ -298,8 +298,19 @@ function momentsOf(addon, name) {
   return Object.entries(moments).filter(([moment]) => addon !== 'mshv' || moment !== 'in run()');
 }
 
+/** Those of test/open-descriptors.ts. */
 function descriptors() {
-  return readdirSync('/proc/self/fd').map(Number);
+  const foreign = [process.env.MSHV_SANITIZER_REPORTS, `/proc/${process.pid}/maps`];
+  const ours = readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      const file = readlinkSync(`/proc/self/fd/${fd}`);
+      return !foreign.some((path) => path !== undefined && file.startsWith(path));
+    } catch {
+      // Closed since: that by which they were listed, or another thread's.
+      return false;
+    }
+  });
+  return ours.map(Number);
 }
 
 function resources() {
