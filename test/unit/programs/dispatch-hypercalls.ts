@@ -48,6 +48,16 @@ function collect(): void {
   for (let i = 0; i < 4; i++) global.gc?.();
 }
 
+/** What work takes, and how much more there is after it once the garbage is gone. */
+async function measure(work: () => void | Promise<void>): Promise<void> {
+  collect();
+  const before = heap();
+  const started = process.hrtime.bigint();
+  await work();
+  collect();
+  report(before, started);
+}
+
 function report(before: number, started: bigint): void {
   const nanoseconds = Number(process.hrtime.bigint() - started) / calls;
   const { reads } = memory;
@@ -85,15 +95,10 @@ async function message(): Promise<void> {
     }
   };
   await dispatch(0, 100_000);
-  collect();
-  const before = heap();
-  const started = process.hrtime.bigint();
-  await dispatch(100_000, calls);
-  collect();
-  report(before, started);
+  await measure(() => dispatch(100_000, calls));
 }
 
-function refused(): void {
+async function refused(): Promise<void> {
   const bytes = hypercallMessage({ code: 0 });
   const messages = new InterceptMessages(bytes, 'x64');
   const registers = new DataView(bytes.buffer, messageLayout.payload);
@@ -121,15 +126,12 @@ function refused(): void {
   });
   dispatch(100_000);
   handled = 0;
-  collect();
-  const before = heap();
-  const started = process.hrtime.bigint();
-  dispatch(calls);
-  collect();
-  report(before, started);
+  await measure(() => {
+    dispatch(calls);
+  });
 }
 
-function queue(): void {
+async function queue(): Promise<void> {
   let isFree = false;
   const guest = {
     hasVp: () => true,
@@ -153,23 +155,20 @@ function queue(): void {
   };
   post(100_000);
   handled = 0;
-  collect();
-  const before = heap();
-  const started = process.hrtime.bigint();
-  post(calls);
-  collect();
-  report(before, started);
+  await measure(() => {
+    post(calls);
+  });
 }
 
 switch (process.argv[2]) {
   case 'queue':
-    queue();
+    await queue();
     break;
   case 'signal':
     signal();
     break;
   case 'refused':
-    refused();
+    await refused();
     break;
   default:
     await message();
