@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 
+import { readCommandLine, readNames } from '../test/read-command-line.js';
 import { signalLines, watchLines } from './eventfd.js';
 import { gsiLines } from './gsi.js';
 import type { Line } from './line.js';
@@ -38,15 +39,13 @@ const groups = {
   vp: vpLines,
   synic: synicLines,
 };
-const named = process.argv.slice(2).filter((word) => word !== '--json');
-const unknown = named.find((name) => !Object.hasOwn(groups, name));
-if (unknown !== undefined) {
-  console.error(`there is no group '${unknown}', only ${Object.keys(groups).join(', ')}`);
-  process.exit(2);
-}
+const named = readCommandLine((args) => {
+  const words = args.filter((word) => word !== '--json');
+  return readNames('group', Object.keys(groups), words);
+});
 const lines: Line[] = [];
 for (const [name, measure] of Object.entries(groups)) {
-  if (named.length === 0 || named.includes(name)) {
+  if (named.includes(name)) {
     lines.push(...(await measure()));
   }
 }

@@ -12,3 +12,16 @@ export function readCommandLine<Plan>(read: (args: readonly string[]) => Plan): 
     process.exit(2);
   }
 }
+
+/** Those of a script's parts that its arguments name, in the script's order; all of them where none is named. */
+export function readNames(
+  kind: string,
+  known: readonly string[],
+  words: readonly string[],
+): string[] {
+  const unknown = words.find((word) => !known.includes(word));
+  if (unknown !== undefined) {
+    throw new UsageError(`there is no ${kind} '${unknown}', only ${known.join(', ')}`);
+  }
+  return known.filter((name) => words.length === 0 || words.includes(name));
+}

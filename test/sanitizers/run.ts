@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { readCommandLine, readNames } from '../read-command-line.js';
 import { type Outcome, SanitizedCopy, type Work } from './sanitized-copy.js';
 import { addressSanitizer, threadSanitizer } from './sanitizer.js';
 
@@ -138,15 +139,10 @@ const steps = new Map<string, () => Promise<Result>>([
   ['leaks', checkLeaks],
 ]);
 
-const named = process.argv.slice(2);
-const unknown = named.find((name) => !steps.has(name));
-if (unknown !== undefined) {
-  console.error(`there is no step '${unknown}', only ${[...steps.keys()].join(', ')}`);
-  process.exit(2);
-}
+const named = readCommandLine((args) => readNames('step', [...steps.keys()], args));
 const figures: string[] = [];
 for (const [name, step] of steps) {
-  if (named.length > 0 && !named.includes(name)) continue;
+  if (!named.includes(name)) continue;
   console.log(`== ${name}`);
   const begun = performance.now();
   const { figure, good } = await step().catch((error: unknown) => {
