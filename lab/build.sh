@@ -5,12 +5,16 @@ set -eu
 usage() {
   cat <<'END'
 usage: lab/build.sh [--debug] [--source FILE_OR_FOLDER] [--output FOLDER]
+       lab/build.sh --sources
 
   --debug     with lockdep, KASAN and the checks for sleeping in atomic context (much slower), for
               lab/test.sh --debug
   --source    a kernel source tree or tarball, Linux 7.2 or later with CONFIG_MSHV_ROOT; without it
               apt fetches the distribution's package
-  --output    where bzImage and initramfs.gz go (lab/image; lab/build/image-debug with --debug)
+  --output    where bzImage and initramfs.gz go (lab/image; lab/build/image-debug with --debug), and
+              sources.sha256, by which lab/run.sh knows an image of other sources
+
+  --sources   builds nothing, prints the hashes of what an image is made of: its sources.sha256
 
 JOBS=N runs N compilers at a time (one per CPU).
 END
@@ -18,11 +22,15 @@ END
 refuse() { echo "lab: $1" >&2; exit 2; }
 
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# In one order, whatever the locale.
+sources() (cd "$lab/.." && LC_ALL=C && sha256sum lab/build.sh lab/initramfs/* lab/kernel/*)
+
 work=$lab/build/kernel
 variant=release source='' output=''
 while [ $# -gt 0 ]; do
   case $1 in
     --debug) variant=debug ;;
+    --sources) sources; exit ;;
     --source | --output)
       [ $# -gt 1 ] || refuse "$1 needs a value (lab/build.sh --help)"
       declare "${1#--}=$2"
@@ -88,10 +96,13 @@ END
   echo "$work/apt/package/usr/src/$package".tar.*
 }
 
+# Before they are read: an image whose sources change meanwhile is one of other sources.
+made_of=$(sources)
+
 linux=$work/linux
 if [ ! -e "$work/driver.sha256" ]; then
   mkdir -p "$work"
-  rm -rf "$linux"
+  rm -rf "$linux" "$work/Makefile.patch"
   [ -n "$source" ] || source=$(fetch_source)
   if [ -d "$source" ]; then
     cp -a "$source" "$linux"
@@ -106,7 +117,6 @@ if [ ! -e "$work/driver.sha256" ]; then
   else
     echo "lab: no recorded checksums for Linux $version; the tree is taken as it was unpacked" >&2
   fi
-  patch -s -d "$linux" -p1 < "$lab/kernel/Makefile.patch"
   (
     cd "$linux"
     echo "# Linux $version"
@@ -116,8 +126,15 @@ if [ ! -e "$work/driver.sha256" ]; then
   ) > "$work/driver.sha256.new"
   mv "$work/driver.sha256.new" "$work/driver.sha256"
 fi
-for file in fakehv.c fakehv_svm.c; do
-  cmp -s "$lab/kernel/$file" "$linux/drivers/hv/$file" || cp "$lab/kernel/$file" "$linux/drivers/hv/"
+# The tree stays from build to build, and the patch may be another one by now.
+patch=$lab/kernel/Makefile.patch applied=$work/Makefile.patch
+if ! patch -s -f -R --dry-run -d "$linux" -p1 < "$patch" > /dev/null; then
+  [ ! -e "$applied" ] || patch -s -R -d "$linux" -p1 < "$applied"
+  patch -s -d "$linux" -p1 < "$patch"
+fi
+cp "$patch" "$applied"
+for file in "$lab"/kernel/*.[ch]; do
+  cmp -s "$file" "$linux/drivers/hv/${file##*/}" || cp "$file" "$linux/drivers/hv/"
 done
 # Linux checks x86 for PREEMPT_RT's rules of nesting whatever it is built for. The driver's interrupt handler breaks
 # them, and lockdep, having said so, checks nothing more: here it is a choice, which debug.config makes.
@@ -140,6 +157,8 @@ grep -q '^CONFIG_MSHV_ROOT=y' "$objects/.config" || refuse "this kernel has no C
 (cd "$linux" && sha256sum --quiet -c "$work/driver.sha256")
 echo 'lab: the driver is unmodified'
 
+# The mark of what is there now goes first, that of what is made last.
+rm -f "$output/sources.sha256"
 programs=$work/programs
 mkdir -p "$programs"
 as --64 -o "$programs/guest.o" "$lab/initramfs/guest.S"
@@ -159,4 +178,5 @@ file /guest_test $programs/guest_test 0755 0 0
 END
 cp "$objects/arch/x86/boot/bzImage" "$work/driver.sha256" "$output/"
 cp "$objects/.config" "$output/kernel.config"
+printf '%s\n' "$made_of" > "$output/sources.sha256"
 ls -l "$output/bzImage" "$output/initramfs.gz"

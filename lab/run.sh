@@ -27,9 +27,11 @@ guest    guest machine code on emulated SVM; sections io fault spin mem irq door
   --check-kernel-log        status 126 where the kernel warned of what known-kernel-messages.json has
                             no reason for; COMMAND is one that succeeds
   --append TEXT             more for the kernel's command line
+  --other-sources           take an image that was made of other sources than this folder's
 
 Status: that of COMMAND; 124 time-out; 125 the kernel died; 126 it warned; 2 nothing was started.
-MSHV_LAB_IMAGE names the folder of bzImage and initramfs.gz; without it lab/image is used.
+MSHV_LAB_IMAGE names the folder of bzImage, initramfs.gz and sources.sha256; without it lab/image is
+used. An image of other sources, or of unknown ones, is refused: it would say nothing about these.
 END
 }
 quote() { local word; for word; do printf "'%s' " "${word//\'/\'\\\'\'}"; done; }
@@ -43,7 +45,7 @@ case $mode in
   *) usage >&2; exit 2 ;;
 esac
 
-partition=root scheduler='' parameters='' svm=0 cpus=2 memory=2048 limit=300 results='' console='' check=0
+partition=root scheduler='' parameters='' svm=0 cpus=2 memory=2048 limit=300 results='' console='' check=0 other=0
 [ "$mode" = guest ] && svm=1
 while [[ ${1-} == --* ]]; do
   option=$1
@@ -53,6 +55,7 @@ while [[ ${1-} == --* ]]; do
     --help) usage; exit 0 ;;
     --svm) svm=1; continue ;;
     --check-kernel-log) check=1; continue ;;
+    --other-sources) other=1; continue ;;
     --fast-injection) parameters+=' fakehv.ext_features=0x200'; continue ;;
   esac
   [ $# -gt 0 ] || refuse "$option needs a value (lab/run.sh --help)"
@@ -83,10 +86,23 @@ esac
 [ $svm = 1 ] && threads=single || threads=multi
 
 image=${MSHV_LAB_IMAGE:-$project/lab/image}
+[ "$image" = "$project/lab/build/image-debug" ] && build='npm run lab:build -- --debug' || build='npm run lab:build'
 for file in bzImage initramfs.gz; do
   [ -r "$image/$file" ] ||
-    refuse "no $image/$file: build it with \`npm run lab:build\`, or name a folder that has it in MSHV_LAB_IMAGE"
+    refuse "no $image/$file: build it with \`$build\`, or name a folder that has it in MSHV_LAB_IMAGE"
 done
+if [ $other = 0 ]; then
+  sources=$("$project/lab/build.sh" --sources) || exit 2
+  fault=''
+  if [ ! -r "$image/sources.sha256" ]; then
+    fault='does not say what it was made of (sources.sha256)'
+  elif ! printf '%s\n' "$sources" | cmp -s - "$image/sources.sha256"; then
+    changed=$(printf '%s\n' "$sources" | diff - "$image/sources.sha256" | sed -n 's/^[<>].*  //p' | sort -u | paste -sd ' ')
+    fault="was made of other sources: $changed"
+  fi
+  [ -z "$fault" ] || refuse "the image $image $fault
+Build it with \`$build\`, name another in MSHV_LAB_IMAGE, or take it as it is with --other-sources."
+fi
 command -v qemu-system-x86_64 > /dev/null ||
   refuse 'no qemu-system-x86_64: apt-get install --no-install-recommends qemu-system-x86 seabios'
 

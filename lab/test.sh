@@ -4,7 +4,7 @@ set -u
 
 if [ "${1-}" = --help ]; then
   cat <<'END'
-usage: lab/test.sh [--debug] [REPORTS]
+usage: lab/test.sh [--debug] [--other-sources] [REPORTS]
 
 Boots one VM for each, two at a time: the conformance suite with the core scheduler, and what
 depends on the scheduler (VPs, interrupts) with the root scheduler; real guest code, the examples and
@@ -14,16 +14,23 @@ begins with the name of what it is from. REPORTS is a folder for one JSON report
 kernel warns of without a known reason is a failure.
 
 With --debug, the conformance suite alone on a kernel of `lab/build.sh --debug`, which takes most of
-an hour.
+an hour. --other-sources is for lab/run.sh.
 END
   exit 0
 fi
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-debug=0
-if [ "${1-}" = --debug ]; then
-  debug=1
+debug=0 image=()
+while [[ ${1-} == --* ]]; do
+  case $1 in
+    --debug) debug=1 ;;
+    --other-sources) image=(--other-sources) ;;
+    *)
+      echo "lab: no option $1 (lab/test.sh --help)" >&2
+      exit 2
+      ;;
+  esac
   shift
-fi
+done
 reports=${1-} slowness=1 limit=1800
 
 # suite NAME "PROJECT [FILTER...]" OPTION...
@@ -32,7 +39,7 @@ suite() {
   read -ra tests <<< "$2"
   shift 2
   [ -z "$reports" ] || results=(--results "$reports")
-  "$lab/run.sh" command --check-kernel-log --timeout $limit "${results[@]}" "$@" \
+  "$lab/run.sh" command "${image[@]}" --check-kernel-log --timeout $limit "${results[@]}" "$@" \
     env "MSHV_TEST_REPORT=/ctl/results/$name.json" "MSHV_TEST_SLOWNESS=$slowness" \
     "MSHV_TEST_WAYS=${ways-}" \
     node node_modules/vitest/vitest.mjs run --no-file-parallelism --project "${tests[@]}" 2>&1 |
@@ -57,7 +64,7 @@ guests() {
   ways=start suite guest-root 'lab cancel interrupt synic' --svm --scheduler root || failed=1
   # One CPU: where the VP runs beside the signaller, the driver injects some signals twice.
   suite guest-fast-injection 'lab interrupt' --svm --scheduler root --fast-injection --cpus 1 || failed=1
-  "$lab/differential.sh" --built 2>&1 | sed -u 's/^/differential: /'
+  "$lab/differential.sh" --built "${image[@]}" 2>&1 | sed -u 's/^/differential: /'
   [ "${PIPESTATUS[0]}" = 0 ] || failed=1
   return $failed
 }
