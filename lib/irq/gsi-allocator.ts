@@ -5,10 +5,14 @@ import { MshvError } from '../errors.js';
 /** The highest GSI that the driver routes. */
 const highestGsi = limits.MSHV_MAX_GUEST_IRQS - 1;
 
+// GSIs below 256, in words of each level of the bitmap of free ones.
+const vectorWords = 256 / 32;
+
 /**
- * Hands out GSIs 1 to 4095 of one partition, the lowest free one first: the driver's routing table is
- * as long as the highest routed GSI. GSI 0 is never handed out, because the driver asserts vector 0
- * for a signal on an unrouted GSI 0 (`mshv_assert_irq_slow`).
+ * Hands out GSIs 1 to 4095 of one partition, the lowest free one from 256 up first: the driver's routing table is
+ * as long as the highest routed GSI. Those below 256 are the vectors that level-triggered routes need
+ * (`mshv_notify_acked_gsi`), and the guest chooses a vector late, so they are left until no other is free. GSI 0 is
+ * never handed out, because the driver asserts vector 0 for a signal on an unrouted GSI 0 (`mshv_assert_irq_slow`).
  *
  * Every operation takes constant time. A GSI has one holder at a time.
  */
@@ -42,7 +46,7 @@ export class GsiAllocator {
   }
 
   /**
-   * Hands out the lowest free GSI.
+   * Hands out the lowest free GSI from 256 up, or the lowest free one where all of those are in use.
    *
    * @param holder - who asks, for later error messages
    * @throws MshvError `ERR_MSHV_GSI_EXHAUSTED` where none is left
@@ -50,15 +54,19 @@ export class GsiAllocator {
   allocate(holder = 'unnamed'): number {
     stringArgument('holder', holder);
     const [bottom, middle, top] = this.#free;
-    const first = top[0] ?? 0;
-    if (first === 0) {
+    const all = top[0] ?? 0;
+    if (all === 0) {
       throw new MshvError(
         `no GSI is free: all ${this.#inUse} of the partition's ${highestGsi} are in use`,
         { code: 'ERR_MSHV_GSI_EXHAUSTED' },
       );
     }
-    const second = lowestBit(first);
-    const third = second * 32 + lowestBit(middle[second] ?? 0);
+    // Word 0 of the middle level has the vectors in its low bits; without other ones it is passed over.
+    const beyondVectors = (middle[0] ?? 0) & (-1 << vectorWords);
+    const wanted = beyondVectors === 0 && all !== 1 ? all & ~1 : all;
+    const second = lowestBit(wanted);
+    const word = second === 0 && beyondVectors !== 0 ? beyondVectors : (middle[second] ?? 0);
+    const third = second * 32 + lowestBit(word);
     const gsi = third * 32 + lowestBit(bottom[third] ?? 0);
     this.#hand(gsi, holder);
     return gsi;

@@ -24,7 +24,7 @@ describe('a route', () => {
   it('injects its MSI for each signal', () => {
     const { msi, interrupt } = edge(0x41, 2);
     const route = partition.irqfd.newRoute({ msi });
-    expect(route).toMatchObject({ gsi: 1, armed: true, masked: false, route: msi });
+    expect(route).toMatchObject({ gsi: 256, armed: true, masked: false, route: msi });
     route.event.signal();
     expect(seen()).toEqual([interrupt]);
     route.event.signal();
@@ -169,12 +169,20 @@ describe('a route', () => {
     }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
   });
 
-  it('takes the lowest free GSI', () => {
+  it('takes the lowest free GSI above the vectors', () => {
     const routes = [0, 1, 2, 3].map(() => partition.irqfd.newRoute());
-    expect(routes.map((route) => route.gsi)).toEqual([1, 2, 3, 4]);
+    expect(routes.map((route) => route.gsi)).toEqual([256, 257, 258, 259]);
     routes[1]?.close();
     routes[2]?.close();
-    expect(partition.irqfd.newRoute().gsi).toBe(2);
+    expect(partition.irqfd.newRoute().gsi).toBe(257);
+  });
+
+  it('leaves every vector to resample routes, which the guest chooses late', () => {
+    for (let i = 0; i < 200; i++) partition.irqfd.newRoute({ msi: edge(0x40).msi });
+    for (let vector = 16; vector < 256; vector++) {
+      expect(partition.irqfd.newResampleRoute({ vector }).gsi).toBe(vector);
+    }
+    expect(partition.irqfd.newRoute().gsi).toBe(256 + 200);
   });
 
   it('is independent of its neighbours and of other partitions', () => {
@@ -224,7 +232,8 @@ describe('a route', () => {
     const routes = partition.irqfd.batch(() =>
       Array.from({ length: 4095 }, () => partition.irqfd.newRoute({ msi: edge(0x70).msi })),
     );
-    expect(routes.at(-1)?.gsi).toBe(4095);
+    expect(routes[4095 - 256]?.gsi).toBe(4095);
+    expect(routes.at(-1)?.gsi).toBe(255);
     expect(() => partition.irqfd.newRoute()).toThrow(
       expect.objectContaining({
         code: 'ERR_MSHV_GSI_EXHAUSTED',
@@ -234,7 +243,7 @@ describe('a route', () => {
     routes.at(-1)?.event.signal();
     expect(seen()).toEqual([edge(0x70).interrupt]);
     routes[99]?.close();
-    expect(partition.irqfd.newRoute().gsi).toBe(100);
+    expect(partition.irqfd.newRoute().gsi).toBe(256 + 99);
   });
 });
 
@@ -272,10 +281,7 @@ describe('a resample route', () => {
   });
 
   it('names the holder where the GSI is taken', () => {
-    const routes = Array.from({ length: 16 }, (_, i) =>
-      partition.irqfd.newRoute({ name: `queue ${i + 1}` }),
-    );
-    expect(routes[15]?.gsi).toBe(16);
+    partition.irqfd.newResampleRoute({ vector: 16, name: 'queue 16' });
     expect(() => partition.irqfd.newResampleRoute({ vector: 16 })).toThrow(
       expect.objectContaining({
         code: 'ERR_MSHV_GSI_IN_USE',

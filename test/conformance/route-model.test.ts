@@ -188,8 +188,8 @@ function perform(
   if (recording.kind === 'newRoute' || recording.kind === 'newResampleRoute') {
     const used = new Set(model.routes.map(({ gsi }) => gsi));
     const resample = recording.kind === 'newResampleRoute';
-    let gsi = 1;
-    while (used.has(gsi)) gsi++;
+    let gsi = 256;
+    while (used.has(gsi)) gsi = gsi === 4095 ? 1 : gsi + 1;
     if (resample) {
       gsi = recording.vector;
       if (used.has(gsi)) {

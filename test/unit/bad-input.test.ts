@@ -74,7 +74,7 @@ interface Subjects {
   /** At GPA 0xd0000000, 4 bytes. */
   doorbell: Doorbell;
   irqfd: IrqFd;
-  /** Live, GSI 1. */
+  /** Live, GSI 256. */
   route: IrqFdRoute;
   /** GSI 96. */
   resampleRoute: IrqFdRoute;

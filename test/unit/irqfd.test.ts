@@ -85,7 +85,7 @@ describe('arming', () => {
     expect(
       host.native.calls.filter(({ name }) => name === 'irqfd').map(({ args }) => args),
     ).toEqual([
-      [fd, route.event.fd, -1, 1, 0],
+      [fd, route.event.fd, -1, 256, 0],
       [fd, resampling.event.fd, resampling.resampleEvent?.fd, 0x60, RESAMPLE],
       [fd, resampling.event.fd, resampling.resampleEvent?.fd, 0x60, DEASSIGN],
     ]);
@@ -97,11 +97,11 @@ describe('arming', () => {
       code: 'EBUSY',
       errno: -ebusy,
       message:
-        'cannot arm irqfd for GSI 2: EBUSY (MSHV_IRQFD): this eventfd is already bound in the partition',
+        'cannot arm irqfd for GSI 257: EBUSY (MSHV_IRQFD): this eventfd is already bound in the partition',
     });
     host.native.record((name) => (name === 'irqfd' ? constants.errno.EIO : undefined));
     expect(refused(() => irqfd.newRoute({ msi }))).toMatchObject({
-      message: 'cannot arm irqfd for GSI 2: EIO (MSHV_IRQFD)',
+      message: 'cannot arm irqfd for GSI 257: EIO (MSHV_IRQFD)',
     });
     host.native.record();
     expect(irqfd).toMatchObject({ size: 1, gsisInUse: 1 });
@@ -154,9 +154,9 @@ describe('a batch', () => {
     const route = irqfd.newRoute({ msi });
     irqfd.batch(() => {
       route.close();
-      expect(irqfd.newRoute().gsi).toBe(2);
+      expect(irqfd.newRoute().gsi).toBe(257);
     });
-    expect(irqfd.newRoute().gsi).toBe(1);
+    expect(irqfd.newRoute().gsi).toBe(256);
   });
 
   it('can follow one that failed', () => {
@@ -216,10 +216,10 @@ describe('a route', () => {
     route.close();
     seen.push(inspect(route));
     expect(seen).toEqual([
-      'IrqFdRoute { gsi: 1, no MSI, disarmed }',
-      'IrqFdRoute { gsi: 1, 0xfee00000 <- 0x41, armed }',
-      'IrqFdRoute { gsi: 1, 0xfee00000 <- 0x41, masked }',
-      'IrqFdRoute { gsi: 1, no MSI, closed }',
+      'IrqFdRoute { gsi: 256, no MSI, disarmed }',
+      'IrqFdRoute { gsi: 256, 0xfee00000 <- 0x41, armed }',
+      'IrqFdRoute { gsi: 256, 0xfee00000 <- 0x41, masked }',
+      'IrqFdRoute { gsi: 256, no MSI, closed }',
     ]);
   });
 
@@ -233,7 +233,8 @@ describe('a route', () => {
   it('is closed at the end of its scope', () => {
     {
       using route = irqfd.newRoute({ msi });
-      expect(irqfd.size).toBe(route.gsi);
+      expect(irqfd.size).toBe(1);
+      expect(route.closed).toBe(false);
     }
     expect(irqfd).toMatchObject({ size: 0, gsisInUse: 0 });
   });

@@ -72,7 +72,7 @@ describe('on the simulator', () => {
       latencyNs: { count: 72 },
     });
     expect(report.routes).toHaveLength(6);
-    expect(report.routes.map(({ gsi }) => gsi)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(report.routes.map(({ gsi }) => gsi)).toEqual([256, 257, 258, 259, 260, 261]);
     for (const route of report.routes) {
       expect(route).toMatchObject({ signals: 20, coalesced: 8, interrupts: 12, lost: 0, extra: 0 });
     }
@@ -126,7 +126,7 @@ describe('on the simulator', () => {
 });
 
 describe('finds an interrupt that', () => {
-  const first = { gsi: 1, vp: 0, vector: 16, signals: 1 };
+  const first = { gsi: 256, vp: 0, vector: 16, signals: 1 };
 
   it('is lost', () => {
     const report = check(tampered(0, () => []));
@@ -173,8 +173,8 @@ describe('finds an interrupt that', () => {
     );
     expect(report.total).toMatchObject({ interrupts: 72, lost: 1, extra: 1, wrong: 0 });
     expect(report.faults.map(({ kind, gsi }) => [kind, gsi])).toEqual([
-      ['lost', 1],
-      ['extra', 2],
+      ['lost', 256],
+      ['extra', 257],
     ]);
   });
 
@@ -193,7 +193,7 @@ describe('finds an interrupt that', () => {
     const leaky = { ...realDevice(simulator.path, native), takeInterrupts };
     const report = check(leaky);
     expect(report.total).toMatchObject({ lost: 1, extra: 0, wrong: 0 });
-    expect(report.faults[0]).toMatchObject({ gsi: 4, signals: 2 });
+    expect(report.faults[0]).toMatchObject({ gsi: 259, signals: 2 });
   });
 
   it('is one of many: all are counted, ten are told', () => {
