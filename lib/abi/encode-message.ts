@@ -62,6 +62,7 @@ function writeField(view: DataView, name: string, field: Field, value: unknown):
       view.setUint32(field.at, integerArgument(name, value, 0, 0xffffffff), true);
       return;
     case 'u64':
+    case 'gpa':
       view.setBigUint64(field.at, uint64Argument(name, value), true);
       return;
     case 'bits': {
@@ -149,7 +150,8 @@ function writeField(view: DataView, name: string, field: Field, value: unknown):
  * The 256 bytes of a message: what a simulated hypervisor or a test delivers. Fields that are not given are 0.
  *
  * @param type - as the decoded message has it
- * @param fields - of the decoded message; derived ones, such as `value`, cannot be given
+ * @param fields - of the decoded message; derived ones, such as `value`, cannot be given. A `gpa` is encoded as it is, and
+ *   decoded as the class has it; `instructionByteCount` is the number of `instructionBytes` unless it is given
  * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`
  */
 export function encodeMessage<Type extends EncodableType>(

@@ -345,7 +345,12 @@ export abstract class PartitionCalls {
   }
 
   /**
-   * Translates a guest's virtual address as the VP would.
+   * Translates a guest's virtual address as the VP would. The hypervisor translates pages: the offset in the page is that of
+   * `gva`.
+   *
+   * A first access to memory that is mapped finds a page that the driver holds without access yet. The guest never sees
+   * that, but a translation can: `'gpa-no-read-access'` or `'gpa-no-write-access'` of such a page, or of the page tables'.
+   * Reading or writing as the guest (`partition.readMemory()`) does not mind.
    *
    * @throws MshvError `EINVAL` where there is no such VP; a translation that fails is a result
    */

@@ -1,6 +1,18 @@
 import { cacheTypes, type CacheType } from '../cache-type.js';
 import { interceptAccesses, type InterceptAccess } from '../intercept-types.js';
-import { bits, bytes, choice, flag, u32, u64, u8, type Fields, type Layout } from './layout.js';
+import { exactGpa } from './exact-gpa.js';
+import {
+  bits,
+  bytes,
+  choice,
+  flag,
+  gpa,
+  u32,
+  u64,
+  u8,
+  type Fields,
+  type Layout,
+} from './layout.js';
 import { Message } from './message.js';
 
 /** `hv_arm64_intercept_message_header`: 24 bytes. */
@@ -79,9 +91,10 @@ export const arm64MemoryLayout = {
   gvaGpaValid: flag(29, 1),
   hypercallOutputPending: flag(29, 2),
   gva: u64(40),
-  gpa: u64(48),
+  gpa: gpa(48, 40, 29),
   syndrome: u64(56),
   instructionBytes: bytes(32, 4, 28),
+  instructionByteCount: u8(28),
 } as const satisfies Layout;
 
 export const arm64MemorySize = 64;
@@ -115,11 +128,14 @@ abstract class Arm64MemoryIntercept
     return (this.view.getUint8(29) & (1 << 2)) !== 0;
   }
 
-  /** Up to 4 bytes from PC on, as a view. */
+  /** Up to 4 bytes from PC on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
   get instructionBytes(): Uint8Array {
-    const length = this.view.getUint8(28);
-    const start = this.view.byteOffset - this.message.byteOffset + 32;
-    return this.message.subarray(start, start + (length < 4 ? length : 4));
+    return this.instruction(32, 4, 28);
+  }
+
+  /** How many of them the hypervisor says there are: more than 4, usually 0xff, where it fetched none. */
+  get instructionByteCount(): number {
+    return this.view.getUint8(28);
   }
 
   /** Guest virtual address. */
@@ -127,8 +143,16 @@ abstract class Arm64MemoryIntercept
     return this.view.getBigUint64(40, true);
   }
 
-  /** Guest physical address. */
+  /**
+   * Guest physical address. Where the hypervisor gives that of the page only, and `gva` is what it is the translation
+   * of, the offset in the page is that of `gva`. `rawGpa` is as the hypervisor gave it.
+   */
   get gpa(): bigint {
+    return exactGpa(this.view, 48, 40, 29);
+  }
+
+  /** Guest physical address as the hypervisor gave it: on Intel processors it may be that of the page. */
+  get rawGpa(): bigint {
     return this.view.getBigUint64(48, true);
   }
 

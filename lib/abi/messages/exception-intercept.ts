@@ -1,5 +1,5 @@
 import { readSegmentRegister, type SegmentRegister } from '../segment-register.js';
-import { bytes, flag, segment, u16, u32, u64, type Fields, type Layout } from './layout.js';
+import { bytes, flag, segment, u16, u32, u64, u8, type Fields, type Layout } from './layout.js';
 import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
 
 /** `hv_x64_exception_intercept_message`. */
@@ -11,6 +11,7 @@ export const exceptionLayout = {
   errorCode: u32(44),
   parameter: u64(48),
   instructionBytes: bytes(64, 16, 43),
+  instructionByteCount: u8(43),
   ds: segment(80),
   ss: segment(96),
   rax: u64(112),
@@ -63,9 +64,14 @@ export class ExceptionIntercept extends X64Intercept implements Fields<typeof ex
     return this.view.getBigUint64(48, true);
   }
 
-  /** Up to 16 bytes from RIP on, as a view. */
+  /** Up to 16 bytes from RIP on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
   get instructionBytes(): Uint8Array {
     return this.instruction(64, 16, 43);
+  }
+
+  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
+  get instructionByteCount(): number {
+    return this.view.getUint8(43);
   }
 
   get ds(): SegmentRegister {

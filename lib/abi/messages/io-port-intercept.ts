@@ -1,5 +1,5 @@
 import { readSegmentRegister, type SegmentRegister } from '../segment-register.js';
-import { bits, bytes, flag, segment, u16, u64, type Fields, type Layout } from './layout.js';
+import { bits, bytes, flag, segment, u16, u64, u8, type Fields, type Layout } from './layout.js';
 import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
 
 /** `hv_x64_io_port_intercept_message`. */
@@ -11,6 +11,7 @@ export const ioPortLayout = {
   isRep: flag(42, 4),
   rax: u64(48),
   instructionBytes: bytes(56, 16, 43),
+  instructionByteCount: u8(43),
   ds: segment(72),
   es: segment(88),
   rcx: u64(104),
@@ -67,9 +68,14 @@ export class IoPortIntercept extends X64Intercept implements Fields<typeof ioPor
     return this.view.getBigUint64(48, true);
   }
 
-  /** Up to 16 bytes from RIP on, as a view. */
+  /** Up to 16 bytes from RIP on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
   get instructionBytes(): Uint8Array {
     return this.instruction(56, 16, 43);
+  }
+
+  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
+  get instructionByteCount(): number {
+    return this.view.getUint8(43);
   }
 
   get ds(): SegmentRegister {

@@ -25,6 +25,16 @@ interface WordField {
   readonly kind: 'u64';
   readonly at: number;
 }
+/**
+ * A guest physical address whose offset in its page the hypervisor may leave out. Where bits 0 and 1 of the byte at
+ * `valid` are set it is the translation of the guest virtual address at `gva`.
+ */
+interface GpaField {
+  readonly kind: 'gpa';
+  readonly at: number;
+  readonly gva: number;
+  readonly valid: number;
+}
 /** A number of which some values have names. */
 interface ChoiceField {
   readonly kind: 'choice';
@@ -36,7 +46,7 @@ interface SegmentField {
   readonly kind: 'segment';
   readonly at: number;
 }
-/** Up to `most` bytes from `at` on; how many is in the byte at `count`. */
+/** Up to `most` bytes from `at` on; how many is in the byte at `count`. None where that says more than `most`. */
 interface BytesField {
   readonly kind: 'bytes';
   readonly at: number;
@@ -71,6 +81,7 @@ export type Field =
   | BitsField
   | FlagField
   | WordField
+  | GpaField
   | ChoiceField
   | SegmentField
   | BytesField
@@ -95,7 +106,7 @@ export interface GpaPageRange {
   readonly large: boolean;
 }
 
-type Value<F> = F extends WordField
+type Value<F> = F extends WordField | GpaField
   ? bigint
   : F extends FlagField
     ? boolean
@@ -125,6 +136,8 @@ export const u8 = (at: number) => ({ kind: 'u8', at }) as const;
 export const u16 = (at: number) => ({ kind: 'u16', at }) as const;
 export const u32 = (at: number) => ({ kind: 'u32', at }) as const;
 export const u64 = (at: number) => ({ kind: 'u64', at }) as const;
+export const gpa = (at: number, gva: number, valid: number) =>
+  ({ kind: 'gpa', at, gva, valid }) as const;
 export const bits = (at: number, shift: number, width: number) =>
   ({ kind: 'bits', at, shift, width }) as const;
 export const flag = (at: number, shift: number) => ({ kind: 'flag', at, shift }) as const;

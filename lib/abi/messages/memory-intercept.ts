@@ -1,5 +1,6 @@
 import { cacheTypes, type CacheType } from '../cache-type.js';
-import { bytes, choice, flag, u64, u8, type Fields, type Layout } from './layout.js';
+import { exactGpa } from './exact-gpa.js';
+import { bytes, choice, flag, gpa, u64, u8, type Fields, type Layout } from './layout.js';
 import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
 
 /** `hv_x64_memory_intercept_message`. */
@@ -12,8 +13,9 @@ export const memoryLayout = {
   tlbLockedNoOverlay: flag(45, 3),
   tprPriority: u8(46),
   gva: u64(48),
-  gpa: u64(56),
+  gpa: gpa(56, 48, 45),
   instructionBytes: bytes(64, 16, 44),
+  instructionByteCount: u8(44),
 } as const satisfies Layout;
 
 export const memorySize = 80;
@@ -57,14 +59,27 @@ abstract class MemoryIntercept extends X64Intercept implements Fields<typeof mem
     return this.view.getBigUint64(48, true);
   }
 
-  /** Guest physical address. */
+  /**
+   * Guest physical address. Where the hypervisor gives that of the page only, and `gva` is what it is the translation
+   * of, the offset in the page is that of `gva`. `rawGpa` is as the hypervisor gave it.
+   */
   get gpa(): bigint {
+    return exactGpa(this.view, 56, 48, 45);
+  }
+
+  /** Guest physical address as the hypervisor gave it: on Intel processors it may be that of the page. */
+  get rawGpa(): bigint {
     return this.view.getBigUint64(56, true);
   }
 
-  /** Up to 16 bytes from RIP on, as a view. */
+  /** Up to 16 bytes from RIP on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
   get instructionBytes(): Uint8Array {
     return this.instruction(64, 16, 44);
+  }
+
+  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
+  get instructionByteCount(): number {
+    return this.view.getUint8(44);
   }
 }
 

@@ -92,6 +92,16 @@ export abstract class Message {
     return this.message.subarray(payload, payload + this.payloadSize);
   }
 
+  /**
+   * The instruction, as far as the hypervisor fetched it: up to `most` bytes from `at` on, their number at `count`. A larger
+   * number (0xff has been seen) says that it fetched none, and the bytes are those of an earlier message.
+   */
+  protected instruction(at: number, most: number, count: number): Uint8Array {
+    const length = this.view.getUint8(count);
+    const start = messageLayout.payload + at;
+    return this.message.subarray(start, start + (length > most ? 0 : length));
+  }
+
   /** A copy of its own of the bytes behind this view. */
   protected copy(): Uint8Array {
     return new Uint8Array(this.message);

@@ -117,13 +117,6 @@ export abstract class X64Intercept extends Message implements Fields<typeof x64H
   get rflags(): bigint {
     return this.view.getBigUint64(32, true);
   }
-
-  /** The instruction, as far as the hypervisor fetched it: `most` bytes from `at` on, their number at `count`. */
-  protected instruction(at: number, most: number, count: number): Uint8Array {
-    const length = this.view.getUint8(count);
-    const start = this.view.byteOffset - this.message.byteOffset + at;
-    return this.message.subarray(start, start + (length < most ? length : most));
-  }
 }
 
 /** `hv_x64_halt_message` and `hv_x64_unrecoverable_exception_message`: the header alone. */

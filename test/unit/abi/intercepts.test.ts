@@ -197,17 +197,43 @@ describe('a message that lies', () => {
     ['exception', 16],
     ['unmapped-gpa', 16],
     ['arm64-unmapped-gpa', 4],
-  ] as const)('about the number of instruction bytes has all of them: %s', (type, most) => {
-    const at = { 'io-port': 43, exception: 43, 'unmapped-gpa': 44, 'arm64-unmapped-gpa': 28 }[type];
-    const message = encodeMessage(type);
+  ] as const)('about the number of instruction bytes has none: %s', (type, most) => {
+    const instructionBytes = Uint8Array.from({ length: most }, (_, i) => 0xa0 + i);
     const architecture = type === 'arm64-unmapped-gpa' ? 'arm64' : 'x64';
     for (const count of [0, 1, most - 1, most, most + 1, 0x80, 0xff]) {
-      message[16 + at] = count;
+      const message = encodeMessage(type, { instructionBytes, instructionByteCount: count });
       const { current } = new InterceptMessages(message, architecture);
       if (!('instructionBytes' in current)) throw new Error(`${current.type} has no instruction`);
-      expect(current.instructionBytes).toHaveLength(Math.min(count, most));
+      expect(current.instructionBytes).toEqual(
+        instructionBytes.subarray(0, count > most ? 0 : count),
+      );
+      expect(current.instructionByteCount).toBe(count);
     }
   });
+
+  test.each(['unmapped-gpa', 'gpa-intercept', 'unaccepted-gpa'] as const)(
+    'about where in its page an access is has it from the virtual address: %s',
+    (x64) => {
+      for (const type of [x64, `arm64-${x64}`] as const) {
+        const known = { gvaValid: true, gvaGpaValid: true };
+        for (const [fields, gpa] of [
+          [{ ...known, gva: 0xffff800000001014n, gpa: 0xe0000000n }, 0xe0000014n],
+          [{ ...known, gva: 0x1014n, gpa: 0n }, 0x14n],
+          [{ ...known, gva: 0x5000n, gpa: 0xe0000000n }, 0xe0000000n],
+          [{ ...known, gva: 2n ** 64n - 1n, gpa: 2n ** 64n - 4096n }, 2n ** 64n - 1n],
+          // What is exact already, or of something else.
+          [{ ...known, gva: 0x1014n, gpa: 0xe0000018n }, 0xe0000018n],
+          [{ gva: 0x1014n, gpa: 0xe0000000n }, 0xe0000000n],
+          [{ gvaValid: true, gva: 0x1014n, gpa: 0xe0000000n }, 0xe0000000n],
+          [{ gvaGpaValid: true, gva: 0x1014n, gpa: 0xe0000000n }, 0xe0000000n],
+        ] as const) {
+          const exit = decoded(type, fields);
+          expect(exit).toMatchObject({ ...fields, gpa, rawGpa: fields.gpa });
+          expect(exit.snapshot()).toMatchObject({ ...fields, gpa, rawGpa: fields.gpa });
+        }
+      }
+    },
+  );
 
   test('about the number of its elements has as many as fit', () => {
     const pairs = encodeMessage('scheduler-vp-signal-pair');
