@@ -13,6 +13,7 @@ import {
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { linuxNative, type Native } from './native.js';
+import { TakingIterator } from './taking-iterator.js';
 
 /** The largest count that an eventfd holds, and that one signal may add. */
 const largestCount = 2n ** 64n - 2n;
@@ -49,7 +50,9 @@ export class EventFd implements Disposable {
   #holdsLoop = true;
   /** Whether a promise was resolved without the event loop since that has turned last. */
   #resolvedAtOnce = false;
-  readonly #watchers = new Set<Watcher>();
+  /** Those who wait for a count of their own, the one first who has waited longest. */
+  readonly #takers = new Set<Taker>();
+  readonly #listeners = new Set<Listener>();
 
   private constructor(native: Native, fd: number, semaphore: boolean) {
     this.#native = native;
@@ -161,10 +164,15 @@ export class EventFd implements Disposable {
   }
 
   /**
-   * Waits until the counter is not 0, consumes it and resolves with what it held. Where several
-   * promises, iterators and watchers wait on one EventFd, each gets the same count. Of those that wait one after
-   * the other, one in a turn of the event loop resolves at once, so that a counter which is signalled all the time does
-   * not keep the loop from turning.
+   * Waits until the counter is not 0, consumes it (one unit of a semaphore) and resolves with what it held.
+   *
+   * A count belongs to one promise: where several wait on one EventFd, or iterators do, each count goes to the one that
+   * has waited longest, and the others wait on. So the sum of what all of them get is what was signalled, whatever the
+   * order of waiting and signalling. Listeners of `watch()` hear of those counts beside. `tryRead()` goes past all of them
+   * and takes what the event loop has not read.
+   *
+   * Of promises that are waited for one after the other, one in a turn of the event loop resolves at once, so that a
+   * counter which is signalled all the time does not keep the loop from turning.
    *
    * Never throws: rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED`
    * where the EventFd is closed, before or meanwhile.
@@ -184,7 +192,7 @@ export class EventFd implements Disposable {
         return;
       }
       const settle = (): void => {
-        this.#remove(watcher);
+        this.#remove(this.#takers, taker);
         signal?.removeEventListener('abort', onAbort);
       };
       const onAbort = (): void => {
@@ -193,7 +201,7 @@ export class EventFd implements Disposable {
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
         reject(signal?.reason);
       };
-      const watcher: Watcher = {
+      const taker: Taker = {
         onCount: (value) => {
           settle();
           resolve(value);
@@ -203,26 +211,28 @@ export class EventFd implements Disposable {
           reject(closedError('EventFd'));
         },
       };
-      this.#add(watcher);
+      this.#add(this.#takers, taker);
       signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
 
   /**
    * Calls `listener` with the consumed count each time the counter has become non-zero, once in a turn of the event
-   * loop at most. Signals that come faster than the event loop turns are added up, never lost. An error that a listener throws is
-   * an uncaught exception; the other listeners still run.
+   * loop at most. Signals that come faster than the event loop turns are added up, never lost. All listeners hear of each
+   * count, also of one that a `wait()` or an iterator gets. An error that a listener throws is an uncaught exception; the
+   * other listeners still run.
    *
    * Watching keeps the event loop alive, see `unref()`. Dispose of the result to stop.
    */
   watch(listener: (count: bigint) => void): Disposable {
     functionArgument('listener', listener);
     this.#open();
-    const watcher: Watcher = { onCount: listener, onClose: () => undefined };
-    this.#add(watcher);
+    // One function may be given twice.
+    const entry: Listener = { listener };
+    this.#add(this.#listeners, entry);
     return {
       [Symbol.dispose]: () => {
-        this.#remove(watcher);
+        this.#remove(this.#listeners, entry);
       },
     };
   }
@@ -230,28 +240,22 @@ export class EventFd implements Disposable {
   /**
    * Counts as `wait()` resolves them, until the EventFd is closed or the loop is left. While the consumer is busy nothing
    * is read: what is signalled meanwhile stays in the kernel and comes as one count.
+   *
+   * Calls of `next()` that overlap get one count after the other. `return()` ends those that wait; no count is lost by it.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<bigint, undefined> {
-    const left = new AbortController();
-    const end = { done: true, value: undefined } as const;
-    const iterator: AsyncIterableIterator<bigint, undefined> = {
-      next: async () => {
+  [Symbol.asyncIterator](): AsyncGenerator<bigint, void, undefined> {
+    return new TakingIterator({
+      take: async (left) => {
         try {
-          return { done: false, value: await this.wait({ signal: left.signal }) };
+          return await this.wait({ signal: left });
         } catch (error) {
-          if (left.signal.aborted || this.closed) {
-            return end;
+          if (this.closed && !left.aborted) {
+            return undefined;
           }
           throw error;
         }
       },
-      return: () => {
-        left.abort();
-        return Promise.resolve(end);
-      },
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    });
   }
 
   /** A second descriptor of the same counter, owned by the new object. */
@@ -329,18 +333,19 @@ export class EventFd implements Disposable {
   #detach(): void {
     owned.delete(this.#fd);
     this.#fd = -1;
-    const watchers = [...this.#watchers];
-    this.#watchers.clear();
-    for (const watcher of watchers) {
-      watcher.onClose();
+    const takers = [...this.#takers];
+    this.#takers.clear();
+    this.#listeners.clear();
+    for (const taker of takers) {
+      taker.onClose();
     }
   }
 
   /** What is in the counter, where nobody else has to hear of it and the event loop is not kept from turning. */
   #readAtOnce(): bigint | undefined {
-    // Those who wait already are to get the same count: only the event loop may read it then. And where somebody
-    // signals all the time, promises that are resolved at once would never let it turn.
-    if (this.#watchers.size > 0 || this.#resolvedAtOnce) {
+    // Those who wait already come first, and listeners are to hear of it: only the event loop may read it then. And where
+    // somebody signals all the time, promises that are resolved at once would never let it turn.
+    if (this.#isWatched || this.#resolvedAtOnce) {
       return undefined;
     }
     const count = this.tryRead();
@@ -353,8 +358,12 @@ export class EventFd implements Disposable {
     return count;
   }
 
-  #add(watcher: Watcher): void {
-    if (this.#watchers.size === 0) {
+  get #isWatched(): boolean {
+    return this.#takers.size > 0 || this.#listeners.size > 0;
+  }
+
+  #add<Entry>(entries: Set<Entry>, entry: Entry): void {
+    if (!this.#isWatched) {
       const result = this.#native.watch(this.#fd, (count) => {
         this.#deliver(count);
       });
@@ -363,23 +372,27 @@ export class EventFd implements Disposable {
       }
       this.#native.holdLoop(this.#fd, this.#holdsLoop);
     }
-    this.#watchers.add(watcher);
+    entries.add(entry);
   }
 
-  #remove(watcher: Watcher): void {
-    if (this.#watchers.delete(watcher) && this.#watchers.size === 0 && this.#fd >= 0) {
+  #remove<Entry>(entries: Set<Entry>, entry: Entry): void {
+    if (entries.delete(entry) && !this.#isWatched && this.#fd >= 0) {
       this.#native.unwatch(this.#fd);
     }
   }
 
   #deliver(count: bigint): void {
-    for (const watcher of [...this.#watchers]) {
+    const listeners = [...this.#listeners];
+    // Before the listeners: one of them may close this, and the count has been taken.
+    const [taker] = this.#takers;
+    taker?.onCount(count);
+    for (const entry of listeners) {
       // A listener may have disposed of those after it.
-      if (!this.#watchers.has(watcher)) {
+      if (!this.#listeners.has(entry)) {
         continue;
       }
       try {
-        watcher.onCount(count);
+        entry.listener(count);
       } catch (error) {
         process.nextTick(() => {
           throw error;
@@ -391,7 +404,7 @@ export class EventFd implements Disposable {
   #hold(hold: boolean): this {
     this.#open();
     this.#holdsLoop = hold;
-    if (this.#watchers.size > 0) {
+    if (this.#isWatched) {
       this.#native.holdLoop(this.#fd, hold);
     }
     return this;
@@ -403,9 +416,13 @@ const owned = new Set<number>();
 
 export { nativeOf as eventFdNative, setOwner as setEventFdOwner };
 
-interface Watcher {
+interface Taker {
   onCount(count: bigint): void;
   onClose(): void;
+}
+
+interface Listener {
+  readonly listener: (count: bigint) => void;
 }
 
 function isSemaphore(fd: number): boolean {

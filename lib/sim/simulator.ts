@@ -21,6 +21,7 @@ import { Partition, type DriverGeneration } from '../device/partition.js';
 import { closedError, systemError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { simNative, type Native, type SimNative } from '../native.js';
+import { TakingIterator } from '../taking-iterator.js';
 import {
   decodeDoorbell,
   decodeIntercept,
@@ -220,21 +221,24 @@ export class Simulator implements Disposable {
     const fd = this.#fdOf(partition);
     const taken: GuestInterrupt[] = [];
     const words = new BigUint64Array(256 * interruptWords);
-    let count;
+    let some;
     do {
-      count = this.#checked('take interrupts', this.#native.simInterrupts(fd, words));
-      for (let i = 0; i < count; i++) {
-        taken.push(decodeInterrupt(words, i * interruptWords));
-      }
-    } while (count * interruptWords === words.length);
+      some = this.#takeInterrupts(fd, words);
+      taken.push(...some);
+    } while (some.length * interruptWords === words.length);
     return taken;
   }
 
   /**
-   * Interrupts as they come, those not taken yet first. Ends when `signal` aborts and when the partition
-   * or the simulator is closed; what was not taken until then is gone. Each interrupt goes to one taker:
-   * with two iterators, or `interrupts()` in between, nobody sees them all. Waiting keeps the process
-   * alive.
+   * Interrupts as they come, those not taken yet first. Ends when the partition or the simulator is closed, with which
+   * what was not taken is gone. Where `signal` aborts, one `next()` rejects with its reason.
+   *
+   * Each interrupt goes to one taker: with two iterators, or `interrupts()` in between, nobody sees them all. Calls of
+   * `next()` that overlap take one after the other, in their order. An interrupt is taken when `next()` asks for it, so one
+   * that was not delivered when the loop is left, or `signal` aborts, is there for `interrupts()` and the next iterator.
+   *
+   * Waiting keeps the process alive. Who does not iterate to the end calls `return()`, as leaving a loop does: else an
+   * eventfd stays open until the partition's end is noticed.
    */
   watchInterrupts(
     partition: Partition,
@@ -246,7 +250,31 @@ export class Simulator implements Disposable {
     if (signal !== undefined) {
       instanceArgument('options.signal', signal, AbortSignal);
     }
-    return this.#watch(partition, signal);
+    const isGone = (): boolean => this.#closed || partition.closed;
+    const word = new BigUint64Array(interruptWords);
+    let recorded: EventFd | undefined;
+    return new TakingIterator({
+      take: async (left) => {
+        try {
+          while (!isGone()) {
+            // Listened for before it is looked whether there is one.
+            recorded ??= this.#listen(partition);
+            const [interrupt] = this.#takeInterrupts(this.#fdOf(partition), word);
+            if (interrupt !== undefined) {
+              return interrupt;
+            }
+            await recorded.wait({ signal: left });
+          }
+        } catch (error) {
+          if (!isGone() || left.aborted) {
+            throw error;
+          }
+        }
+        return undefined;
+      },
+      end: () => recorded?.close(),
+      signal,
+    });
   }
 
   /**
@@ -500,33 +528,25 @@ export class Simulator implements Disposable {
     this.close();
   }
 
-  async *#watch(
-    partition: Partition,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<GuestInterrupt, void, undefined> {
-    const ended = (): boolean => signal?.aborted === true || this.#closed || partition.closed;
-    if (ended()) {
-      return;
-    }
+  /** Takes as many interrupts as `words` has room for, oldest first. */
+  #takeInterrupts(fd: number, words: BigUint64Array): GuestInterrupt[] {
+    const count = this.#checked('take interrupts', this.#native.simInterrupts(fd, words));
+    return Array.from({ length: count }, (_, i) => decodeInterrupt(words, i * interruptWords));
+  }
+
+  /** An eventfd that is signalled for each interrupt and for the end. */
+  #listen(partition: Partition): EventFd {
     const recorded = EventFd.create({ native: this.#native });
     try {
       this.#checked(
         'listen for interrupts',
         this.#native.simListen(this.#fdOf(partition), recorded.fd),
       );
-      while (!ended()) {
-        yield* this.interrupts(partition);
-        if (!ended()) {
-          await recorded.wait(signal === undefined ? {} : { signal });
-        }
-      }
     } catch (error) {
-      if (!ended()) {
-        throw error;
-      }
-    } finally {
       recorded.close();
+      throw error;
     }
+    return recorded;
   }
 
   #usable(): void {

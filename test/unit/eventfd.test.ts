@@ -179,17 +179,69 @@ describe('wait()', () => {
     expect(event.tryRead()).toBe(2n);
   });
 
-  it('gives the same count to all who wait', async () => {
+  it.each<[string, (event: EventFd) => Promise<bigint>[]]>([
+    [
+      'before they wait',
+      (event) => {
+        event.signal(2);
+        return [event.wait(), event.wait()];
+      },
+    ],
+    [
+      'while they wait',
+      (event) => {
+        const waits = [event.wait(), event.wait()];
+        event.signal(2);
+        return waits;
+      },
+    ],
+    [
+      'between them',
+      (event) => {
+        const first = event.wait();
+        event.signal(2);
+        return [first, event.wait()];
+      },
+    ],
+  ])('gives a count that came %s to one of several, the first', async (_, begin) => {
     const event = create();
-    const listened = counts(event, 1);
-    const iterated = event[Symbol.asyncIterator]().next();
+    const [first, second] = begin(event);
+    expect(await first).toBe(2n);
+    event.signal(3);
+    expect(await second).toBe(3n);
+    expect(event.pending).toBe(false);
+  });
+
+  it('gives a count to one of promises and iterators, in their order, and lets listeners hear of all', async () => {
+    const event = create();
+    const listened = counts(event, 3);
+    const iterator = event[Symbol.asyncIterator]();
+    const takers = [event.wait(), iterator.next(), event.wait()];
+    for (const [i, taker] of takers.entries()) {
+      event.signal(i + 1);
+      await taker;
+    }
+    expect(await Promise.all(takers)).toEqual([1n, { done: false, value: 2n }, 3n]);
+    expect(await listened).toEqual([1n, 2n, 3n]);
+  });
+
+  it('gives its count to who waits, though a listener closes the EventFd', async () => {
+    const event = create();
+    event.watch(() => {
+      event.close();
+    });
+    const [first, second] = [event.wait(), event.wait()];
+    event.signal(4);
+    await expect(second).rejects.toEqual(closed);
+    expect(await first).toBe(4n);
+  });
+
+  it('gives one unit of a semaphore to each', async () => {
+    const event = create({ semaphore: true });
     const waits = [event.wait(), event.wait()];
-    event.signal(2);
-    // One who comes late joins those who wait already.
-    waits.push(event.wait());
-    expect(await Promise.all(waits)).toEqual([2n, 2n, 2n]);
-    expect(await listened).toEqual([2n]);
-    expect(await iterated).toEqual({ done: false, value: 2n });
+    event.signal(3);
+    expect(await Promise.all(waits)).toEqual([1n, 1n]);
+    expect(event.tryRead()).toBe(1n);
   });
 
   it('rejects with the reason where its signal has aborted already, and consumes nothing', async () => {
@@ -387,7 +439,7 @@ describe('async iteration', () => {
     const event = create();
     const iterator = event[Symbol.asyncIterator]();
     const next = iterator.next();
-    expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+    expect(await iterator.return()).toEqual({ done: true, value: undefined });
     expect(await next).toEqual({ done: true, value: undefined });
     event.signal();
     expect(await iterator.next()).toEqual({ done: true, value: undefined });

@@ -107,13 +107,7 @@ describe('watchInterrupts', () => {
     expect(seen).toEqual([1n, 2n, 3n, 4n, 5n]);
   });
 
-  it.each<[string, (controller: AbortController) => void]>([
-    [
-      'its signal aborts',
-      (controller) => {
-        controller.abort();
-      },
-    ],
+  it.each<[string, () => void]>([
     [
       'the partition is closed',
       () => {
@@ -128,19 +122,16 @@ describe('watchInterrupts', () => {
     ],
   ])('ends when %s', async (_, end) => {
     const descriptors = openDescriptors();
-    const controller = new AbortController();
-    const interrupts = simulator.watchInterrupts(partition, { signal: controller.signal });
+    const interrupts = simulator.watchInterrupts(partition);
     const next = interrupts.next();
-    setImmediate(end, controller);
+    setImmediate(end);
     expect(await next).toEqual({ done: true, value: undefined });
     expect(openDescriptors()).toBeLessThanOrEqual(descriptors);
   });
 
-  it('ends at once where its signal is aborted or the partition closed before it begins', async () => {
-    const aborted = simulator.watchInterrupts(partition, { signal: AbortSignal.abort() });
+  it('ends at once where the partition is closed before it begins', async () => {
     const late = simulator.watchInterrupts(partition);
     partition.close();
-    expect(await aborted.next()).toEqual({ done: true, value: undefined });
     expect(await late.next()).toEqual({ done: true, value: undefined });
   });
 });
