@@ -34,6 +34,7 @@ done
 reports=${1-} slowness=1 limit=1800
 
 # suite NAME "PROJECT [FILTER...]" OPTION...
+# One process for all files: in the emulated VM, starting one and loading the library takes longer than most files' tests.
 suite() {
   local name=$1 tests results=()
   read -ra tests <<< "$2"
@@ -42,7 +43,7 @@ suite() {
   "$lab/run.sh" command "${image[@]}" --check-kernel-log --timeout $limit "${results[@]}" "$@" \
     env "MSHV_TEST_REPORT=/ctl/results/$name.json" "MSHV_TEST_SLOWNESS=$slowness" \
     "MSHV_TEST_WAYS=${ways-}" \
-    node node_modules/vitest/vitest.mjs run --no-file-parallelism --project "${tests[@]}" 2>&1 |
+    node node_modules/vitest/vitest.mjs run --no-file-parallelism --no-isolate --project "${tests[@]}" 2>&1 |
     sed -u "s/^/$name: /"
   [ "${PIPESTATUS[0]}" = 0 ]
 }
