@@ -30,7 +30,10 @@ export class MshvError extends Error {
   readonly code: string;
   /** The negative errno, as libuv has it; 0 where no system call failed. */
   readonly errno: number;
-  /** `'ioctl'`, `'open'`, `'eventfd'`, …; empty where no system call failed. */
+  /**
+   * The step that failed, and not the function around it: `'ioctl'`, `'open'`, `'memfd_create'`, `'timer_create'`,
+   * `'uv_async_init'`, …; empty where no system call failed.
+   */
   readonly syscall: string;
   /** The request of a failed ioctl, such as `'MSHV_SET_MSI_ROUTING'`. */
   declare readonly ioctl?: string;
@@ -69,7 +72,7 @@ export class MshvError extends Error {
   }
 }
 
-/** Where a system call comes from: an ioctl by its name, anything else by the call's. */
+/** Which step failed: an ioctl by its name, any other call by its own, none (`''`) where there was no call yet. */
 export type SystemCall = { ioctl: string } | { syscall: string };
 
 /**
@@ -86,8 +89,9 @@ export function systemError(
 ): MshvError {
   const code = getSystemErrorName(result);
   const where = 'ioctl' in call ? call.ioctl : call.syscall;
+  const step = where === '' ? '' : ` (${where})`;
   const why = hint === undefined ? '' : `: ${hint}`;
-  return new MshvError(`cannot ${attempt}: ${code} (${where})${why}`, {
+  return new MshvError(`cannot ${attempt}: ${code}${step}${why}`, {
     code,
     errno: result,
     syscall: 'ioctl' in call ? 'ioctl' : call.syscall,

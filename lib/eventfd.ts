@@ -13,6 +13,7 @@ import {
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { linuxNative, type Native } from './native.js';
+import { stepError } from './step-error.js';
 import { TakingIterator } from './taking-iterator.js';
 
 /** The largest count that an eventfd holds, and that one signal may add. */
@@ -81,7 +82,7 @@ export class EventFd implements Disposable {
     nativeArgument('options.native', native);
     const fd = native.eventfdCreate(initial, semaphore);
     if (fd < 0) {
-      throw systemError('create an eventfd', fd, { syscall: 'eventfd' }, noRoomHints.get(fd));
+      throw stepError(native, 'create an eventfd', fd);
     }
     return new EventFd(native, fd, semaphore);
   }
@@ -101,10 +102,13 @@ export class EventFd implements Disposable {
     optionsArgument('options', options, ['native']);
     const { native = linuxNative() } = options;
     nativeArgument('options.native', native);
-    const result = owned.has(fd) ? -constants.errno.EBUSY : native.eventfdAdopt(fd);
+    const attempt = `adopt descriptor ${fd}`;
+    if (owned.has(fd)) {
+      throw systemError(attempt, -constants.errno.EBUSY, { syscall: '' }, ownedHint);
+    }
+    const result = native.eventfdAdopt(fd);
     if (result < 0) {
-      const hint = adoptHints.get(result);
-      throw systemError(`adopt descriptor ${fd}`, result, { syscall: 'fcntl' }, hint);
+      throw stepError(native, attempt, result, adoptHints);
     }
     return new EventFd(native, fd, isSemaphore(fd));
   }
@@ -131,12 +135,7 @@ export class EventFd implements Disposable {
         : this.#native.eventfdSignal(this.#fd, uint64Argument('n', n, 1n, largestCount));
     if (result < 0) {
       this.#open();
-      throw systemError(
-        `signal eventfd ${this.#fd}`,
-        result,
-        { syscall: 'write' },
-        result === -constants.errno.EAGAIN ? 'the counter would overflow' : undefined,
-      );
+      throw stepError(this.#native, `signal eventfd ${this.#fd}`, result, signalHints);
     }
   }
 
@@ -150,7 +149,7 @@ export class EventFd implements Disposable {
       return undefined;
     }
     this.#open();
-    throw systemError(`read eventfd ${this.#fd}`, result, { syscall: 'read' });
+    throw stepError(this.#native, `read eventfd ${this.#fd}`, result);
   }
 
   /** Whether the counter is not 0. Consumes nothing. */
@@ -158,7 +157,7 @@ export class EventFd implements Disposable {
     const result = this.#native.eventfdPoll(this.#fd);
     if (result < 0) {
       this.#open();
-      throw systemError(`poll eventfd ${this.#fd}`, result, { syscall: 'poll' });
+      throw stepError(this.#native, `poll eventfd ${this.#fd}`, result);
     }
     return result === 1;
   }
@@ -262,7 +261,7 @@ export class EventFd implements Disposable {
   clone(): EventFd {
     const fd = this.#native.dup(this.#open());
     if (fd < 0) {
-      throw systemError(`clone eventfd ${this.#fd}`, fd, { syscall: 'dup' }, noRoomHints.get(fd));
+      throw stepError(this.#native, `clone eventfd ${this.#fd}`, fd);
     }
     return new EventFd(this.#native, fd, this.semaphore);
   }
@@ -368,7 +367,7 @@ export class EventFd implements Disposable {
         this.#deliver(count);
       });
       if (result < 0) {
-        throw systemError(`watch eventfd ${this.#fd}`, result, { syscall: 'epoll_ctl' });
+        throw stepError(this.#native, `watch eventfd ${this.#fd}`, result);
       }
       this.#native.holdLoop(this.#fd, this.#holdsLoop);
     }
@@ -433,13 +432,12 @@ function isSemaphore(fd: number): boolean {
   }
 }
 
-const noRoomHints = new Map([
-  [-constants.errno.EMFILE, 'the process has as many descriptors as it may: raise ulimit -n'],
-  [-constants.errno.ENFILE, 'the host has as many open files as it may: raise fs.file-max'],
-]);
+const signalHints = new Map([[-constants.errno.EAGAIN, 'the counter would overflow']]);
+
+const ownedHint = 'another object of this environment owns it; clone() that one';
 
 const adoptHints = new Map([
   [-constants.errno.EBADF, 'it is not open'],
   [-constants.errno.EINVAL, 'it is not an eventfd'],
-  [-constants.errno.EBUSY, 'another object of this environment owns it; clone() that one'],
+  [-constants.errno.EBUSY, ownedHint],
 ]);

@@ -12,6 +12,12 @@ import { MshvError } from './errors.js';
  * did not hand out in this environment is `-EBADF`, without a system call.
  */
 export interface Native {
+  /**
+   * Which step of the function called before this one has failed, in this environment: a system call, or a function of libuv, of
+   * POSIX threads or of Node-API, by its name; an ioctl by its request's number; `''` where the addon refused by itself.
+   */
+  failedStep(): string | number;
+
   /** Opens the device node. Returns a descriptor. */
   open(path: string): number;
   /** Closes a descriptor; stops watching it first. */

@@ -2,6 +2,7 @@
 
 #include "export.h"
 #include "export_list.h"
+#include "failed_step.h"
 #include "memory.h"
 #include "run_control.h"
 #include "syscalls.h"
@@ -50,6 +51,8 @@ int Adopt(Environment& environment, int32_t fd, uint32_t kind) {
   return error < 0 ? error : environment.Own(fd);
 }
 
+FailedStep LastFailedStep(Environment&) { return failed_step; }
+
 }  // namespace
 
 void ExportDescriptor(Environment& environment, napi_value exports) {
@@ -57,6 +60,7 @@ void ExportDescriptor(Environment& environment, napi_value exports) {
   Export<Dup>(environment, exports, "dup");
   Export<Adopt>(environment, exports, "adopt");
   Export<Release>(environment, exports, "release");
+  Export<LastFailedStep>(environment, exports, "failedStep");
 }
 
 }  // namespace mshv

@@ -1,6 +1,7 @@
 #ifndef MSHV_NATIVE_DESCRIPTOR_LINK_H_
 #define MSHV_NATIVE_DESCRIPTOR_LINK_H_
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +15,7 @@
 namespace mshv::kernel {
 
 // Whether the kernel's name for what a descriptor refers to is `name`: 0, -EINVAL where it is
-// another, -EBADF where the descriptor is not open.
+// another, -EBADF where the descriptor is not open, -ENOENT where there is no /proc to say so.
 inline int CompareLink(int fd, std::string_view name) {
   // Room for one character more, so that a longer name is not taken for this one.
   std::array<char, 64> link;
@@ -23,9 +24,11 @@ inline int CompareLink(int fd, std::string_view name) {
                                      std::min(link.size(), name.size() + 1)));
   });
   if (length < 0) {
-    return length == -ENOENT ? -EBADF : length;
+    const int open = Try("fcntl", [&] { return fcntl(fd, F_GETFD); });
+    return open < 0 ? open : Step("readlink", length);
   }
-  return std::string_view(link.data(), static_cast<size_t>(length)) == name ? 0 : -EINVAL;
+  const bool equal = std::string_view(link.data(), static_cast<size_t>(length)) == name;
+  return Step("readlink", equal ? 0 : -EINVAL);
 }
 
 }  // namespace mshv::kernel

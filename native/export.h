@@ -15,9 +15,11 @@
 #include <span>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "environment.h"
+#include "failed_step.h"
 #include "memory.h"
 #include "viewed_mapping.h"
 #include "vp.h"
@@ -189,6 +191,14 @@ inline napi_value ToResult(napi_env env, const std::string& value) {
                                                                                       : nullptr;
 }
 
+inline napi_value ToResult(napi_env env, const FailedStep& step) {
+  napi_value result = nullptr;
+  const napi_status status =
+      step.request == 0 ? napi_create_string_utf8(env, step.name, NAPI_AUTO_LENGTH, &result)
+                        : napi_create_uint32(env, step.request, &result);
+  return status == napi_ok ? result : nullptr;
+}
+
 template <auto kFunction>
 struct Exported;
 
@@ -214,6 +224,10 @@ struct Exported<kFunction> {
   template <size_t... kIndex>
   static napi_value Invoke(Environment& environment, [[maybe_unused]] const napi_value* values,
                            std::index_sequence<kIndex...>) {
+    // Who asks which step has failed asks for an earlier function's.
+    if constexpr (!std::is_same_v<Result, FailedStep>) {
+      failed_step = {};
+    }
     std::tuple<Arguments...> arguments;
     int error = 0;
     // Reads in order and stops at the first that does not fit.

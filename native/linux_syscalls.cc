@@ -17,20 +17,20 @@ namespace sys {
 int Fault(const char*) { return 0; }
 
 int Open(const char* path) {
-  const int fd = open(path, O_RDWR | O_CLOEXEC);
-  return fd < 0 ? -errno : fd;
+  return kernel::Try("open", [&] { return open(path, O_RDWR | O_CLOEXEC); });
 }
 
-int Close(int fd) { return close(fd) < 0 ? -errno : 0; }
+int Close(int fd) {
+  return kernel::Try("close", [&] { return close(fd); });
+}
 
 int Dup(int fd) {
-  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  return copy < 0 ? -errno : copy;
+  return kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); });
 }
 
 int Ioctl(int fd, unsigned long request, void* argument) {
   const int result = ioctl(fd, request, argument);
-  return result < 0 ? -errno : result;
+  return IoctlStep(static_cast<uint32_t>(request), result < 0 ? -errno : result);
 }
 
 int MapVpPage(int vp, uint32_t offset, void** page) {
@@ -48,12 +48,12 @@ int Identify(int fd, Kind kind) {
 }
 
 int EventFdCreate(uint32_t initial, bool semaphore) {
-  return kernel::EventFdCreate(initial, semaphore);
+  return Step("eventfd", kernel::EventFdCreate(initial, semaphore));
 }
 int EventFdAdopt(int fd) { return kernel::EventFdAdopt(fd); }
-int EventFdWrite(int fd, uint64_t value) { return kernel::EventFdWrite(fd, value); }
-int EventFdRead(int fd, uint64_t* value) { return kernel::EventFdRead(fd, value); }
-int EventFdPoll(int fd) { return kernel::EventFdPoll(fd); }
+int EventFdWrite(int fd, uint64_t value) { return Step("write", kernel::EventFdWrite(fd, value)); }
+int EventFdRead(int fd, uint64_t* value) { return Step("read", kernel::EventFdRead(fd, value)); }
+int EventFdPoll(int fd) { return Step("poll", kernel::EventFdPoll(fd)); }
 
 }  // namespace sys
 }  // namespace mshv

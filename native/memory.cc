@@ -78,10 +78,10 @@ int CheckFile(int fd, uint64_t offset, uint64_t size) {
     return 0;
   }
   if (!S_ISREG(file.st_mode)) {
-    return -ENODEV;
+    return Step("fstat", -ENODEV);
   }
   if (offset + size > static_cast<uint64_t>(file.st_size)) {
-    return -ENXIO;
+    return Step("fstat", -ENXIO);
   }
   struct statfs system {};
   if (const int error = kernel::Try("fstatfs", [&] { return fstatfs(fd, &system); }); error < 0) {
@@ -89,7 +89,8 @@ int CheckFile(int fd, uint64_t offset, uint64_t size) {
   }
   // mmap(2) would round the size up, and munmap(2) refuse it.
   const bool huge = system.f_type == HUGETLBFS_MAGIC;
-  return huge && size % static_cast<uint64_t>(system.f_bsize) != 0 ? -EINVAL : 0;
+  const bool whole = !huge || size % static_cast<uint64_t>(system.f_bsize) == 0;
+  return Step("fstatfs", whole ? 0 : -EINVAL);
 }
 
 }  // namespace
@@ -123,7 +124,7 @@ int Memory::CheckKind(int fd) {
   if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
     return error;
   }
-  return S_ISREG(file.st_mode) || S_ISCHR(file.st_mode) ? 0 : -ENODEV;
+  return Step("fstat", S_ISREG(file.st_mode) || S_ISCHR(file.st_mode) ? 0 : -ENODEV);
 }
 
 int Memory::FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory) {

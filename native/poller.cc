@@ -20,16 +20,19 @@ int Poller::Watch(int fd, napi_value on_count) {
   watched->fd = fd;
   watched->handle.data = watched.get();
   // libuv's error codes are negative errnos. A handle whose init failed is not a handle yet.
-  if (const int error =
-          kernel::TryDirect("epoll_ctl", [&] { return uv_poll_init(loop_, &watched->handle, fd); });
+  if (const int error = kernel::TryDirect(
+          "uv_poll_init", [&] { return uv_poll_init(loop_, &watched->handle, fd); });
       error < 0) {
     return error;
   }
-  if (napi_create_reference(env_, on_count, 1, &watched->on_count) != napi_ok) {
-    Release(std::move(watched));
-    return -EINVAL;
+  int error =
+      Step("napi_create_reference",
+           napi_create_reference(env_, on_count, 1, &watched->on_count) == napi_ok ? 0 : -EINVAL);
+  if (error == 0) {
+    error = kernel::TryDirect(
+        "uv_poll_start", [&] { return uv_poll_start(&watched->handle, UV_READABLE, OnReadable); });
   }
-  if (const int error = uv_poll_start(&watched->handle, UV_READABLE, OnReadable); error < 0) {
+  if (error < 0) {
     Release(std::move(watched));
     return error;
   }

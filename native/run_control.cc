@@ -82,11 +82,11 @@ int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
   }
   // Sealed, it cannot be cut off under a mapping.
   if (!S_ISREG(file.st_mode) || file.st_size != kSize) {
-    return -EINVAL;
+    return Step("fstat", -EINVAL);
   }
   const int seals = kernel::Try("fcntl", [&] { return fcntl(fd, F_GET_SEALS); });
   if (seals != kernel::kSeals) {
-    return seals < 0 ? seals : -EINVAL;
+    return seals < 0 ? seals : Step("fcntl", -EINVAL);
   }
   Mapping mapping;
   if (const int error = Map(fd, &mapping); error < 0) {

@@ -57,8 +57,10 @@ int Runner::Create(nanoseconds rest, std::unique_ptr<Runner>* runner) {
   sigset_t kick;
   sigemptyset(&kick);
   sigaddset(&kick, KickSignal());
-  if (const int error = pthread_sigmask(SIG_UNBLOCK, &kick, nullptr); error != 0) {
-    return -error;
+  if (const int error = kernel::TryDirect(
+          "pthread_sigmask", [&] { return pthread_sigmask(SIG_UNBLOCK, &kick, nullptr); });
+      error < 0) {
+    return error;
   }
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;

@@ -8,30 +8,36 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "failed_step.h"
 #include "syscalls.h"
 
 namespace mshv::kernel {
+
+// Makes a call that returns a value >= 0 or -errno, under the name that an error has for it.
+template <typename Call>
+int Attempt(const char* name, Call call) {
+  const int error = sys::Fault(name);
+  return Step(name, error < 0 ? error : call());
+}
 
 // Makes a call that returns a negative value and sets errno where it fails. Returns its result or
 // -errno.
 template <typename Call>
 int Try(const char* name, Call call) {
-  if (const int error = sys::Fault(name); error < 0) {
-    return error;
-  }
-  const int result = call();
-  return result < 0 ? -errno : result;
+  return Attempt(name, [&] {
+    const int result = call();
+    return result < 0 ? -errno : result;
+  });
 }
 
 // Makes a call that returns 0, or its error: libuv's as a negative errno, POSIX threads' as a
 // positive one. Returns 0 or -errno.
 template <typename Call>
 int TryDirect(const char* name, Call call) {
-  if (const int error = sys::Fault(name); error < 0) {
-    return error;
-  }
-  const int error = call();
-  return error > 0 ? -error : error;
+  return Attempt(name, [&] {
+    const int error = call();
+    return error > 0 ? -error : error;
+  });
 }
 
 // mmap(2). Returns 0 or -errno.

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "failed_step.h"
+
 namespace mshv {
 ViewedMapping::~ViewedMapping() {
   // Losing the addresses is better than a buffer over what comes to be there.
@@ -35,7 +37,7 @@ BufferOrError ViewedMapping::Buffer(napi_env env) {
     }
     napi_value error = nullptr;
     napi_get_and_clear_last_exception(env, &error);
-    return {.error = -ENOTSUP};
+    return {.error = Step("napi_create_external_arraybuffer", -ENOTSUP)};
   }
   // V8 takes the bytes for memory that a collection might free. Telling it otherwise
   // (napi_adjust_external_memory) ends the process where Node 24 detaches the buffer first.

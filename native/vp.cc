@@ -7,6 +7,7 @@
 #include "abi/mshv.h"
 #include "export.h"
 #include "export_list.h"
+#include "failed_step.h"
 #include "syscalls.h"
 
 namespace mshv {
@@ -234,7 +235,7 @@ int GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> stat
   }
   const StateBuffer buffer(state);
   if (!buffer) {
-    return -ENOMEM;
+    return Step("aligned_alloc", -ENOMEM);
   }
   const int size = vp->control().WhileIdle([&] {
     return buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, static_cast<uint8_t>(type));
@@ -253,7 +254,7 @@ int SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> stat
   // Of a state that ends inside a page the driver would take the rest of the page too.
   const StateBuffer present(state);
   if (!buffer || !present) {
-    return -ENOMEM;
+    return Step("aligned_alloc", -ENOMEM);
   }
   const uint8_t type_byte = static_cast<uint8_t>(type);
   return vp->control().WhileIdle([&] {

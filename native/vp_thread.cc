@@ -35,11 +35,9 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
       error < 0) {
     return error;
   }
-  int error = -EINVAL;
-  if (napi_create_reference(env, message, 1, &started->message_) == napi_ok &&
-      napi_create_reference(env, on_exit, 1, &started->on_exit_) == napi_ok) {
-    error = started->StartThread();
-  }
+  const bool referred = napi_create_reference(env, message, 1, &started->message_) == napi_ok &&
+                        napi_create_reference(env, on_exit, 1, &started->on_exit_) == napi_ok;
+  const int error = referred ? started->StartThread() : Step("napi_create_reference", -EINVAL);
   if (error < 0) {
     Discard(std::move(started));
     return error;
@@ -118,6 +116,7 @@ int VpThread::StartThread() {
   }
   guard.unlock();
   pthread_join(thread_, nullptr);
+  failed_step = failed_step_;
   return result_;
 }
 
@@ -127,6 +126,7 @@ void* VpThread::Main(void* self) {
   {
     const std::lock_guard guard(thread.lock_);
     thread.result_ = error;
+    thread.failed_step_ = failed_step;
     thread.state_ = error < 0 ? State::kEnding : State::kRunning;
   }
   thread.changed_.notify_all();

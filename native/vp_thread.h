@@ -11,6 +11,7 @@
 
 #include "abi/mshv.h"
 #include "closing_handles.h"
+#include "failed_step.h"
 #include "run_control.h"
 #include "runner.h"
 
@@ -66,6 +67,8 @@ class VpThread {
   State state_ = State::kStarting;
   // Of the last run; the thread's while it runs, the loop's after that.
   int result_ = 0;
+  // Where the thread could not begin.
+  FailedStep failed_step_;
   abi::mshv_run_vp exit_{};
 };
 

@@ -8,6 +8,7 @@ import {
   hypercalls,
   type HypercallLayout,
 } from '../lib/abi/hypercalls.js';
+import { ioctls } from '../lib/abi/ioctls.js';
 import { ioeventfdFlags } from '../lib/abi/ioeventfd.js';
 import { irqfdFlags } from '../lib/abi/irqfd.js';
 import { limits } from '../lib/abi/limits.js';
@@ -93,6 +94,13 @@ export function failAt(errno: number, ...indices: readonly number[]): Fault {
   return (_, index) => (indices.includes(index) ? errno : undefined);
 }
 
+/** Of the functions that take other steps beside their ioctl. */
+const ioctlsOf = new Map<FallibleCall, number>([
+  ['vpRun', ioctls.MSHV_RUN_VP],
+  ['vpGetState', ioctls.MSHV_GET_VP_STATE],
+  ['vpSetState', ioctls.MSHV_SET_VP_STATE],
+]);
+
 interface Armed {
   readonly counter: string;
   readonly resample: boolean;
@@ -142,12 +150,21 @@ export class FakeNative implements Native {
   readonly #counters = new Map<number, string>();
   #fault: Fault = () => undefined;
   #faultsFrom = 0;
+  #failedStep: string | number | undefined;
 
   /** Forgets the calls so far. From now on `fault` is asked, with the number of calls since. */
   record(fault: Fault = () => undefined): void {
     this.calls.length = 0;
     this.#faultsFrom = 0;
     this.#fault = fault;
+  }
+
+  /**
+   * Of a planned fault the name of the function, which stands for its steps; the ioctl of one that takes others as
+   * well; otherwise what failed in the kernel.
+   */
+  failedStep(): string | number {
+    return this.#failedStep ?? this.#linux.failedStep();
   }
 
   count(name: FallibleCall): number {
@@ -488,6 +505,7 @@ export class FakeNative implements Native {
   ): Result | number {
     const fault = this.#fault(name, this.#faultsFrom++);
     let result: Result | number;
+    this.#failedStep = ioctlsOf.get(name) ?? (fault === undefined ? undefined : name);
     if (fault === undefined) {
       result = call();
     } else if (typeof fault === 'number') {

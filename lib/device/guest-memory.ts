@@ -16,6 +16,7 @@ import {
 } from '../arguments.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import { linuxNative, type Native } from '../native.js';
+import { stepError } from '../step-error.js';
 import {
   offerDescriptors,
   takeOffer,
@@ -163,12 +164,7 @@ export class GuestMemory implements Disposable {
     nativeArgument('options.native', native);
     const handle = native.memoryCreate(checked, shared, hugePages);
     if (handle < 0) {
-      throw systemError(
-        `allocate ${checked} bytes of guest memory`,
-        handle,
-        { syscall: shared && handle !== -constants.errno.ENOMEM ? 'memfd_create' : 'mmap' },
-        mappingHints.get(handle),
-      );
+      throw stepError(native, `allocate ${checked} bytes of guest memory`, handle);
     }
     return new GuestMemory(native, handle, Number(checked), shared ? 0 : undefined);
   }
@@ -216,8 +212,7 @@ export class GuestMemory implements Disposable {
     const handle = native.memoryFromFd(fd, offset, size);
     if (handle < 0) {
       const attempt = `map ${size} bytes of descriptor ${fd} from ${offset} on`;
-      const hint = fileHints.get(handle) ?? mappingHints.get(handle);
-      throw systemError(attempt, handle, { syscall: 'mmap' }, hint);
+      throw stepError(native, attempt, handle, fileHints);
     }
     return new GuestMemory(native, handle, Number(size), Number(offset));
   }
@@ -248,12 +243,8 @@ export class GuestMemory implements Disposable {
     if (this.#buffer === undefined || this.#buffer.byteLength === 0) {
       const buffer = this.#native.memoryBuffer(handle);
       if (typeof buffer === 'number') {
-        throw systemError(
-          `make one buffer of ${this.size} bytes of guest memory`,
-          buffer,
-          { syscall: 'napi_create_external_arraybuffer' },
-          'this Node has none so large, or none over memory of others: use read(), write() or window()',
-        );
+        const attempt = `make one buffer of ${this.size} bytes of guest memory`;
+        throw stepError(this.#native, attempt, buffer, bufferHints);
       }
       this.#buffer = buffer;
     }
@@ -434,7 +425,7 @@ export class GuestMemory implements Disposable {
     }
     const fd = this.#native.memoryFd(handle);
     if (fd < 0) {
-      throw systemError(`${verb} guest memory`, fd, { syscall: 'dup' }, mappingHints.get(fd));
+      throw stepError(this.#native, `${verb} guest memory`, fd);
     }
     return fd;
   }
@@ -457,10 +448,11 @@ function restOfFile(fd: number, offset: bigint): bigint {
   return ((size - offset) / 4096n) * 4096n;
 }
 
-const mappingHints = new Map([
-  [-constants.errno.ENOMEM, 'the process has no room for it: see ulimit -v and vm.max_map_count'],
-  [-constants.errno.EMFILE, 'the process has as many descriptors as it may: raise ulimit -n'],
-  [-constants.errno.ENFILE, 'the host has as many open files as it may: raise fs.file-max'],
+const bufferHints = new Map([
+  [
+    -constants.errno.ENOTSUP,
+    'this Node has none so large, or none over memory of others: use read(), write() or window()',
+  ],
 ]);
 
 const fileHints = new Map([

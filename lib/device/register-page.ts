@@ -13,7 +13,8 @@ import {
   type RegisterValue,
 } from '../abi/registers.js';
 import { choiceArgument, rangeError, typedArrayArgument, uint64Argument } from '../arguments.js';
-import { closedError, MshvError, systemError } from '../errors.js';
+import { closedError, MshvError } from '../errors.js';
+import { stepError } from '../step-error.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 
 /** A register that the page has and that can be written through it. */
@@ -66,7 +67,7 @@ export class RegisterPage {
         if (page === -constants.errno.ENODEV) {
           return undefined;
         }
-        throw systemError(`map the register page of VP ${vp.index}`, page, { syscall: 'mmap' });
+        throw stepError(vp.native, `map the register page of VP ${vp.index}`, page);
       }
       return new RegisterPage(vp.index, page);
     };

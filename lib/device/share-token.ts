@@ -2,8 +2,9 @@ import { constants } from 'node:os';
 import { types } from 'node:util';
 
 import { typeError } from '../arguments.js';
-import { MshvError, systemError } from '../errors.js';
+import { MshvError } from '../errors.js';
 import { descriptorKinds, type Native } from '../native.js';
+import { stepError } from '../step-error.js';
 
 // A token is descriptors that nobody owns: the sender has released its duplicates, the receiver takes
 // them. They are in shared memory with a mark, so that of several copies of a token only one can be received:
@@ -55,10 +56,11 @@ export function offerDescriptors(
   for (const fd of descriptors) {
     const duplicate = native.dup(fd);
     if (duplicate < 0) {
+      const error = stepError(native, `share ${what}`, duplicate);
       for (const made of duplicates) {
         native.close(made);
       }
-      throw systemError(`share ${what}`, duplicate, { syscall: 'dup' });
+      throw error;
     }
     duplicates.push(duplicate);
   }
@@ -106,7 +108,7 @@ export function takeOffer<Received>(
       const fd = offer[first + adopted.length] ?? -1;
       const result = native.adopt(fd, descriptorKinds[kind]);
       if (result < 0) {
-        throw systemError('receive a token', result, { syscall: 'fstat' }, adoptHints.get(result));
+        throw stepError(native, 'receive a token', result, adoptHints);
       }
       adopted.push(fd);
       return fd;

@@ -1,5 +1,6 @@
-import { closedError, systemError } from '../errors.js';
+import { closedError } from '../errors.js';
 import type { Native } from '../native.js';
+import { stepError } from '../step-error.js';
 
 /**
  * The descriptor of a VP in this environment, and its run-control descriptor, through which all environments
@@ -61,7 +62,7 @@ export class VpDescriptor {
   #attach(control: number): void {
     const result = this.native.vpAttach(this.fd, control);
     if (result < 0) {
-      throw systemError(`prepare VP ${this.index} for running`, result, { syscall: 'mmap' });
+      throw stepError(this.native, `prepare VP ${this.index} for running`, result);
     }
     this.#control = result;
   }

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
-import { systemError } from '../errors.js';
+import { stepError } from '../step-error.js';
 import { isThenable } from '../thenable.js';
 import type { PendingExit } from './pending-exit.js';
 import type { VpDescriptor } from './vp-descriptor.js';
@@ -72,7 +72,7 @@ export class VpRun {
     if (result < 0) {
       throw result === -constants.errno.EBUSY
         ? runningError(vp.index, `start VP ${vp.index}`)
-        : systemError(`start VP ${vp.index}`, result, { syscall: 'pthread_create' });
+        : stepError(vp.native, `start VP ${vp.index}`, result);
     }
     this.finished = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -178,7 +178,7 @@ export class VpRun {
     const { native, index, fd } = this.#vp;
     const result = native.vpResume(fd);
     if (result < 0) {
-      this.#fail(runError(index, result));
+      this.#fail(runError(index, result, native));
     }
   }
 

@@ -1,6 +1,8 @@
 import { constants } from 'node:os';
 
 import { MshvError, systemError } from '../errors.js';
+import type { Native } from '../native.js';
+import { stepError } from '../step-error.js';
 
 /** The error for what cannot be done while the VP runs. */
 export function runningError(vp: number, attempt: string): MshvError {
@@ -10,12 +12,19 @@ export function runningError(vp: number, attempt: string): MshvError {
   );
 }
 
-/** The error for a run that ended with neither an exit nor a cancel. */
-export function runError(vp: number, result: number): MshvError {
+/**
+ * The error for a run that ended with neither an exit nor a cancel.
+ *
+ * @param native - where its function has just returned `result`; on a VP's own thread, the driver did
+ */
+export function runError(vp: number, result: number, native?: Native): MshvError {
   if (result === -constants.errno.EBUSY) {
     return runningError(vp, `run VP ${vp}`);
   }
-  return systemError(`run VP ${vp}`, result, { ioctl: 'MSHV_RUN_VP' }, runHints.get(result));
+  const attempt = `run VP ${vp}`;
+  return native === undefined
+    ? systemError(attempt, result, { ioctl: 'MSHV_RUN_VP' }, runHints.get(result))
+    : stepError(native, attempt, result, runHints);
 }
 
 const runHints = new Map([

@@ -2,7 +2,8 @@ import { constants } from 'node:os';
 
 import { vpStateSizes, vpStateTypes, type VpStateType } from '../abi/vp-state.js';
 import { bytesArgument, choiceArgument, rangeError } from '../arguments.js';
-import { MshvError, systemError } from '../errors.js';
+import { MshvError } from '../errors.js';
+import { stepError } from '../step-error.js';
 import type { PartitionCalls } from './partition-calls.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 import { runningError } from './vp-running.js';
@@ -66,7 +67,7 @@ function checkedSize(
   if (result < 0) {
     throw result === -constants.errno.EBUSY
       ? runningError(vp.index, attempt)
-      : systemError(attempt, result, { ioctl });
+      : stepError(vp.native, attempt, result);
   }
   if (result > state.length) {
     throw new MshvError(

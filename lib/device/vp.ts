@@ -14,8 +14,9 @@ import type { RegisterName } from '../abi/registers.js';
 import type { VpStateType } from '../abi/vp-state.js';
 import { functionArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
-import { MshvError, systemError } from '../errors.js';
+import { MshvError } from '../errors.js';
 import type { Native } from '../native.js';
+import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from './hypercall.js';
 import type { PartitionCalls } from './partition-calls.js';
@@ -162,7 +163,7 @@ export class Vp implements Disposable {
         return undefined;
       }
       if (result !== -EINTR) {
-        throw runError(this.index, result);
+        throw runError(this.index, result, descriptor.native);
       }
     }
   }
@@ -198,7 +199,7 @@ export class Vp implements Disposable {
     const { native, attached, index } = this.#descriptor;
     const result = native.vpCancel(attached);
     if (result < 0) {
-      throw systemError(`cancel VP ${index}`, result, { syscall: 'timer_settime' });
+      throw stepError(native, `cancel VP ${index}`, result);
     }
   }
 
@@ -252,7 +253,7 @@ export class Vp implements Disposable {
       } else if (page === -ENODEV) {
         this.#interceptPage = null;
       } else {
-        throw systemError(`map the intercept page of VP ${index}`, page, { syscall: 'mmap' });
+        throw stepError(native, `map the intercept page of VP ${index}`, page);
       }
     }
     return this.#interceptPage ?? undefined;

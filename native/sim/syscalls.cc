@@ -73,19 +73,18 @@ namespace sys {
 int Fault(const char* name) { return sim::SystemCallPlan::Get().Next(name); }
 
 int Open(const char* path) {
-  if (const int error = Fault("open"); error < 0) {
-    return error;
-  }
-  auto host = sim::HostOf(path);
-  if (host == nullptr) {
-    return -ENOENT;
-  }
-  sim::Opened opened{sim::NewDescriptor("mshv"), nullptr};
-  if (!opened.fd) {
-    return opened.fd.get();
-  }
-  opened.file = std::make_shared<sim::DeviceFile>(std::move(host));
-  return sim::Place(std::move(opened));
+  return kernel::Attempt("open", [path] {
+    auto host = sim::HostOf(path);
+    if (host == nullptr) {
+      return -ENOENT;
+    }
+    sim::Opened opened{sim::NewDescriptor("mshv"), nullptr};
+    if (!opened.fd) {
+      return opened.fd.get();
+    }
+    opened.file = std::make_shared<sim::DeviceFile>(std::move(host));
+    return sim::Place(std::move(opened));
+  });
 }
 
 int Close(int fd) {
@@ -93,7 +92,7 @@ int Close(int fd) {
   if (removed.orphan.host != nullptr) {
     removed.orphan.host->Forget(removed.orphan.id);
   }
-  return close(fd) < 0 ? -errno : 0;
+  return Step("close", close(fd) < 0 ? -errno : 0);
 }
 
 int Dup(int fd) {
@@ -106,18 +105,20 @@ int Dup(int fd) {
 }
 
 int Ioctl(int fd, unsigned long request, void* argument) {
+  const uint32_t number = static_cast<uint32_t>(request);
   if (sim::SystemCallPlan& plan = sim::SystemCallPlan::Get(); plan.IsCounted()) {
     if (const int error = plan.Next(std::to_string(request)); error < 0) {
-      return error;
+      return IoctlStep(number, error);
     }
   }
   const auto file = sim::Registry::Get().FindFile(fd);
   if (file == nullptr) {
-    return fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY;
+    return IoctlStep(number, fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY);
   }
   sim::Opened opened;
-  const int result = file->Ioctl(static_cast<uint32_t>(request), argument, &opened);
-  return result == 0 && opened.file != nullptr ? sim::Place(std::move(opened)) : result;
+  const int result = file->Ioctl(number, argument, &opened);
+  return IoctlStep(number,
+                   result == 0 && opened.file != nullptr ? sim::Place(std::move(opened)) : result);
 }
 
 // A VP's descriptor is a file of its own with the register page and the intercept message page.
@@ -145,11 +146,10 @@ int Identify(int fd, Kind kind) {
 }
 
 int EventFdCreate(uint32_t initial, bool semaphore) {
-  if (const int error = Fault("eventfd"); error < 0) {
-    return error;
-  }
-  UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
-  return fd ? sim::PlaceEventFd(std::move(fd), semaphore) : fd.get();
+  return kernel::Attempt("eventfd", [initial, semaphore] {
+    UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
+    return fd ? sim::PlaceEventFd(std::move(fd), semaphore) : fd.get();
+  });
 }
 
 int EventFdAdopt(int fd) {
@@ -157,7 +157,7 @@ int EventFdAdopt(int fd) {
   if (const int error = kernel::EventFdAdopt(fd); error < 0) {
     return error;
   }
-  if (const int error = sim::IdentifyEventFd(fd, &identity); error < 0) {
+  if (const int error = Step("open", sim::IdentifyEventFd(fd, &identity)); error < 0) {
     return error;
   }
   sim::Registry::Get().AddEventFd(fd, identity.id, identity.semaphore);
@@ -165,33 +165,30 @@ int EventFdAdopt(int fd) {
 }
 
 int EventFdWrite(int fd, uint64_t value) {
-  if (const int error = Fault("write"); error < 0) {
-    return error;
-  }
-  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
-  if (id == 0 && sim::IsFile(fd)) {
-    return -EINVAL;
-  }
-  return host != nullptr ? host->Write(id, fd, value) : kernel::EventFdWrite(fd, value);
+  return kernel::Attempt("write", [fd, value] {
+    const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+    if (id == 0 && sim::IsFile(fd)) {
+      return -EINVAL;
+    }
+    return host != nullptr ? host->Write(id, fd, value) : kernel::EventFdWrite(fd, value);
+  });
 }
 
 int EventFdRead(int fd, uint64_t* value) {
-  if (const int error = Fault("read"); error < 0) {
-    return error;
-  }
-  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
-  if (id == 0 && sim::IsFile(fd)) {
-    return -EINVAL;
-  }
-  return host != nullptr ? host->Read(id, fd, value) : kernel::EventFdRead(fd, value);
+  return kernel::Attempt("read", [fd, value] {
+    const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+    if (id == 0 && sim::IsFile(fd)) {
+      return -EINVAL;
+    }
+    return host != nullptr ? host->Read(id, fd, value) : kernel::EventFdRead(fd, value);
+  });
 }
 
 int EventFdPoll(int fd) {
-  if (const int error = Fault("poll"); error < 0) {
-    return error;
-  }
-  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
-  return host != nullptr ? host->Poll(id, fd) : kernel::EventFdPoll(fd);
+  return kernel::Attempt("poll", [fd] {
+    const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+    return host != nullptr ? host->Poll(id, fd) : kernel::EventFdPoll(fd);
+  });
 }
 
 }  // namespace sys

@@ -27,21 +27,20 @@ const failAll = (kind: FallibleCall, errno: number): void => {
   native.record((name) => (name === kind ? errno : undefined));
 };
 
-describe.each<[string, FallibleCall, string, string, () => unknown]>([
+describe.each<[string, FallibleCall, string, () => unknown]>([
   [
     'signal()',
     'eventfdSignal',
-    'write',
     'signal',
     () => {
       event.signal();
     },
   ],
-  ['tryRead()', 'eventfdRead', 'read', 'read', () => event.tryRead()],
-  ['pending', 'eventfdPoll', 'poll', 'poll', () => event.pending],
-  ['watch()', 'watch', 'epoll_ctl', 'watch', () => event.watch(() => undefined)],
-  ['clone()', 'dup', 'dup', 'clone', () => event.clone()],
-])('%s', (_, kind, syscall, verb, use) => {
+  ['tryRead()', 'eventfdRead', 'read', () => event.tryRead()],
+  ['pending', 'eventfdPoll', 'poll', () => event.pending],
+  ['watch()', 'watch', 'watch', () => event.watch(() => undefined)],
+  ['clone()', 'dup', 'clone', () => event.clone()],
+])('%s', (_, kind, verb, use) => {
   it('reports the errno and leaves the EventFd as it was', () => {
     failAll(kind, EIO);
     expect(use).toThrow(expect.not.objectContaining({ ioctl: expect.anything() as unknown }));
@@ -50,8 +49,8 @@ describe.each<[string, FallibleCall, string, string, () => unknown]>([
         name: 'MshvError',
         code: 'EIO',
         errno: -EIO,
-        syscall,
-        message: `cannot ${verb} eventfd ${event.fd}: EIO (${syscall})`,
+        syscall: kind,
+        message: `cannot ${verb} eventfd ${event.fd}: EIO (${kind})`,
       }),
     );
     native.record();
@@ -95,8 +94,10 @@ it('reports any other errno of eventfd(2)', () => {
   expect(() => EventFd.create({ native })).toThrow(
     expect.objectContaining({
       code: 'ENOMEM',
-      syscall: 'eventfd',
-      message: 'cannot create an eventfd: ENOMEM (eventfd)',
+      syscall: 'eventfdCreate',
+      message: expect.stringMatching(
+        /^cannot create an eventfd: ENOMEM \(eventfdCreate\)/,
+      ) as string,
     }),
   );
 });

@@ -576,7 +576,7 @@ describe('release() and adopt()', () => {
       expect(() => EventFd.adopt(fd)).toThrow(
         expect.objectContaining({
           code: 'EINVAL',
-          message: `cannot adopt descriptor ${fd}: EINVAL (fcntl): it is not an eventfd`,
+          message: `cannot adopt descriptor ${fd}: EINVAL (readlink): it is not an eventfd`,
         }),
       );
       expect(info()).toBe(before);

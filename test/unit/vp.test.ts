@@ -320,7 +320,7 @@ describe('start()', () => {
   });
 
   it.each([
-    [EAGAIN, { code: 'EAGAIN', syscall: 'pthread_create' }],
+    [EAGAIN, { code: 'EAGAIN', syscall: 'vpStart' }],
     [EBUSY, { code: 'ERR_MSHV_VP_RUNNING' }],
   ])('throws where the thread does not start: errno %i', (errno, error) => {
     vp.cancel();
@@ -443,7 +443,7 @@ describe('pages', () => {
   it.each(['registerPage', 'interceptPage'] as const)('%s throws another error', (name) => {
     vp.cancel();
     host.native.record(failAt(ENOMEM, 0));
-    expect(errorOf(() => vp[name])).toMatchObject({ code: 'ENOMEM', syscall: 'mmap' });
+    expect(errorOf(() => vp[name])).toMatchObject({ code: 'ENOMEM', syscall: 'vpPage' });
     expect(vp[name]).toBeDefined();
   });
 

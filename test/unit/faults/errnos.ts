@@ -57,28 +57,30 @@ const driverErrnos: Record<IoctlName, readonly ErrnoName[]> = {
   MSHV_SET_VP_STATE: statusErrnos,
 };
 
-// The manual pages, section 2 and 3.
+// The manual pages, section 2 and 3. ENOSYS and EPERM are also what a seccomp filter makes of a call.
 const linuxErrnos = {
   open: ['EACCES', 'EINTR', 'EMFILE', 'ENFILE', 'ENODEV', 'ENOENT', 'ENOMEM', 'ENXIO', 'EPERM'],
-  eventfd: ['EINVAL', 'EMFILE', 'ENFILE', 'ENODEV', 'ENOMEM'],
+  eventfd: ['EINVAL', 'EMFILE', 'ENFILE', 'ENODEV', 'ENOMEM', 'ENOSYS', 'EPERM'],
   fcntl: ['EBADF', 'EBUSY', 'EINVAL', 'EMFILE', 'EPERM'],
-  // ENOENT is EBADF here.
-  readlink: ['EACCES', 'ENOMEM'],
+  // ENOENT: there is no /proc.
+  readlink: ['EACCES', 'ENOENT', 'ENOMEM', 'EPERM'],
   read: ['EAGAIN', 'EBADF', 'EINTR', 'EINVAL', 'EIO'],
   write: ['EAGAIN', 'EBADF', 'EINTR', 'EINVAL', 'EIO'],
   poll: ['EINVAL', 'ENOMEM'],
-  memfd_create: ['EINVAL', 'EMFILE', 'ENFILE', 'ENOMEM', 'EPERM'],
+  memfd_create: ['EINVAL', 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOSYS', 'EPERM'],
   ftruncate: ['EFBIG', 'EINTR', 'EINVAL', 'EIO', 'EPERM'],
   mmap: ['EACCES', 'EAGAIN', 'EINVAL', 'ENFILE', 'ENODEV', 'ENOMEM', 'EOVERFLOW', 'EPERM'],
   fstat: ['EBADF', 'ENOMEM', 'EOVERFLOW'],
   fstatfs: ['EBADF', 'EINTR', 'EIO', 'ENOMEM', 'ENOSYS'],
-  // uv_poll_init(3) looks whether a descriptor can be watched.
-  epoll_ctl: ['EBADF', 'EEXIST', 'ENOMEM', 'ENOSPC', 'EPERM'],
-  // uv_async_init(3) makes the loop's own.
-  uv_async_init: ['EMFILE', 'ENFILE', 'ENOMEM'],
+  // It looks whether a descriptor can be watched, by epoll_ctl(2).
+  uv_poll_init: ['EBADF', 'EEXIST', 'ENOMEM', 'ENOSPC', 'EPERM'],
+  uv_poll_start: ['EBADF'],
+  // It makes the loop's own eventfd.
+  uv_async_init: ['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSYS'],
   pthread_create: ['EAGAIN', 'EPERM'],
   sigaction: ['EINVAL'],
-  timer_create: ['EAGAIN', 'EINVAL', 'ENOMEM'],
+  pthread_sigmask: ['EINVAL'],
+  timer_create: ['EAGAIN', 'EINVAL', 'ENOMEM', 'ENOSYS', 'EPERM'],
 } as const satisfies Record<string, readonly ErrnoName[]>;
 
 export function isIoctl(name: SystemCallName): name is IoctlName {
@@ -100,7 +102,7 @@ interface FallibleFunction {
 }
 
 const waitingTime = ['EBUSY'] as const;
-const runner = ['sigaction', 'timer_create'] as const;
+const runner = ['sigaction', 'pthread_sigmask', 'timer_create'] as const;
 const control = ['memfd_create', 'ftruncate', 'fcntl', 'mmap', 'fstat'] as const;
 
 /** The addon's functions that can fail because the system does: see lib/native.ts. */
@@ -133,7 +135,7 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   eventfdCreate: { calls: ['eventfd'] },
   eventfdAdopt: { calls: ['fcntl', 'readlink'], own: ['EINVAL', 'EBUSY'] },
   dup: { calls: ['fcntl'] },
-  watch: { calls: ['epoll_ctl'] },
+  watch: { calls: ['uv_poll_init', 'uv_poll_start'] },
   eventfdSignal: { calls: ['write'] },
   eventfdRead: { calls: ['read'] },
   eventfdPoll: { calls: ['poll'] },

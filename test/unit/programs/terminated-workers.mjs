@@ -75,6 +75,7 @@ function keep(native, { kept }, fd) {
 const rounds = {
   close: (n) => n.close(n.eventfdCreate(0, false)),
   dup: (n, t) => keep(n, t, n.dup(t.event)),
+  failedStep: (n, t) => [n.eventfdRead(t.event), n.failedStep()],
   release: (n, t) => n.eventfdAdopt(n.release(t.event)),
   open: (n, t) => keep(n, t, n.open(t.path)),
   createPartition: (n, t) => end(n, n.createPartition(t.device, 1n, 0n)),
