@@ -10,6 +10,8 @@ export interface AssertedInterrupt {
   readonly type: number;
   readonly level: boolean;
   readonly logical: boolean;
+  /** The VP that it went to; undefined where that is a set of VPs, nobody, or several with one APIC id. */
+  readonly vp: number | undefined;
   /**
    * It came through the VP's register page and not by `HVCALL_ASSERT_VIRTUAL_INTERRUPT`. The page
    * carries the vector only, and the hypervisor sees it when the VP is next dispatched.
@@ -310,6 +312,7 @@ export class FakeHypervisor {
             type: field(text, 'type'),
             level: field(text, 'level') === 1,
             logical: field(text, 'logical') === 1,
+            vp: field(text, 'vp') < 0 ? undefined : field(text, 'vp'),
             fast: false,
           });
         }
@@ -322,6 +325,7 @@ export class FakeHypervisor {
           type: 0,
           level: false,
           logical: false,
+          vp: field(text, 'vp'),
           fast: true,
         });
         break;

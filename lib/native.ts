@@ -241,7 +241,7 @@ export interface SimNative extends Native {
   /**
    * Moves up to `out.length / 4` recorded interrupts of the partition, oldest first, into `out` after
    * settling, and returns how many. Words of one: sequence number; vector | type << 32 | level << 48 |
-   * logical << 49 | fast << 50; destination; time of injection (`CLOCK_MONOTONIC`, ns).
+   * logical << 49 | fast << 50 | (index of the VP + 1, 0 where none) << 51; destination; time of injection (`CLOCK_MONOTONIC`, ns).
    */
   simInterrupts(partition: number, out: BigUint64Array): number;
   /**

@@ -15,6 +15,11 @@ export interface SeenInterrupt {
   readonly logical: boolean;
 }
 
+/** An interrupt with the VP that it went to; undefined where that is not one by itself. */
+export interface Delivery extends SeenInterrupt {
+  readonly vp: number | undefined;
+}
+
 /** A message as the guest finds it in a SINT's slot. */
 export interface SeenMessage {
   readonly type: number;
@@ -48,6 +53,8 @@ export interface GuestSide extends Disposable {
   createPartition(vps?: number, options?: PartitionOptions): Partition;
   /** Takes the interrupts asserted since the last call, oldest first; every signal sent before counts. */
   interrupts(partition: Partition): SeenInterrupt[];
+  /** The same, with the VPs that they went to. */
+  deliveries(partition: Partition): Delivery[];
   endOfInterrupt(partition: Partition, vp: number, vector: number): void;
   /** Lets `after` calls pass, then fails one with `errno` before the driver does anything. */
   failNext(ioctl: 'MSHV_IRQFD' | 'MSHV_SET_MSI_ROUTING', errno: number, after: number): void;
@@ -95,6 +102,10 @@ export function newPartition(device: Mshv, vps = 4, options: PartitionOptions = 
 export function seenInterrupt(interrupt: SeenInterrupt): SeenInterrupt {
   const { vector, destination, type, level, logical } = interrupt;
   return { vector, destination, type, level, logical };
+}
+
+export function delivery(interrupt: Delivery): Delivery {
+  return { ...seenInterrupt(interrupt), vp: interrupt.vp };
 }
 
 /** Whether these tests run inside the lab's VM. */

@@ -4,8 +4,10 @@ import { linuxNative, type Native } from '../lib/native.js';
 import { DriverTrace } from '../lab/driver-trace.js';
 import { FakeHypervisor } from '../lab/fakehv.js';
 import {
+  delivery,
   newPartition,
   seenInterrupt,
+  type Delivery,
   type DriverState,
   type GuestSide,
   type SeenEvent,
@@ -56,7 +58,11 @@ export class LabGuestSide implements GuestSide {
   }
 
   interrupts(partition: Partition): SeenInterrupt[] {
-    const interrupts = this.#hypervisor.interrupts(this.#id(partition)).map(seenInterrupt);
+    return this.deliveries(partition).map(seenInterrupt);
+  }
+
+  deliveries(partition: Partition): Delivery[] {
+    const interrupts = this.#hypervisor.interrupts(this.#id(partition)).map(delivery);
     // Nobody asks for the rest of the log here: over a long run it would fill the memory.
     this.#hypervisor.events();
     return interrupts;

@@ -10,8 +10,10 @@ import {
   type SimulatorOptions,
 } from '../lib/sim/index.js';
 import {
+  delivery,
   newPartition,
   seenInterrupt,
+  type Delivery,
   type DriverState,
   type GuestSide,
   type SeenEvent,
@@ -40,6 +42,10 @@ export class SimulatorGuestSide implements GuestSide {
 
   interrupts(partition: Partition): SeenInterrupt[] {
     return this.simulator.interrupts(partition).map(seenInterrupt);
+  }
+
+  deliveries(partition: Partition): Delivery[] {
+    return this.simulator.interrupts(partition).map(delivery);
   }
 
   endOfInterrupt(partition: Partition, vp: number, vector: number): void {

@@ -128,6 +128,7 @@ struct blob {
 struct fhv_vp {
 	struct list_head l;
 	u32 idx;
+	u32 apic_id; /* INITIAL_APIC_ID and APIC_ID; at first the index */
 	struct page *state[HV_VP_STATE_PAGE_COUNT];
 	bool owned[HV_VP_STATE_PAGE_COUNT];
 	struct list_head regs, msgs, blobs;
@@ -190,6 +191,7 @@ static bool svm_vp_free(struct fhv_pt *p, struct fhv_vp *v);
 static void svm_pt_free(struct fhv_pt *p);
 static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u64 *hi);
 static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi);
+static void svm_apic_id(struct fhv_vp *v);
 static void svm_stop(struct svm_vp *s);
 static void svm_resume(struct fhv_pt *p, struct fhv_vp *v);
 static void svm_wake(struct fhv_pt *p, struct fhv_vp *v);
@@ -212,6 +214,20 @@ static struct fhv_vp *vp_find(struct fhv_pt *p, u32 idx)
 		if (v->idx == idx)
 			return v;
 	return NULL;
+}
+
+/* the one VP that a physical destination names; NULL where there is none, or several */
+static struct fhv_vp *vp_of_apic(struct fhv_pt *p, u64 id)
+{
+	struct fhv_vp *v, *found = NULL;
+
+	list_for_each_entry(v, &p->vps, l)
+		if (v->apic_id == id) {
+			if (found)
+				return NULL;
+			found = v;
+		}
+	return found;
 }
 
 static struct kv *kv_find(struct list_head *h, u32 key)
@@ -478,6 +494,10 @@ static void vp_try(struct fhv_pt *p, struct fhv_vp *v)
 	sim_post(smp_processor_id(), &m);
 }
 
+/* the kernel has no names for them */
+#define REGISTER_INITIAL_APIC_ID 0x0008000c
+#define REGISTER_APIC_ID         0x00084802
+
 static u64 reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *hi)
 {
 	struct kv *k;
@@ -488,6 +508,8 @@ static u64 reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *hi)
 	case HV_REGISTER_INTERCEPT_SUSPEND: return v->intercept;
 	case HV_REGISTER_DISPATCH_SUSPEND: return v->dispatch;
 	case HV_REGISTER_VP_ROOT_SIGNAL_COUNT: return v->signals;
+	case REGISTER_INITIAL_APIC_ID:
+	case REGISTER_APIC_ID: return v->apic_id;
 	}
 	if (v->svm) {
 		u64 lo;
@@ -516,6 +538,12 @@ static u64 reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 		break;
 	case HV_REGISTER_INTERCEPT_SUSPEND: v->intercept = lo & 1; break;
 	case HV_REGISTER_DISPATCH_SUSPEND: v->dispatch = lo & 1; break;
+	case REGISTER_INITIAL_APIC_ID:
+	case REGISTER_APIC_ID:
+		v->apic_id = lo;
+		if (v->svm)
+			svm_apic_id(v);
+		return 0;
 	default:
 		if (v->svm && svm_reg_set(p, v, name, lo, hi))
 			return 0;
@@ -761,6 +789,7 @@ static u64 do_call(u16 code, u32 var, u32 reps, u32 start, bool fast, u64 in1, u
 		if (!v)
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		v->idx = a->vp_index;
+		v->apic_id = a->vp_index;
 		v->explicit = 1;
 		INIT_LIST_HEAD(&v->regs);
 		INIT_LIST_HEAD(&v->msgs);
@@ -1066,12 +1095,13 @@ static u64 do_call(u16 code, u32 var, u32 reps, u32 start, bool fast, u64 in1, u
 		if (strict && a->control.interrupt_type == HV_X64_INTERRUPT_TYPE_FIXED &&
 		    a->vector < 16)
 			st = HV_STATUS_INVALID_PARAMETER;
+		v = a->control.logical_dest_mode ? NULL : vp_of_apic(p, a->dest_addr);
 		if (!svm || svm_trace)
 			fhv_log("ASSERT pt=%llu vector=0x%x dest=0x%llx type=%u level=%u "
-				"logical=%u vtl=%u rsvd=0x%x status=0x%llx",
+				"logical=%u vtl=%u rsvd=0x%x vp=%d status=0x%llx",
 				p->id, a->vector, a->dest_addr, a->control.interrupt_type,
 				a->control.level_triggered, a->control.logical_dest_mode,
-				a->target_vtl, a->control.rsvd, st);
+				a->target_vtl, a->control.rsvd, v ? (int)v->idx : -1, st);
 		if (!st && p->svm)
 			svm_assert(p, a->control.interrupt_type, a->vector, a->dest_addr,
 				   a->control.level_triggered, a->control.logical_dest_mode);

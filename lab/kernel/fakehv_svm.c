@@ -670,8 +670,6 @@ static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u
 	}
 	case 0x00080000: *lo = rdtsc(); return true;
 	case 0x00080001: *lo = SAVE(s)->efer & ~EFER_SVME; return true;
-	case 0x0008000c:
-	case 0x00084802: *lo = v->idx; return true;
 	case 0x00084803: *lo = s->apic[A_VER]; return true;
 	case 0x00090001: *lo = p->svm->hypercall; return true;
 	case 0x00090002: *lo = p->svm->os_id; return true;
@@ -864,7 +862,8 @@ static bool apic_match(struct svm_vp *s, struct fhv_vp *v, u64 dest, bool logica
 	u32 ldr = s->apic[A_LDR], mda = dest;
 
 	if (!logical)
-		return dest == v->idx || dest == (x2apic(s) ? 0xffffffffULL : 0xff) || dest == 0xff;
+		return dest == v->apic_id || dest == (x2apic(s) ? 0xffffffffULL : 0xff) ||
+		       dest == 0xff;
 	if (x2apic(s))
 		return (mda >> 16) == (ldr >> 16) && (mda & ldr & 0xffff);
 	if ((s->apic[A_DFR] >> 28) == 0xf)
@@ -905,6 +904,16 @@ static void apic_deliver(struct fhv_pt *p, struct fhv_vp *v, u32 type, u8 vec, b
 		svm_wake(p, v);
 		break;
 	}
+}
+
+/* INITIAL_APIC_ID, APIC_ID: until the guest runs the mode is what APIC_BASE says */
+static void svm_apic_id(struct fhv_vp *v)
+{
+	struct svm_vp *s = S(v);
+
+	s->apic[A_ID] = v->apic_id << 24;
+	if (x2apic(s))
+		s->apic[A_LDR] = (v->apic_id >> 4) << 16 | 1 << (v->apic_id & 15);
 }
 
 static int svm_assert(struct fhv_pt *p, u32 type, u32 vec, u64 dest, bool level, bool logical)
@@ -1465,7 +1474,7 @@ static void svm_do_cpuid(struct fhv_pt *p, struct fhv_vp *v, u32 eax, u32 ecx, u
 		cpuid_count(eax, ecx, &o[0], &o[1], &o[2], &o[3]);
 		switch (eax) {
 		case 1:
-			o[1] = (o[1] & 0x00ffffff) | v->idx << 24;
+			o[1] = (o[1] & 0x00ffffff) | v->apic_id << 24;
 			/* no MONITOR, TSC deadline, XSAVE, OSXSAVE, AVX, FMA, F16C */
 			o[2] &= ~(BIT(3) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(12) |
 				  BIT(29));
@@ -1563,7 +1572,7 @@ static bool svm_rdmsr(struct fhv_pt *p, struct fhv_vp *v, u32 msr, u64 *val)
 			return false;
 		*val = la_read(s, msr - 0x800);
 		if (msr == 0x802)
-			*val = v->idx;
+			*val = v->apic_id;
 		if (msr == 0x830)
 			*val |= (u64)s->apic[A_ICRH] << 32;
 		break;
@@ -1614,7 +1623,7 @@ static bool svm_wrmsr(struct fhv_pt *p, struct fhv_vp *v, u32 msr, u64 val)
 			return false;
 		s->apic_base = (val & ~0x100ULL) | (s->apic_base & 0x100);
 		if (x2apic(s))
-			s->apic[A_LDR] = (v->idx >> 4) << 16 | 1 << (v->idx & 15);
+			s->apic[A_LDR] = (v->apic_id >> 4) << 16 | 1 << (v->apic_id & 15);
 		break;
 	case 0x800 ... 0x83f:
 		if (!has_apic(p) || !x2apic(s))
@@ -2193,7 +2202,7 @@ static void svm_vp_reset(struct fhv_vp *v)
 	s->reinj = s->exc = 0;
 	s->extint = -1;
 	memset(s->apic, 0, sizeof(s->apic));
-	s->apic[A_ID] = v->idx << 24;
+	s->apic[A_ID] = v->apic_id << 24;
 	s->apic[A_VER] = 0x50014;
 	s->apic[A_DFR] = 0xffffffff;
 	s->apic[A_SVR] = 0xff;

@@ -15,6 +15,11 @@ export interface GuestInterrupt {
   readonly level: boolean;
   readonly logical: boolean;
   /**
+   * The VP that it went to: the one with the APIC id `destination`, on the fast path the one with that index. Undefined
+   * where `logical`, and where no VP has the id, or several: then no one VP can be named.
+   */
+  readonly vp: number | undefined;
+  /**
    * Came through the VP's register page (fast injection): the driver passes on vector and destination
    * only, so `type`, `level` and `logical` are 0 and false whatever the MSI said.
    */
@@ -31,6 +36,7 @@ const bit = (word: bigint, position: bigint): boolean => ((word >> position) & 1
 /** Decodes the interrupt that begins at `words[at]`. */
 export function decodeInterrupt(words: BigUint64Array, at: number): GuestInterrupt {
   const what = words[at + 1] ?? 0n;
+  const vp = Number((what >> 51n) & 0x1ffn) - 1;
   return {
     sequence: words[at] ?? 0n,
     vector: Number(what & 0xffff_ffffn),
@@ -38,6 +44,7 @@ export function decodeInterrupt(words: BigUint64Array, at: number): GuestInterru
     type: Number((what >> 32n) & 0xffffn),
     level: bit(what, 48n),
     logical: bit(what, 49n),
+    vp: vp < 0 ? undefined : vp,
     fast: bit(what, 50n),
     time: words[at + 3] ?? 0n,
   };

@@ -38,6 +38,8 @@ inline constexpr uint32_t HV_X64_REGISTER_ES = 0x00060000;
 inline constexpr uint32_t HV_X64_REGISTER_CS = 0x00060001;
 inline constexpr uint32_t HV_X64_REGISTER_DS = 0x00060003;
 inline constexpr uint32_t HV_X64_REGISTER_EFER = 0x00080001;
+inline constexpr uint32_t HV_X64_REGISTER_INITIAL_APIC_ID = 0x0008000c;
+inline constexpr uint32_t HV_X64_REGISTER_APIC_ID = 0x00084802;
 inline constexpr uint32_t HV_REGISTER_VP_ROOT_SIGNAL_COUNT = 0x00090014;
 // SINT0 to SINT15.
 inline constexpr uint32_t HV_REGISTER_SINT0 = 0x000a0000;

@@ -111,7 +111,8 @@ int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
     words[0] = recorded.sequence;
     words[1] = interrupt.vector | uint64_t{interrupt.type & UINT16_MAX} << 32 |
                uint64_t{interrupt.level} << 48 | uint64_t{interrupt.logical} << 49 |
-               uint64_t{recorded.fast} << 50;
+               uint64_t{recorded.fast} << 50 |
+               (recorded.vp ? uint64_t{*recorded.vp} + 1 : uint64_t{0}) << 51;
     words[2] = interrupt.destination;
     words[3] = recorded.time;
     partition.interrupts.pop_front();
@@ -322,21 +323,27 @@ void Host::Assert(Partition& partition, const LapicInterrupt& interrupt) {
 }
 
 void Host::AssertFast(Partition& partition, const LapicInterrupt& interrupt) {
-  Record(partition, interrupt, true);
+  Record(partition, interrupt, static_cast<uint32_t>(interrupt.destination), true);
 }
 
 void Host::Inject(Partition& partition, const LapicInterrupt& interrupt) {
+  const VirtualProcessor* target =
+      interrupt.logical ? nullptr : partition.FindByApicId(interrupt.destination);
   for (auto& [vp, vectors] : partition.fast_in_service) {
-    if ((interrupt.logical || vp == interrupt.destination) && interrupt.vector < vectors.size()) {
+    if ((interrupt.logical || (target != nullptr && vp == target->index)) &&
+        interrupt.vector < vectors.size()) {
       vectors.reset(interrupt.vector);
     }
   }
-  Record(partition, interrupt, false);
+  Record(partition, interrupt, target == nullptr ? std::nullopt : std::optional(target->index),
+         false);
 }
 
-void Host::Record(Partition& partition, const LapicInterrupt& interrupt, bool fast) {
+void Host::Record(Partition& partition, const LapicInterrupt& interrupt, std::optional<uint32_t> vp,
+                  bool fast) {
   partition.interrupts.push_back({.sequence = ++interrupts_recorded_,
                                   .interrupt = interrupt,
+                                  .vp = vp,
                                   .fast = fast,
                                   .time = MonotonicNanoseconds()});
   for (const Listener& listener : partition.listeners) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -111,7 +112,8 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   bool Dead() const { return destroyed_ || Crashed(); }
   // Begins an ioctl: counts it, and 0 or why it fails before any effect.
   int Begin(uint32_t request);
-  void Record(Partition& partition, const LapicInterrupt& interrupt, bool fast);
+  void Record(Partition& partition, const LapicInterrupt& interrupt, std::optional<uint32_t> vp,
+              bool fast);
   int Ring(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
 
   // Running VPs, as run_vp.cc has it.

@@ -243,7 +243,7 @@ class Call {
   // A SINT comes to the VP's local APIC like an MSI for it.
   void Raise(const VirtualProcessor& vp, const SintResult& result) {
     if (result.vector) {
-      host_.Inject(*partition_, {.vector = *result.vector, .destination = vp.index});
+      host_.Inject(*partition_, {.vector = *result.vector, .destination = vp.apic_id});
     }
   }
 

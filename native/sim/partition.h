@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -34,6 +35,8 @@ struct IrqFd {
 struct RecordedInterrupt {
   uint64_t sequence = 0;
   LapicInterrupt interrupt;
+  // The VP that it went to. None where the destination is a logical one, or nobody's.
+  std::optional<uint32_t> vp;
   // Came through the VP's register page, which carries the vector and nothing else.
   bool fast = false;
   uint64_t time = 0;
@@ -53,6 +56,20 @@ struct Partition {
   VirtualProcessor* FindVp(uint32_t index) {
     const auto found = vps.find(index);
     return found == vps.end() ? nullptr : found->second.get();
+  }
+
+  // The one VP that a physical destination names. Null where there is none, or several.
+  VirtualProcessor* FindByApicId(uint64_t id) {
+    VirtualProcessor* found = nullptr;
+    for (const auto& [index, vp] : vps) {
+      if (vp->apic_id == id) {
+        if (found != nullptr) {
+          return nullptr;
+        }
+        found = vp.get();
+      }
+    }
+    return found;
   }
 
   // GuestMemory::Access, with the pages of the VPs' SynICs in front.

@@ -194,7 +194,20 @@ void Host::TakeDirty(VirtualProcessor& vp) {
   }
 }
 
+namespace {
+
+// Two names of one register: which mode the local APIC is in makes no difference here.
+bool IsApicId(uint32_t name) {
+  return kX64 &&
+         (name == abi::HV_X64_REGISTER_INITIAL_APIC_ID || name == abi::HV_X64_REGISTER_APIC_ID);
+}
+
+}  // namespace
+
 abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
+  if (IsApicId(name)) {
+    return {.low = vp.apic_id, .high = 0};
+  }
   switch (name) {
     case abi::HV_REGISTER_EXPLICIT_SUSPEND:
       return {.low = vp.explicit_suspend, .high = 0};
@@ -212,6 +225,10 @@ abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
 
 void Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
                        abi::hv_register_value value) {
+  if (IsApicId(name)) {
+    vp.apic_id = static_cast<uint32_t>(value.low);
+    return;
+  }
   const bool suspended = (value.low & 1) != 0;
   switch (name) {
     case abi::HV_REGISTER_EXPLICIT_SUSPEND: {

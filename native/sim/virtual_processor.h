@@ -17,9 +17,12 @@ namespace mshv::sim {
 // A VP: what the driver and the hypervisor keep of it. Guarded by its host's lock, but for `mutex`.
 struct VirtualProcessor {
   VirtualProcessor(uint32_t number, VpPages shared, UniqueFd waker)
-      : index(number), pages(std::move(shared)), wake(std::move(waker)) {}
+      : index(number), apic_id(number), pages(std::move(shared)), wake(std::move(waker)) {}
 
   const uint32_t index;
+
+  // INITIAL_APIC_ID and APIC_ID, x64 only: what physical destinations name.
+  uint32_t apic_id;
 
   // The driver's vp_mutex: held for the whole of every ioctl on the VP's descriptor, MSHV_RUN_VP
   // included. Taken before the host's lock.

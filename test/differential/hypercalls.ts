@@ -42,6 +42,8 @@ const property = (choices: Choices): number =>
     ? choices.of(5, 0xa0000)
     : choices.of(0x60007, 0x60008, 0x60009, 0x10000, 0x10001, 0x50017, 0x90007);
 
+const apicIdNames = [x64Registers.INITIAL_APIC_ID, x64Registers.APIC_ID] as const;
+
 const registerName = (choices: Choices): number =>
   choices.of(
     x64Registers.RIP,
@@ -55,6 +57,7 @@ const registerName = (choices: Choices): number =>
     0x90014,
     0xdead,
     x64Registers.SCONTROL,
+    ...apicIdNames,
     // Asks for no SINT: the upper half is 1.
     x64Registers.DELIVERABILITY_NOTIFICATIONS,
   );
@@ -86,6 +89,10 @@ const simple = (code: number, bytes: Uint8Array, output = 0): Call => ({
 /** Mostly few reps, sometimes as many as a page has room for. */
 const list = <T>(choices: Choices, few: number, many: number, draw: () => T): T[] =>
   choices.onceIn(60) ? Array.from({ length: many }, draw) : choices.list(1, few, draw);
+
+/** An APIC id that there is in most sequences, or any. */
+const interruptTarget = (choices: Choices): number =>
+  choices.onceIn(2) ? choices.upTo(4) : choices.upTo(300);
 
 type Draw = (choices: Choices) => Call;
 
@@ -130,6 +137,20 @@ const calls: readonly Draw[] = [
       output: 0,
     };
   },
+  // Ids that routes and requests name: of another VP, of nobody, of two.
+  (choices) => ({
+    code: HVCALL_SET_VP_REGISTERS.code,
+    reps: 1,
+    input: input(
+      vpIndex(choices),
+      0,
+      choices.of(...apicIdNames),
+      ...zeroes(3),
+      choices.upTo(4),
+      ...zeroes(3),
+    ),
+    output: 0,
+  }),
   (choices) => {
     const index = vpIndex(choices);
     const where = guestPage(choices);
@@ -147,7 +168,7 @@ const calls: readonly Draw[] = [
   (choices) =>
     simple(
       HVCALL_ASSERT_VIRTUAL_INTERRUPT.code,
-      input(choices.upTo(9), choices.upTo(3), choices.upTo(300), 0, choices.upTo(300), 0),
+      input(choices.upTo(9), choices.upTo(3), interruptTarget(choices), 0, choices.upTo(300), 0),
     ),
   // No such VP.
   () => simple(HVCALL_SIGNAL_EVENT_DIRECT.code, input(200, 0), 8),

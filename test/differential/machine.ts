@@ -4,7 +4,7 @@ import { FakeHypervisor } from '../../lab/fakehv.js';
 import { linuxNative, simNative, type Native, type SimNative } from '../../lib/native.js';
 import { decodeInterrupt, interruptWords } from '../../lib/sim/guest-interrupt.js';
 import { Simulator, type SimulatorOptions } from '../../lib/sim/index.js';
-import { seenInterrupt, type SeenInterrupt } from '../guest-side.js';
+import type { Delivery } from '../guest-side.js';
 
 /** A partition by its descriptor, and by the name that its hypervisor has for it. */
 export interface Named {
@@ -22,7 +22,7 @@ export interface Machine extends Disposable {
   /** The hypervisor's name for the partition that was created last. */
   newest(): number;
   /** Takes the interrupts of each of the partitions, oldest first. */
-  interrupts(partitions: readonly (Named | undefined)[]): (readonly SeenInterrupt[])[];
+  interrupts(partitions: readonly (Named | undefined)[]): (readonly Delivery[])[];
   /** These return 0 or a negative errno, or what they read. */
   queueMessage(partition: Named, vp: number, message: Uint8Array): number;
   read(partition: Named, gpa: bigint, length: number): Uint8Array | number;
@@ -55,7 +55,7 @@ export class LabMachine implements Machine {
     return this.hypervisor.newestPartition();
   }
 
-  interrupts(partitions: readonly (Named | undefined)[]): (readonly SeenInterrupt[])[] {
+  interrupts(partitions: readonly (Named | undefined)[]): (readonly Delivery[])[] {
     const all = this.hypervisor.allInterrupts();
     return partitions.map((partition) => all.get(partition?.id ?? 0) ?? none);
   }
@@ -112,12 +112,12 @@ export class SimulatedMachine implements Machine {
     return 0;
   }
 
-  interrupts(partitions: readonly (Named | undefined)[]): (readonly SeenInterrupt[])[] {
+  interrupts(partitions: readonly (Named | undefined)[]): (readonly Delivery[])[] {
     return partitions.map((partition) => (partition === undefined ? none : this.#take(partition)));
   }
 
-  #take({ fd }: Named): readonly SeenInterrupt[] {
-    let taken: SeenInterrupt[] | undefined;
+  #take({ fd }: Named): readonly Delivery[] {
+    let taken: Delivery[] | undefined;
     let count;
     do {
       count = this.native.simInterrupts(fd, this.#words);
@@ -166,7 +166,7 @@ export function simulatedLab(): SimulatedMachine {
 }
 
 /** What can be compared of an interrupt, as numbers. */
-export function interruptNumbers(interrupt: SeenInterrupt): number[] {
-  const { vector, destination, type, level, logical } = seenInterrupt(interrupt);
-  return [vector, destination, type, level ? 1 : 0, logical ? 1 : 0];
+export function interruptNumbers(interrupt: Delivery): number[] {
+  const { vector, destination, type, level, logical, vp = -1 } = interrupt;
+  return [vector, destination, type, level ? 1 : 0, logical ? 1 : 0, vp];
 }

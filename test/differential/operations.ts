@@ -212,7 +212,8 @@ const interrupts: readonly Operation[] = [
       reserved: choices.onceIn(25) ? 1 : 0,
       entries: choices.list(0, 4, () => [
         choices.onceIn(40) ? choices.of(4096, 0xffff_ffff) : choices.of(0x30, 0x31, 0, 1, 2),
-        (0xfee0_0000 + choices.upTo(0xfffff)) >>> 0,
+        // Every second one is for an APIC id that a VP may have.
+        (0xfee0_0000 + (choices.onceIn(2) ? choices.upTo(4) << 12 : choices.upTo(0xfffff))) >>> 0,
         choices.onceIn(40) ? 1 : 0,
         // Every second one is level-triggered, as a resample eventfd wants it.
         choices.of(0x8000, 0) | choices.upTo(0x7fff),

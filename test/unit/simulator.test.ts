@@ -226,15 +226,15 @@ describe('what the driver holds', () => {
       msi: { address: to(0), data: 0x8050 },
     });
     expect(simulator.routes(partition)).toEqual([
+      { gsi: level.gsi, address: to(0), data: 0x8050 },
       { gsi: one.gsi, address: to(0), data: 0x44 },
       { gsi: two.gsi, address: to(1), data: 0x42 },
       { gsi: three.gsi, address: to(0), data: 0x43 },
-      { gsi: level.gsi, address: to(0), data: 0x8050 },
     ]);
     expect(simulator.irqFds(partition)).toEqual([
+      { gsi: level.gsi, resample: true },
       { gsi: one.gsi, resample: false },
       { gsi: three.gsi, resample: false },
-      { gsi: level.gsi, resample: true },
     ]);
   });
 });
