@@ -1,9 +1,53 @@
-/** Whether a function that may be asynchronous has returned a promise, or what stands for one. */
+import { inspect } from 'node:util';
+
+// What a function of the caller's returns may be a promise, or an object that stands for one: with a `then` that throws when
+// it is looked at, that calls back twice, or never. Whatever it is, what is done here with it does not throw and leaves no
+// rejection unheard.
+
+/** Whether a function that may be asynchronous has returned a promise, or what stands for one. Throws what a getter throws. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
-    typeof value === 'object' &&
+    (typeof value === 'object' || typeof value === 'function') &&
     value !== null &&
     'then' in value &&
     typeof value.then === 'function'
   );
+}
+
+/** Calls one of both, once, when `value` has come to something: never before this returns. */
+export function whenSettled(
+  value: unknown,
+  resolved: (result: unknown) => void,
+  rejected: (error: unknown) => void,
+): void {
+  // Not Promise.resolve(), which returns a promise as it is, with a `then` of its own perhaps.
+  new Promise((resolve) => {
+    resolve(value);
+  }).then(resolved, rejected);
+}
+
+const nobodyHears = (): void => undefined;
+
+/** Lets nobody hear what `value` rejects with, which was refused as it is. */
+export function dropThenable(value: unknown): void {
+  whenSettled(value, nobodyHears, nobodyHears);
+}
+
+/**
+ * What a function has returned that has to answer at once.
+ *
+ * @param name - of the function, as messages call it
+ * @throws TypeError `ERR_INVALID_RETURN_VALUE` where it is a promise
+ */
+export function synchronous<Result>(name: string, result: Result): Result {
+  if (isThenable(result)) {
+    dropThenable(result);
+    throw Object.assign(
+      new TypeError(
+        `${name} must not be asynchronous, it returned ${inspect(result, { depth: 0 })}`,
+      ),
+      { code: 'ERR_INVALID_RETURN_VALUE' },
+    );
+  }
+  return result;
 }

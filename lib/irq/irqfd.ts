@@ -17,7 +17,7 @@ import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
-import { isThenable } from '../thenable.js';
+import { dropThenable, isThenable } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
 import { checkedMsi, type MsiRoute, type MsiRouteInput } from './msi.js';
@@ -155,6 +155,8 @@ export class IrqFd {
     try {
       const result = record();
       if (isThenable(result)) {
+        // The error is thrown here, and once.
+        dropThenable(result);
         throw typeError('record', 'a function that is not asynchronous', record);
       }
       this.#partition.fd();

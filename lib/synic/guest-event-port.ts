@@ -4,6 +4,7 @@ import { flagArgument, vpArgument } from '../abi/arguments.js';
 import { nativeArgument, optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import type { Native } from '../native.js';
+import { synchronous } from '../thenable.js';
 import { implementationArgument, noVpError, targetArguments } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { GuestEventPort } from './guest-ports.js';
@@ -130,7 +131,7 @@ export class DirectGuestEventPort implements GuestEventPort {
       return false;
     }
     const { vtl, vp, sint, flag } = this.#flag;
-    return this.#partition.signalEvent(vtl, vp, sint, flag);
+    return synchronous('signalEvent()', this.#partition.signalEvent(vtl, vp, sint, flag));
   }
 
   #deliver(): void {

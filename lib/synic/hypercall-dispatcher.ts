@@ -2,7 +2,7 @@ import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
 import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { MshvError } from '../errors.js';
-import { isThenable } from '../thenable.js';
+import { synchronous } from '../thenable.js';
 import { implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
@@ -188,7 +188,7 @@ export class HypercallDispatcher {
       const isReadable =
         inPage % 8 === 0 &&
         inPage + padded <= pageSize &&
-        this.#memory.read(inputGpa, scratch.part(padded));
+        synchronous('read() of the memory', this.#memory.read(inputGpa, scratch.part(padded)));
       return isReadable
         ? hvStatusCodes.HV_STATUS_SUCCESS
         : hvStatusCodes.HV_STATUS_INVALID_ALIGNMENT;
@@ -200,12 +200,8 @@ export class HypercallDispatcher {
 
   #handle(definition: HypercallDefinition, scratch: Scratch): number {
     try {
-      const status: unknown = definition.handle(scratch);
+      const status: unknown = synchronous('its handler', definition.handle(scratch));
       const { repsCompleted } = scratch;
-      if (isThenable(status)) {
-        // It is refused as it is; nobody else looks at what it rejects with.
-        Promise.resolve(status).catch(() => undefined);
-      }
       if (typeof status !== 'number' || !isBetween(status, 0, 0xffff) || !hasRightReps(scratch)) {
         scratch.repsCompleted = scratch.repStart;
         throw new RangeError(

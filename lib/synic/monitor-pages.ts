@@ -12,6 +12,7 @@ import {
 } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
+import { synchronous } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import { SynicPortMap } from './synic-port-map.js';
@@ -147,7 +148,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
    */
   allocateMonitorPage(vtl: number): bigint | undefined {
     vtlArgument('vtl', vtl);
-    const gpa = this.#memory.allocatePage?.(vtl);
+    const gpa = synchronous('allocatePage()', this.#memory.allocatePage?.(vtl));
     if (gpa === undefined) {
       return undefined;
     }
@@ -297,7 +298,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
   /** What is in a page; undefined where it cannot be seen, `failed` where that may pass. */
   #wordsOf(page: Page): Int32Array | undefined {
     try {
-      const bytes = this.#memory.page?.(page.gpa);
+      const bytes = synchronous('page()', this.#memory.page?.(page.gpa));
       return bytes === undefined || bytes.length < layout.size
         ? undefined
         : new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);

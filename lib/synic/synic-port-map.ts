@@ -13,7 +13,7 @@ import {
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
-import { isThenable } from '../thenable.js';
+import { isThenable, whenSettled } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
@@ -287,14 +287,15 @@ export class SynicPortMap {
     // The handler may have changed its copy.
     const outstanding = { vtl, secure, type, message: new Uint8Array(message), status: undefined };
     entry.answers.await(outstanding);
-    Promise.resolve(answer).then(
-      (later: unknown) => {
+    whenSettled(
+      answer,
+      (later) => {
         entry.answers.answer(
           outstanding,
           later === false ? undefined : hvStatusCodes.HV_STATUS_SUCCESS,
         );
       },
-      (error: unknown) => {
+      (error) => {
         entry.answers.answer(outstanding, hvStatusCodes.HV_STATUS_OPERATION_FAILED);
         this.#report(entry, error);
       },
@@ -309,11 +310,12 @@ export class SynicPortMap {
       return;
     }
     entry.answering.set(flag, false);
-    Promise.resolve(answer).then(
+    whenSettled(
+      answer,
       () => {
         this.#eventHandled(entry, flag);
       },
-      (error: unknown) => {
+      (error) => {
         this.#report(entry, error);
         this.#eventHandled(entry, flag);
       },
