@@ -131,9 +131,15 @@ export interface Native {
   memoryRead(memory: number, offset: bigint, bytes: Uint8Array): number;
   /** Copies the other way round. */
   memoryWrite(memory: number, offset: bigint, bytes: Uint8Array): number;
-  /** Detaches the view: its length is 0 from now on. The memory stays mapped. */
+  /**
+   * Detaches the view: its length is 0 from now on. The memory stays mapped. `-EPERM` where the view is marked as
+   * untransferable (Node 24), or the environment is being terminated.
+   */
   memoryDetach(memory: number): number;
-  /** Detaches the view and unmaps the memory. The handle is free. */
+  /**
+   * Detaches the view, likewise, and unmaps the memory. The handle is free. The addresses are kept until the view's
+   * object is garbage, with zero pages in place of the memory; where the view was transferred, until the process ends.
+   */
   memoryUnmap(memory: number): number;
 
   /**
@@ -182,7 +188,8 @@ export interface Native {
   vpHoldLoop(vp: number, hold: boolean): number;
   /**
    * The VP's register page (0) or intercept message page (1), 4096 bytes, the same object each time; length 0
-   * once the VP's descriptor is closed. `-ENODEV` where the driver has none, `-ENOTSUP` as for memoryBuffer.
+   * once the VP's descriptor is closed, with its addresses kept as those of memory are. `-ENODEV` where the driver has
+   * none, `-ENOTSUP` as for memoryBuffer.
    */
   vpPage(vp: number, page: number): ArrayBuffer | number;
   /**

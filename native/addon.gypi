@@ -2,6 +2,7 @@
 {
   'sources': [
     'addon.cc',
+    'buffer_detacher.cc',
     'descriptor.cc',
     'device.cc',
     'environment.cc',

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "buffer_detacher.h"
 #include "closing_handles.h"
 #include "memory.h"
 #include "poller.h"
@@ -24,6 +25,7 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
 
   napi_env env() const { return env_; }
+  const BufferDetacher& detacher() const { return detacher_; }
   Poller& poller() { return poller_; }
   MemoryTable& memories() { return memories_; }
   VpTable& vps() { return vps_; }
@@ -37,11 +39,16 @@ class Environment {
 
  private:
   Environment(napi_env env, uv_loop_t* loop)
-      : env_(env), poller_(env, loop, closing_), memories_(env), vps_(env, loop, closing_) {}
+      : env_(env),
+        detacher_(env),
+        poller_(env, loop, closing_),
+        memories_(detacher_),
+        vps_(detacher_, loop, closing_) {}
 
   static void CleanUp(napi_async_cleanup_hook_handle hook, void* data);
 
   napi_env env_;
+  BufferDetacher detacher_;
   ClosingHandles closing_;
   Poller poller_;
   MemoryTable memories_;

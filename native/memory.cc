@@ -173,14 +173,18 @@ Memory* MemoryTable::Find(int handle) const {
   return found == memories_.end() ? nullptr : found->second.get();
 }
 
-void MemoryTable::Unmap(int handle) {
-  const auto memory = memories_.extract(handle);
-  memory.mapped()->mapping().Detach(env_);
+int MemoryTable::Unmap(int handle) {
+  const auto memory = memories_.find(handle);
+  const int error = memory->second->mapping().Detach(detacher_);
+  if (error == 0) {
+    memories_.erase(memory);
+  }
+  return error;
 }
 
 void MemoryTable::Forget() {
   for (const auto& [handle, memory] : memories_) {
-    memory->mapping().Forget(env_);
+    memory->mapping().Forget(detacher_.env());
   }
 }
 
@@ -201,7 +205,7 @@ int FromFd(Environment& environment, int32_t fd, uint64_t offset, uint64_t size)
 int Fd(Environment& environment, OwnedMemory memory) { return environment.Own(memory->DupFile()); }
 
 BufferOrError Buffer(Environment& environment, OwnedMemory memory) {
-  return memory->mapping().Buffer(environment.env());
+  return memory->mapping().Buffer(environment.detacher());
 }
 
 // An array may be a part of this very memory, and one without elements may have no address.
@@ -230,13 +234,11 @@ int Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> 
 }
 
 int Detach(Environment& environment, OwnedMemory memory) {
-  memory->mapping().Detach(environment.env());
-  return 0;
+  return memory->mapping().Detach(environment.detacher());
 }
 
 int Unmap(Environment& environment, OwnedMemory memory) {
-  environment.memories().Unmap(memory.handle);
-  return 0;
+  return environment.memories().Unmap(memory.handle);
 }
 
 }  // namespace

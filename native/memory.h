@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "buffer_detacher.h"
 #include "mapping.h"
 #include "unique_fd.h"
 #include "viewed_mapping.h"
@@ -45,18 +46,19 @@ class Memory {
 // The memory of one environment, by handles that are never used again.
 class MemoryTable {
  public:
-  explicit MemoryTable(napi_env env) : env_(env) {}
+  explicit MemoryTable(const BufferDetacher& detacher) : detacher_(detacher) {}
 
   // Returns the handle.
   int Add(std::unique_ptr<Memory> memory);
   // Null where there is none.
   Memory* Find(int handle) const;
-  void Unmap(int handle);
+  // -EPERM where its buffer is locked: then it is still there.
+  int Unmap(int handle);
   // The environment ends.
   void Forget();
 
  private:
-  napi_env env_;
+  const BufferDetacher& detacher_;
   std::unordered_map<int, std::unique_ptr<Memory>> memories_;
   int last_ = -1;
 };

@@ -4,33 +4,75 @@
 #include <utility>
 
 #include "failed_step.h"
+#include "system_call.h"
 
 namespace mshv {
-ViewedMapping::~ViewedMapping() {
-  // Losing the addresses is better than a buffer over what comes to be there.
-  if (moved_) {
-    mapping_.Abandon();
+namespace {
+
+void LetGo(napi_env, void* mapping, void*) {
+  delete static_cast<std::shared_ptr<Mapping>*>(mapping);
+}
+
+// A reference that keeps the buffer, which keeps the addresses. Null where that fails.
+napi_ref Keep(napi_env env, napi_value buffer, const std::shared_ptr<Mapping>& mapping) {
+  napi_ref reference = nullptr;
+  if (napi_create_reference(env, buffer, 1, &reference) != napi_ok) {
+    return nullptr;
+  }
+  // Of the object, not of its memory: V8 lets go of that when it is detached, whoever uses it.
+  auto held = std::make_unique<std::shared_ptr<Mapping>>(mapping);
+  if (napi_add_finalizer(env, buffer, held.get(), LetGo, nullptr, nullptr) != napi_ok) {
+    napi_delete_reference(env, reference);
+    return nullptr;
+  }
+  static_cast<void>(held.release());
+  return reference;
+}
+
+// Has zero pages at the mapping's addresses, in one step: whoever uses them meanwhile never sees
+// none. They are there when they are touched.
+void GiveBack(const Mapping& mapping) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  void* data = nullptr;
+  if (kernel::Map(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE, kFlags, -1, 0, &data) <
+      0) {
+    // A host that promises no more memory than it has. The mapping is as it was, and what is
+    // private to it can go all the same.
+    madvise(mapping.data(), mapping.size(), MADV_DONTNEED);
   }
 }
 
-BufferOrError ViewedMapping::Buffer(napi_env env) {
+}  // namespace
+
+ViewedMapping::~ViewedMapping() {
+  if (moved_ || mapping_.use_count() > 1) {
+    GiveBack(*mapping_);
+  }
+  // Losing the addresses is better than a buffer over what comes to be there.
+  if (moved_) {
+    mapping_->Abandon();
+  }
+}
+
+BufferOrError ViewedMapping::Buffer(const BufferDetacher& detacher) {
+  const napi_env env = detacher.env();
   BufferOrError result;
   if (buffer_ != nullptr) {
-    bool detached = false;
     if (napi_get_reference_value(env, buffer_, &result.buffer) != napi_ok ||
-        result.buffer == nullptr ||
-        napi_is_detached_arraybuffer(env, result.buffer, &detached) != napi_ok) {
-      return {.error = -ENOTSUP};
+        result.buffer == nullptr) {
+      return {.error = Step("napi_get_reference_value", -ENOTSUP)};
     }
-    if (!detached) {
+    if (!IsMoved(env, result.buffer)) {
       return result;
     }
-    // Transferred: whoever has it now keeps the addresses.
-    Detach(env);
+    napi_delete_reference(env, std::exchange(buffer_, nullptr));
   }
-  if (napi_create_external_arraybuffer(env, mapping_.data(), mapping_.size(), nullptr, nullptr,
-                                       &result.buffer) != napi_ok ||
-      napi_create_reference(env, result.buffer, 1, &buffer_) != napi_ok) {
+  result.buffer = nullptr;
+  if (napi_create_external_arraybuffer(env, mapping_->data(), mapping_->size(), nullptr, nullptr,
+                                       &result.buffer) == napi_ok) {
+    buffer_ = Keep(env, result.buffer, mapping_);
+  }
+  if (buffer_ == nullptr) {
     // Without a reference the buffer could not be detached later.
     if (result.buffer != nullptr) {
       napi_detach_arraybuffer(env, result.buffer);
@@ -44,28 +86,47 @@ BufferOrError ViewedMapping::Buffer(napi_env env) {
   return result;
 }
 
-void ViewedMapping::Detach(napi_env env) { moved_ |= DetachBuffer(env) == Detached::kByOthers; }
-
-void ViewedMapping::Forget(napi_env env) { DetachBuffer(env); }
-
-ViewedMapping::Detached ViewedMapping::DetachBuffer(napi_env env) {
+int ViewedMapping::Detach(const BufferDetacher& detacher) {
   if (buffer_ == nullptr) {
-    return Detached::kByUs;
+    return 0;
   }
-  Detached detached = Detached::kByOthers;
+  const napi_env env = detacher.env();
+  int error = -EPERM;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) == napi_ok) {
     napi_value buffer = nullptr;
-    bool before = true;
-    if (napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr &&
-        napi_is_detached_arraybuffer(env, buffer, &before) == napi_ok && !before &&
-        napi_detach_arraybuffer(env, buffer) == napi_ok) {
-      detached = Detached::kByUs;
+    if (napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr) {
+      error = IsMoved(env, buffer) ? 0 : detacher.Detach(buffer);
+    }
+    napi_close_handle_scope(env, scope);
+  }
+  if (error == 0) {
+    napi_delete_reference(env, std::exchange(buffer_, nullptr));
+  }
+  return error;
+}
+
+void ViewedMapping::Forget(napi_env env) {
+  if (buffer_ == nullptr) {
+    return;
+  }
+  napi_handle_scope scope = nullptr;
+  // No JavaScript looks at the buffer any more; its finalizer comes with the environment's end.
+  if (napi_open_handle_scope(env, &scope) == napi_ok) {
+    napi_value buffer = nullptr;
+    if (napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr) {
+      IsMoved(env, buffer);
     }
     napi_close_handle_scope(env, scope);
   }
   napi_delete_reference(env, std::exchange(buffer_, nullptr));
-  return detached;
+}
+
+bool ViewedMapping::IsMoved(napi_env env, napi_value buffer) {
+  bool detached = true;
+  const bool moved = napi_is_detached_arraybuffer(env, buffer, &detached) != napi_ok || detached;
+  moved_ |= moved;
+  return moved;
 }
 
 }  // namespace mshv

@@ -3,8 +3,10 @@
 
 #include <node_api.h>
 
+#include <memory>
 #include <utility>
 
+#include "buffer_detacher.h"
 #include "mapping.h"
 
 namespace mshv {
@@ -17,32 +19,37 @@ struct BufferOrError {
 
 // A mapping and the one ArrayBuffer that an environment has over it. The buffer is made at its
 // first use and kept, until somebody transfers it; whoever destroys the mapping detaches it before.
+//
+// A detached buffer does not end what uses its addresses: a read(2) into it on a thread of Node's
+// pool, say. So the pages go with the mapping, but the addresses only with the last buffer object,
+// which whoever uses them holds. Until then they are zero pages of nobody.
 class ViewedMapping {
  public:
   ViewedMapping() = default;
-  explicit ViewedMapping(Mapping mapping) : mapping_(std::move(mapping)) {}
+  explicit ViewedMapping(Mapping mapping) { Set(std::move(mapping)); }
   ~ViewedMapping();
 
   ViewedMapping(const ViewedMapping&) = delete;
   ViewedMapping& operator=(const ViewedMapping&) = delete;
 
-  const Mapping& mapping() const { return mapping_; }
+  const Mapping& mapping() const { return *mapping_; }
   // Where there is none yet.
-  void Set(Mapping mapping) { mapping_ = std::move(mapping); }
+  void Set(Mapping mapping) { *mapping_ = std::move(mapping); }
 
   // -ENOTSUP where the runtime allows no such buffer, or none of this size.
-  BufferOrError Buffer(napi_env env);
-  // The buffer's length is 0 from now on, and so is that of every array over it.
-  void Detach(napi_env env);
+  BufferOrError Buffer(const BufferDetacher& detacher);
+  // The buffer's length is 0 from now on, and so is that of every array over it. -EPERM where
+  // somebody has locked the buffer: nothing has changed then.
+  int Detach(const BufferDetacher& detacher);
   // The environment ends, and its buffers with it.
   void Forget(napi_env env);
 
  private:
-  enum class Detached { kByUs, kByOthers };
+  // Whether somebody has transferred the buffer.
+  bool IsMoved(napi_env env, napi_value buffer);
 
-  Detached DetachBuffer(napi_env env);
-
-  Mapping mapping_;
+  // With the finalizers of the buffers that there were over it.
+  const std::shared_ptr<Mapping> mapping_ = std::make_shared<Mapping>();
   napi_ref buffer_ = nullptr;
   // Somebody moved the memory into a buffer that is not known here.
   bool moved_ = false;

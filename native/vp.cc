@@ -24,7 +24,7 @@ bool IsEnding(napi_env env) {
 
 }  // namespace
 
-BufferOrError Vp::Page(napi_env env, uint32_t number) {
+BufferOrError Vp::Page(const BufferDetacher& detacher, uint32_t number) {
   if (number >= pages_.size()) {
     return {.error = -EINVAL};
   }
@@ -36,7 +36,7 @@ BufferOrError Vp::Page(napi_env env, uint32_t number) {
     }
     page.Set(Mapping(data, abi::MSHV_HV_PAGE_SIZE));
   }
-  return page.Buffer(env);
+  return page.Buffer(detacher);
 }
 
 bool Vp::End() {
@@ -64,7 +64,10 @@ void VpTable::Detach(int fd) {
   }
   EndRuns(*vp.mapped());
   for (ViewedMapping& page : vp.mapped()->pages()) {
-    page.Detach(env_);
+    // A buffer that is locked stays, over a page of nobody.
+    if (page.Detach(detacher_) < 0) {
+      page.Forget(env_);
+    }
   }
   // Nothing else is to be interrupted by its timer.
   if (vps_.empty()) {
@@ -226,7 +229,7 @@ int HoldLoop(Environment&, AttachedVp vp, bool hold) {
 }
 
 BufferOrError Page(Environment& environment, AttachedVp vp, uint32_t number) {
-  return vp->Page(environment.env(), number);
+  return vp->Page(environment.detacher(), number);
 }
 
 int GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {

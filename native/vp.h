@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "buffer_detacher.h"
 #include "closing_handles.h"
 #include "mapping.h"
 #include "run_control.h"
@@ -36,7 +37,7 @@ class Vp {
   bool End();
 
   // The register page is 0, the intercept message page 1.
-  BufferOrError Page(napi_env env, uint32_t number);
+  BufferOrError Page(const BufferDetacher& detacher, uint32_t number);
   std::span<ViewedMapping> pages() { return pages_; }
 
  private:
@@ -48,8 +49,8 @@ class Vp {
 // The VPs that one environment works with, by descriptor. Functions return 0 or -errno.
 class VpTable {
  public:
-  VpTable(napi_env env, uv_loop_t* loop, ClosingHandles& closing)
-      : env_(env), loop_(loop), closing_(closing) {}
+  VpTable(const BufferDetacher& detacher, uv_loop_t* loop, ClosingHandles& closing)
+      : env_(detacher.env()), detacher_(detacher), loop_(loop), closing_(closing) {}
 
   int Attach(int fd, std::unique_ptr<RunControl> control);
   // Null where it is not attached.
@@ -67,6 +68,7 @@ class VpTable {
   void EndRuns(Vp& vp);
 
   const napi_env env_;
+  const BufferDetacher& detacher_;
   uv_loop_t* const loop_;
   ClosingHandles& closing_;
   std::unordered_map<int, std::unique_ptr<Vp>> vps_;

@@ -230,9 +230,10 @@ export class GuestMemory implements Disposable {
    * All of the memory, live: the same object each time, with length 0 once the memory is closed. It can be
    * copied to a Worker but not transferred; `share()` is the way to look at the same memory there.
    *
-   * Do not call `ArrayBuffer.prototype.transfer` on it (Node 22): the new buffer is not known here, so its pages stay
-   * mapped until the process ends, and `buffer` is another one from then on. Nor `markAsUntransferable`: from Node 24 on
-   * nobody can detach a buffer that is marked so, and `close()` ends the process.
+   * Do not call `ArrayBuffer.prototype.transfer` on it (Node 22): `buffer` is another one from then on, and what it was
+   * moved to, which is not known here, has zeroes after `close()` and its addresses until the process ends. Nor
+   * `markAsUntransferable`: from Node 24 on nobody can detach a buffer that is marked so, `close()` refuses, and the
+   * end of the environment ends the process.
    *
    * @throws MshvError `ENOTSUP` where this Node has no buffer of that size: above 4 GiB with Node 20. `read`,
    *   `write`, `fill` and a `window()` of it are there for that.
@@ -377,20 +378,32 @@ export class GuestMemory implements Disposable {
   }
 
   /**
-   * Ends every buffer and view: their length is 0. The pages go now, or with the last mapping of a partition.
-   * Harmless where closed already.
+   * Ends every buffer and view: their length is 0, but for buffers that were transferred. The pages go now, or with the
+   * last mapping of a partition. Harmless where closed already.
+   *
+   * What still uses the memory by its address, on a thread of Node's pool (`fs`, `zlib`, `crypto`, a stream), may go
+   * on: it reads zeroes once the pages are gone, and what it writes is nobody's. The addresses stay taken until the buffer
+   * is garbage; those of a buffer that was transferred until the process ends.
+   *
+   * @throws MshvError `ERR_MSHV_UNTRANSFERABLE` where `markAsUntransferable` was called for the buffer (Node 24): the
+   *   memory stays open then
    */
   close(): void {
     if (this.#closed) {
       return;
     }
+    const result =
+      this.#holders === 0
+        ? this.#native.memoryUnmap(this.#handle)
+        : this.#native.memoryDetach(this.#handle);
+    if (result < 0) {
+      throw new MshvError(
+        'cannot close this GuestMemory: its buffer was marked as untransferable, so that nobody can end it',
+        { code: 'ERR_MSHV_UNTRANSFERABLE' },
+      );
+    }
     this.#closed = true;
     this.#buffer = undefined;
-    if (this.#holders === 0) {
-      this.#native.memoryUnmap(this.#handle);
-    } else {
-      this.#native.memoryDetach(this.#handle);
-    }
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-
+import { collectGarbage } from '../collect-garbage.js';
 import { processResources } from '../process-resources.js';
 
 /** What the process holds, in bytes and in numbers, after garbage was collected. */
@@ -14,14 +11,8 @@ export interface Footprint {
   readonly threads: number;
 }
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
 export async function footprint(): Promise<Footprint> {
-  // What the first collection finds dead is finalized in a turn of the loop, and gone with the second.
-  collectGarbage();
-  await setImmediate();
-  collectGarbage();
+  await collectGarbage();
   const { heapUsed, external, rss } = process.memoryUsage();
   const { descriptors, threads } = processResources();
   return { heap: heapUsed, external, resident: rss, descriptors, threads };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { linuxNative, type Native, simNative } from '../../lib/native.js';
+import { collectGarbage } from '../collect-garbage.js';
 import { openDescriptors } from '../open-descriptors.js';
 
 const { EACCES, EBADF, EINVAL, ENODEV, ENOTSUP, ENXIO } = constants.errno;
@@ -69,7 +70,8 @@ describe.each<[string, Native]>([
     expect(native.memoryUnmap(memory)).toBe(0);
   });
 
-  it('is unmapped with an empty view, and its handle is never used again', () => {
+  it('is unmapped with an empty view, and its handle is never used again', async () => {
+    await collectGarbage();
     const descriptors = openDescriptors();
     const before = addressSpace();
     const memory = native.memoryCreate(4n << 30n, false, false);
@@ -79,8 +81,12 @@ describe.each<[string, Native]>([
     const views = [viewOf(native, memory), viewOf(native, shared)];
     expect([native.memoryUnmap(memory), native.memoryUnmap(shared)]).toEqual([0, 0]);
     expect(views.map(({ length }) => length)).toEqual([0, 0]);
-    expect(addressSpace()).toBe(before);
     expect(mappings('memfd:mshv_memory')).toHaveLength(0);
+    // Somebody may still use what he had of the view.
+    expect(addressSpace()).toBe(before + 4);
+    views.length = 0;
+    await collectGarbage();
+    expect(addressSpace()).toBe(before);
     expect(openDescriptors()).toBe(descriptors);
     const next = native.memoryCreate(page, false, false);
     expect([memory, shared]).not.toContain(next);

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 
 import { EventFd, GuestMemory } from '../../../../lib/index.js';
 import type { GuestMemoryToken } from '../../../../lib/index.js';
-import type { Operation } from '../engine.js';
+import { goneLater, type Operation } from '../engine.js';
 import type { Situation } from '../situation.js';
 
 const file = join(tmpdir(), `mshv-faults-${process.pid}`);
@@ -113,6 +113,17 @@ export const memory: readonly Operation[] = [
       return undefined;
     }),
   ),
+  {
+    name: 'close of memory that has a buffer',
+    arrange: (situation) => {
+      const { unmapped } = arranged(situation);
+      expect(unmapped.buffer.byteLength).toBe(0x3000);
+      return () => {
+        unmapped.close();
+      };
+    },
+    outcome: goneLater,
+  },
   onMemory('mapMemory()', 'mapMemory', ({ partition, unmapped }) =>
     partition.mapMemory(unmapped, { gpa: 0x200000 }),
   ),

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 
 import { encodeMessage } from '../../../../lib/abi/encode-message.js';
 import { type Intercept, Vp, type VpRun } from '../../../../lib/index.js';
-import type { Operation } from '../engine.js';
+import { goneLater, type Operation } from '../engine.js';
 import type { Situation } from '../situation.js';
 import { begunAfterFirst, propertyCall } from './device.js';
 
@@ -175,8 +175,12 @@ export const vps: readonly Operation[] = [
     },
   },
   ...(['close', Symbol.dispose] as const).map((method) =>
-    onVp(`${String(method)} of a VP`, (vp) => {
-      vp[method]();
-    }),
+    onVp(
+      `${String(method)} of a VP`,
+      (vp) => {
+        vp[method]();
+      },
+      goneLater,
+    ),
   ),
 ];
