@@ -13,6 +13,7 @@ import {
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { linuxNative, type Native } from './native.js';
+import { watchRefusal } from './runtime.js';
 import { stepError } from './step-error.js';
 import { TakingIterator } from './taking-iterator.js';
 
@@ -174,7 +175,8 @@ export class EventFd implements Disposable {
    * counter which is signalled all the time does not keep the loop from turning.
    *
    * Never throws: rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED`
-   * where the EventFd is closed, before or meanwhile.
+   * where the EventFd is closed, before or meanwhile;
+   * where nothing is there, with what `watch()` throws.
    */
   wait(options: { signal?: AbortSignal } = {}): Promise<bigint> {
     return new Promise((resolve, reject) => {
@@ -222,6 +224,8 @@ export class EventFd implements Disposable {
    * other listeners still run.
    *
    * Watching keeps the event loop alive, see `unref()`. Dispose of the result to stop.
+   *
+   * @throws MshvError `ERR_MSHV_RUNTIME` in Bun, which cannot watch; `ENOSPC` where the user watches as many as it may
    */
   watch(listener: (count: bigint) => void): Disposable {
     functionArgument('listener', listener);
@@ -363,6 +367,12 @@ export class EventFd implements Disposable {
 
   #add<Entry>(entries: Set<Entry>, entry: Entry): void {
     if (!this.#isWatched) {
+      const refusal = watchRefusal();
+      if (refusal !== undefined) {
+        throw new MshvError(`cannot watch eventfd ${this.#fd}: ${refusal}`, {
+          code: 'ERR_MSHV_RUNTIME',
+        });
+      }
       const result = this.#native.watch(this.#fd, (count) => {
         this.#deliver(count);
       });

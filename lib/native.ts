@@ -1,7 +1,4 @@
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-
-import { MshvError } from './errors.js';
+import { loadAddon } from './load-addon.js';
 
 /**
  * The addon as TypeScript sees it: flat functions over descriptors, numbers and typed arrays. Each
@@ -187,7 +184,7 @@ export interface Native {
   /** Whether the thread keeps the event loop alive (it does at first). `-ENOENT` where there is no thread. */
   vpHoldLoop(vp: number, hold: boolean): number;
   /**
-   * The VP's register page (0) or intercept message page (1), 4096 bytes, the same object each time; length 0
+   * The VP's register page or intercept message page (`vpPages`), 4096 bytes, the same object each time; length 0
    * once the VP's descriptor is closed, with its addresses kept as those of memory are. `-ENODEV` where the driver has
    * none, `-ENOTSUP` as for memoryBuffer.
    */
@@ -229,6 +226,9 @@ export interface Native {
 
 /** What `Native.adopt` takes. */
 export const descriptorKinds = { partition: 0, vp: 1, runControl: 2, memory: 3 } as const;
+
+/** What `Native.vpPage` takes. */
+export const vpPages = { register: 0, intercept: 1 } as const;
 
 /** The extra exports of the simulator's addon: the guest's side and the controls of the fake driver. */
 export interface SimNative extends Native {
@@ -326,43 +326,20 @@ export interface SimNative extends Native {
   simOops(id: number): string;
 }
 
-const require = createRequire(import.meta.url);
-const bindings = require('bindings') as (options: {
-  readonly bindings: string;
-  readonly module_root: string;
-}) => unknown;
-
-function load(name: string): unknown {
-  try {
-    // Named, because bindings looks for it in a stack trace otherwise, which frozen intrinsics do not allow.
-    const packageFolder = dirname(require.resolve('mshv/package.json'));
-    return bindings({ bindings: name, module_root: packageFolder });
-  } catch (error) {
-    const disabled =
-      error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_DISABLED';
-    const advice = disabled
-      ? 'start Node with --allow-addons (--permission), or without --no-addons'
-      : 'build it with npm rebuild mshv (npm ci in a checkout)';
-    throw new MshvError(`cannot load the addon ${name}.node: ${advice}`, {
-      code: 'ERR_MSHV_ADDON',
-      cause: error,
-    });
-  }
-}
-
 let linux: Native | undefined;
 let sim: SimNative | undefined;
 
 /**
  * The addon that ends in system calls. Loaded at first use.
  *
- * @throws MshvError `ERR_MSHV_ADDON` where it was not built, or for another platform, or Node loads no addons
+ * @throws MshvError `ERR_MSHV_ADDON` where it was not built, or for another platform, Node loads no addons, or this is a
+ *   bundle or a runtime that cannot have it
  */
 export function linuxNative(): Native {
-  return (linux ??= load('mshv') as Native);
+  return (linux ??= loadAddon('mshv') as Native);
 }
 
 /** The addon that ends in the simulated driver. Loaded, and failing, like the other one. */
 export function simNative(): SimNative {
-  return (sim ??= load('mshv_sim') as SimNative);
+  return (sim ??= loadAddon('mshv_sim') as SimNative);
 }

@@ -23,8 +23,9 @@
     # Without it worker.terminate() during a call aborts the process.
     'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
   ],
-  # A signal handler, and threads on their way out, may outlive the Worker that loaded the addon.
-  'ldflags': ['-Wl,-z,nodelete'],
+  # A signal handler, and threads on their way out, may outlive the Worker that loaded the addon. And where a runtime lacks a
+  # function, loading fails, not the first call of it, which would end the process.
+  'ldflags': ['-Wl,-z,nodelete', '-Wl,-z,now'],
   'cflags': ['-Wall', '-Wextra', '-Wconversion', '-Werror', '-fvisibility=hidden'],
   'cflags_cc': [
     '-std=c++20',

@@ -1,5 +1,3 @@
-import { constants } from 'node:os';
-
 import {
   dirtyMasks,
   registerPageFields,
@@ -14,7 +12,7 @@ import {
 } from '../abi/registers.js';
 import { choiceArgument, rangeError, typedArrayArgument, uint64Argument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
-import { stepError } from '../step-error.js';
+import { vpPages } from '../native.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 
 /** A register that the page has and that can be written through it. */
@@ -62,14 +60,8 @@ export class RegisterPage {
 
   static {
     map = (vp) => {
-      const page = vp.native.vpPage(vp.attached, 0);
-      if (typeof page === 'number') {
-        if (page === -constants.errno.ENODEV) {
-          return undefined;
-        }
-        throw stepError(vp.native, `map the register page of VP ${vp.index}`, page);
-      }
-      return new RegisterPage(vp.index, page);
+      const page = vp.page(vpPages.register);
+      return page && new RegisterPage(vp.index, page);
     };
   }
 

@@ -1,5 +1,5 @@
 import { closedError } from '../errors.js';
-import type { Native } from '../native.js';
+import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
 
 /**
@@ -59,12 +59,33 @@ export class VpDescriptor {
     this.#attach(control);
   }
 
+  /**
+   * The VP's register page or intercept message page; undefined where it cannot be had, whatever the reason: a driver
+   * or a processor without it, a limit, a filter, a runtime without buffers over memory of others.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
+  page(number: (typeof vpPages)[keyof typeof vpPages]): ArrayBuffer | undefined {
+    if (this.#control < 0 && this.#tryAttach(-1) < 0) {
+      return undefined;
+    }
+    const page = this.native.vpPage(this.fd, number);
+    return typeof page === 'number' ? undefined : page;
+  }
+
   #attach(control: number): void {
-    const result = this.native.vpAttach(this.fd, control);
+    const result = this.#tryAttach(control);
     if (result < 0) {
       throw stepError(this.native, `prepare VP ${this.index} for running`, result);
     }
-    this.#control = result;
+  }
+
+  #tryAttach(control: number): number {
+    const result = this.native.vpAttach(this.fd, control);
+    if (result >= 0) {
+      this.#control = result;
+    }
+    return result;
   }
 
   /** Ends a thread that runs the VP and detaches its pages. */

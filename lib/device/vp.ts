@@ -15,7 +15,7 @@ import type { VpStateType } from '../abi/vp-state.js';
 import { functionArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
-import type { Native } from '../native.js';
+import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from './hypercall.js';
@@ -35,7 +35,7 @@ import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
 import { runError, runningError } from './vp-running.js';
 import { getVpState, setVpState } from './vp-state.js';
 
-const { EBUSY, ECANCELED, EINTR, ENODEV } = constants.errno;
+const { EBUSY, ECANCELED, EINTR } = constants.errno;
 
 let create: (native: Native, fd: number, index: number, partition: PartitionCalls) => Vp;
 
@@ -225,7 +225,8 @@ export class Vp implements Disposable {
   }
 
   /**
-   * The register page, the same object each time; undefined where there is none (on arm64, for one).
+   * The register page, the same object each time; undefined where it cannot be had, whatever the reason (on arm64 there
+   * is none, for one): `getRegisters()` and `setRegisters()` are there always.
    *
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
@@ -239,22 +240,19 @@ export class Vp implements Disposable {
 
   /**
    * The page in which the hypervisor leaves what the VP exits with, the same object each time; undefined where
-   * there is none. While the VP runs it is the hypervisor's. Unlike the bytes of a run, it also shows messages
+   * it cannot be had, whatever the reason: the exits of `run()` and `start()` do not need it. While the VP runs it is the hypervisor's. Unlike the bytes of a run, it also shows messages
    * that the driver resolved itself. Its messages throw a TypeError once the VP is closed.
    *
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   get interceptPage(): InterceptMessages | undefined {
-    const { native, attached, index } = this.#descriptor;
+    this.#descriptor.checkOpen();
     if (this.#interceptPage === undefined) {
-      const page = native.vpPage(attached, 1);
-      if (typeof page !== 'number') {
-        this.#interceptPage = new InterceptMessages(new Uint8Array(page, 0, messageLayout.size));
-      } else if (page === -ENODEV) {
-        this.#interceptPage = null;
-      } else {
-        throw stepError(native, `map the intercept page of VP ${index}`, page);
-      }
+      const page = this.#descriptor.page(vpPages.intercept);
+      this.#interceptPage =
+        page === undefined
+          ? null
+          : new InterceptMessages(new Uint8Array(page, 0, messageLayout.size));
     }
     return this.#interceptPage ?? undefined;
   }

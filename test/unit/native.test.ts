@@ -1,37 +1,141 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+// What keeps an addon from being loaded, and what the error says then.
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mshv-'));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs a program that tells the code, the message and the cause of what a simulator fails with, or 'ok'. */
+function tell(options: { flags?: readonly string[]; cwd?: string; before?: string }): string {
+  const { flags = [], cwd = root, before = '' } = options;
+  const program = `${before}
+    try {
+      const { Simulator } = await import('./lib/sim/index.ts');
+      new Simulator().close();
+      console.log('ok');
+    } catch ({ code, message, cause }) {
+      console.log(code, message, cause);
+    }`;
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    [...flags, '--import', 'tsx', '--input-type=module', '--eval', program],
+    { cwd, encoding: 'utf8' },
+  );
+  return stdout + stderr;
+}
 
 it('says how to build an addon that is missing', () => {
-  const copy = mkdtempSync(join(tmpdir(), 'mshv-'));
-  try {
-    for (const part of ['lib', 'package.json']) {
-      cpSync(join(root, part), join(copy, part), { recursive: true });
-    }
-    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      ['--import', 'tsx', 'lib/cli/main.ts', 'irqfd', '--device', 'sim'],
-      { cwd: copy, encoding: 'utf8' },
-    );
-    expect(stderr).toContain('cannot load the addon mshv_sim.node: build it with npm rebuild mshv');
-    expect(status).toBe(1);
-  } finally {
-    rmSync(copy, { recursive: true });
+  const copy = join(folder, 'copy');
+  for (const part of ['lib', 'package.json']) {
+    cpSync(join(root, part), join(copy, part), { recursive: true });
   }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  const missing =
+    'ERR_MSHV_ADDON cannot load the addon mshv_sim.node: build it with npm rebuild mshv';
+  expect(tell({ cwd: copy })).toContain(missing);
+  mkdirSync(join(copy, 'build/Release'), { recursive: true });
+  writeFileSync(join(copy, 'build/Release/mshv_sim.node'), 'of another platform');
+  expect(tell({ cwd: copy })).toContain(missing);
 });
 
 it('says how to let Node load addons', () => {
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ['--no-addons', '--import', 'tsx', 'lib/cli/main.ts', 'irqfd', '--device', 'sim'],
-    { cwd: root, encoding: 'utf8' },
+  expect(tell({ flags: ['--no-addons'] })).toContain(
+    'ERR_MSHV_ADDON cannot load the addon mshv_sim.node: start Node with --allow-addons',
   );
-  expect(stderr).toContain('cannot load the addon mshv_sim.node: start Node with --allow-addons');
-  expect(status).toBe(1);
+});
+
+it('says that Deno lacks what it needs, before Deno ends the process', () => {
+  const before =
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, deno: '2' } });";
+  expect(tell({ before })).toContain(
+    'ERR_MSHV_ADDON cannot load the addon mshv_sim.node: Deno lacks functions of libuv',
+  );
+});
+
+it('says that a runtime gives it no event loop', () => {
+  const before = `
+    const { createRequire } = process.getBuiltinModule?.('node:module') ?? await import('node:module');
+    createRequire('${root}package.json').cache['${root}build/Release/mshv_sim.node'] = { loaded: true, exports: {} };`;
+  expect(tell({ before })).toContain(
+    'ERR_MSHV_ADDON cannot load the addon mshv_sim.node: this runtime gives it no event loop',
+  );
+});
+
+it.each(['mshv', 'mshv_sim'])('%s does not load where a function is missing', (name) => {
+  // As Deno would, without Node: what it lacks would end the process at the first call otherwise.
+  const source = join(folder, `${name}.c`);
+  writeFileSync(
+    source,
+    `#include <dlfcn.h>
+     #include <stdio.h>
+     int main(int count, char** words) {
+       puts(dlopen(words[1], RTLD_LAZY) == NULL ? dlerror() : "loaded");
+     }`,
+  );
+  execFileSync('cc', ['-o', `${source}.out`, source, '-ldl']);
+  const said = execFileSync(`${source}.out`, [join(root, `build/Release/${name}.node`)], {
+    encoding: 'utf8',
+  });
+  expect(said).toContain('undefined symbol');
+});
+
+describe.each(['esm', 'cjs'] as const)('in a bundle (%s)', (format) => {
+  interface Esbuild {
+    readonly buildSync: (options: object) => unknown;
+  }
+
+  /** Bundles a program that has all of mshv inside, into a folder of its own, and runs it there. */
+  function runBundle(name: string, prepare: (place: string) => void): string {
+    const place = join(folder, `${name}-${format}`);
+    mkdirSync(place);
+    prepare(place);
+    const fromTsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
+    const { buildSync } = fromTsx('esbuild') as Esbuild;
+    const program = join(place, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
+    buildSync({
+      stdin: {
+        contents: `
+          import { Mshv } from './lib/index.ts';
+          import { Simulator } from './lib/sim/index.ts';
+          try {
+            console.log(typeof Mshv.open, new Simulator().open().createPartition().closed);
+          } catch ({ code, message }) {
+            console.log(code, message);
+          }`,
+        resolveDir: root,
+        loader: 'ts',
+      },
+      ...{ bundle: true, platform: 'node', logLevel: 'error', format, outfile: program },
+    });
+    const { stdout, stderr } = spawnSync(process.execPath, [program], { encoding: 'utf8' });
+    return stdout + stderr;
+  }
+
+  it('says that the package is to be external where it is not installed', () => {
+    const said = runBundle('alone', () => undefined);
+    expect(said).toContain('ERR_MSHV_ADDON cannot load the addon mshv_sim.node');
+    expect(said).toContain('esbuild --external:mshv');
+  });
+
+  it('works where the package is installed above it', () => {
+    const said = runBundle('installed', (place) => {
+      mkdirSync(join(place, 'node_modules'));
+      symlinkSync(root, join(place, 'node_modules/mshv'));
+    });
+    expect(said).toBe('function false\n');
+  });
 });

@@ -15,8 +15,8 @@ import { FakeHost } from './fake-host.js';
 
 // What a Vp makes of each thing that the addon can return. What the driver does is in test/conformance.
 
-const { EAGAIN, EBUSY, ECANCELED, EFAULT, EINTR, EINVAL, EIO, EMFILE, ENODEV, ENOMEM } =
-  constants.errno;
+const { EACCES, EAGAIN, EBUSY, ECANCELED, EFAULT, EINTR } = constants.errno;
+const { EINVAL, EIO, EMFILE, ENODEV, ENOMEM, ENOTSUP, EPERM } = constants.errno;
 
 let host: FakeHost;
 let vp: Vp;
@@ -65,8 +65,6 @@ describe('attaching', () => {
         vp.cancel();
       },
     ],
-    ['registerPage', () => vp.registerPage],
-    ['interceptPage', () => vp.interceptPage],
     ['getState()', () => vp.getState('lapic')],
     ['share()', () => vp.share()],
   ])('fails in %s with what the addon says, and is tried again', (_, use) => {
@@ -440,12 +438,37 @@ describe('pages', () => {
     expect(names()).toEqual([]);
   });
 
-  it.each(['registerPage', 'interceptPage'] as const)('%s throws another error', (name) => {
-    vp.cancel();
-    host.native.record(failAt(ENOMEM, 0));
-    expect(errorOf(() => vp[name])).toMatchObject({ code: 'ENOMEM', syscall: 'vpPage' });
-    expect(vp[name]).toBeDefined();
+  describe.each(['registerPage', 'interceptPage'] as const)('%s is missing', (name) => {
+    it.each([ENODEV, EPERM, EACCES, EINVAL, ENOMEM, EAGAIN, ENOTSUP])(
+      'whatever the reason: errno %i',
+      (errno) => {
+        vp.cancel();
+        host.native.record(failAt(errno, 0));
+        expect(vp[name]).toBeUndefined();
+        expect(vp[name]).toBeUndefined();
+        expect(names()).toEqual(['vpPage']);
+      },
+    );
+
+    it('where the VP has no run control', () => {
+      host.native.record(failAt(EPERM, 0));
+      expect(vp[name]).toBeUndefined();
+      expect(names()).toEqual(['vpAttach']);
+      vp.cancel();
+    });
   });
+
+  it.each([ENODEV, EPERM, EINVAL, ENOMEM])(
+    'exits are completed without a register page: errno %i',
+    (errno) => {
+      fake.queue(encodeMessage('io-port', { access: 'read', size: 1, instructionLength: 1 }));
+      const exit = vp.run();
+      if (exit?.type !== 'io-port') throw new Error('no exit');
+      host.native.record((called) => (called === 'vpPage' ? errno : undefined));
+      vp.completeIoPort(exit, 0xff);
+      expect(names()).toContain('hypercall');
+    },
+  );
 
   it('refuses what does not fit RIP and RFLAGS', () => {
     fake.pages[0]?.set([1], registerPageLayout.isValid);
