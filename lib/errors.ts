@@ -16,6 +16,7 @@ export interface MshvErrorDetails {
   hvStatus?: HvStatus;
   repsCompleted?: number;
   suppressed?: number;
+  lost?: number;
   cause?: unknown;
 }
 
@@ -45,13 +46,15 @@ export class MshvError extends Error {
   declare readonly repsCompleted?: number;
   /** How many failures were not reported: of `ERR_MSHV_SUPPRESSED`, see `FailureListener`. */
   declare readonly suppressed?: number;
+  /** How many interrupts nobody can get any more: of `ERR_MSHV_INTERRUPTS_LOST`, see `Simulator.interrupts`. */
+  declare readonly lost?: number;
 
   constructor(message: string, details: MshvErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = details.code;
     this.errno = details.errno ?? 0;
     this.syscall = details.syscall ?? '';
-    const { ioctl, hypercall, hvStatus, repsCompleted, suppressed } = details;
+    const { ioctl, hypercall, hvStatus, repsCompleted, suppressed, lost } = details;
     Object.assign(
       this,
       ioctl !== undefined && { ioctl },
@@ -59,6 +62,7 @@ export class MshvError extends Error {
       hvStatus !== undefined && { hvStatus },
       repsCompleted !== undefined && { repsCompleted },
       suppressed !== undefined && { suppressed },
+      lost !== undefined && { lost },
     );
   }
 

@@ -249,6 +249,8 @@ export interface SimNative extends Native {
    * Moves up to `out.length / 4` recorded interrupts of the partition, oldest first, into `out` after
    * settling, and returns how many. Words of one: sequence number; vector | type << 32 | level << 48 |
    * logical << 49 | fast << 50 | (index of the VP + 1, 0 where none) << 51; destination; time of injection (`CLOCK_MONOTONIC`, ns).
+   *
+   * The newest 2^18 are kept. Where others were dropped, one call returns 1 and says how many: words 0, number.
    */
   simInterrupts(partition: number, out: BigUint64Array): number;
   /**

@@ -524,10 +524,25 @@ static u64 reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *hi)
 	return k->lo;
 }
 
+#define REG_NOTIFICATIONS 0x00010006
+
+/*
+ * HvRegisterDeliverabilityNotifications: a bit for each SINT from 48 on, and bit 1 for an interrupt.
+ * NMIs (0) and an interrupt's priority (2 to 5) are for a VMM that has the local APICs itself.
+ */
+static bool notifications_valid(struct fhv_pt *p, u64 lo)
+{
+	bool apics = p->flags & HV_PARTITION_CREATION_FLAG_LAPIC_ENABLED;
+
+	return !(lo & ~(0xffffULL << 48 | (apics ? 0x2 : 0x3f)));
+}
+
 static u64 reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 {
 	u64 was = v->explicit;
 
+	if (name == REG_NOTIFICATIONS && !notifications_valid(p, lo))
+		return HV_STATUS_INVALID_PARAMETER;
 	switch (name) {
 	case HV_REGISTER_EXPLICIT_SUSPEND:
 		if (v->svm)
@@ -546,6 +561,8 @@ static u64 reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 		return 0;
 	default:
 		if (v->svm && svm_reg_set(p, v, name, lo, hi))
+			return 0;
+		if (name == HV_REGISTER_SVERSION || name == HV_REGISTER_EOM)
 			return 0;
 		if (kv_set(&v->regs, name, lo, hi))
 			return HV_STATUS_INSUFFICIENT_MEMORY;
@@ -665,6 +682,35 @@ static u64 prop_default(u32 code, u64 *val)
 		return 0;
 	}
 	return HV_STATUS_UNKNOWN_PROPERTY;
+}
+
+/* what a partition is made with: see native/sim/properties.cc */
+static bool prop_of_creation(u32 code)
+{
+	switch (code) {
+	case HV_PARTITION_PROPERTY_PRIVILEGE_FLAGS:
+	case HV_PARTITION_PROPERTY_SYNTHETIC_PROC_FEATURES:
+	case 0x0005002a ... 0x0005002e: /* lines of the GIC */
+	case 0x00060000 ... 0x0006000b: /* the processor */ return true;
+	}
+	return false;
+}
+
+#define PROP_TIME_FREEZE    0x00030003
+#define PROP_REFERENCE_TIME 0x00030005
+
+static u64 prop_set(struct fhv_pt *p, u32 code, u64 value)
+{
+	struct kv *frozen = kv_find(&p->props, PROP_TIME_FREEZE);
+	u64 val, st = prop_default(code, &val);
+
+	if (st)
+		return st;
+	if (p->initialized && prop_of_creation(code))
+		return HV_STATUS_INVALID_PARTITION_STATE;
+	if (code == PROP_REFERENCE_TIME && !(frozen && frozen->lo))
+		return HV_STATUS_INVALID_PARTITION_STATE;
+	return kv_set(&p->props, code, value, 0) ? HV_STATUS_INSUFFICIENT_MEMORY : 0;
 }
 
 static struct blob *blob_get(struct fhv_vp *v, u32 type, bool create)
@@ -803,6 +849,10 @@ static u64 do_call(u16 code, u32 var, u32 reps, u32 start, bool fast, u64 in1, u
 		kv_set(&v->regs, 0x00020011 /* RFLAGS */, 2, 0);
 		kv_set(&v->regs, 0x00020010 /* RIP */, 0xfff0, 0);
 		kv_set(&v->regs, 0x00040000 /* CR0 */, 0x60000010, 0);
+		kv_set(&v->regs, 0x00080003 /* APIC_BASE */, v->idx ? 0xfee00800 : 0xfee00900, 0);
+		kv_set(&v->regs, HV_REGISTER_SVERSION, 1, 0);
+		for (i = 0; i < HV_SYNIC_SINT_COUNT; i++)
+			kv_set(&v->regs, HV_REGISTER_SINT0 + i, HV_SYNIC_SINT_MASKED, 0);
 		fhv_log("CREATE_VP pt=%llu vp=%u flags=%llx", p->id, v->idx, a->flags);
 		return 0;
 	}
@@ -1233,15 +1283,10 @@ static u64 do_call(u16 code, u32 var, u32 reps, u32 start, bool fast, u64 in1, u
 	}
 	case HVCALL_SET_PARTITION_PROPERTY: {
 		struct hv_input_set_partition_property *a = in;
-		u64 val, st;
+		u64 st;
 
 		NEED_PT(a->partition_id);
-		st = prop_default(a->property_code, &val);
-		if (!st && a->property_code == HV_PARTITION_PROPERTY_SYNTHETIC_PROC_FEATURES &&
-		    p->initialized)
-			st = HV_STATUS_INVALID_PARTITION_STATE;
-		if (!st && kv_set(&p->props, a->property_code, a->property_value, 0))
-			st = HV_STATUS_INSUFFICIENT_MEMORY;
+		st = prop_set(p, a->property_code, a->property_value);
 		fhv_log("SET_PROP pt=%llu code=0x%x value=0x%llx status=0x%llx async=%d", p->id,
 			a->property_code, a->property_value, st, async_props);
 		if (async_props) {

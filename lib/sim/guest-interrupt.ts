@@ -33,6 +33,11 @@ export const interruptWords = 4;
 
 const bit = (word: bigint, position: bigint): boolean => ((word >> position) & 1n) !== 0n;
 
+/** What is in the place of interrupts that were dropped: how many. Undefined where there is an interrupt. */
+export function decodeLost(words: BigUint64Array): number | undefined {
+  return words[0] === 0n ? Number(words[1]) : undefined;
+}
+
 /** Decodes the interrupt that begins at `words[at]`. */
 export function decodeInterrupt(words: BigUint64Array, at: number): GuestInterrupt {
   const what = words[at + 1] ?? 0n;

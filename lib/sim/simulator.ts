@@ -18,7 +18,7 @@ import {
 } from '../arguments.js';
 import { Mshv } from '../device/mshv.js';
 import { Partition, type DriverGeneration } from '../device/partition.js';
-import { closedError, systemError } from '../errors.js';
+import { closedError, MshvError, systemError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { simNative, type Native, type SimNative } from '../native.js';
 import { TakingIterator } from '../taking-iterator.js';
@@ -36,7 +36,7 @@ import {
   type InstalledIntercept,
   type RegisteredResult,
 } from './driver-state.js';
-import { decodeInterrupt, interruptWords, type GuestInterrupt } from './guest-interrupt.js';
+import { decodeInterrupt, decodeLost, interruptWords, type GuestInterrupt } from './guest-interrupt.js';
 import { ScriptedGuest, sizeArgument, type AccessSize } from './scripted-guest.js';
 
 /** The driver's `hv_scheduler_type` for each kind of scheduler that makes a difference to it. */
@@ -156,6 +156,8 @@ export class Simulator implements Disposable {
   readonly #id: number;
   #closed = false;
   #devices: Mshv[] = [];
+  /** How many interrupts nobody can get any more, where nobody has been told. */
+  readonly #lost = new WeakMap<Partition, number>();
 
   constructor(options: SimulatorOptions = {}) {
     optionsArgument('options', options, [
@@ -215,23 +217,29 @@ export class Simulator implements Disposable {
 
   /**
    * Takes the interrupts that the partition's guest got since the last call, oldest first; every signal
-   * sent before counts. Until they are taken they are kept, whatever their number.
+   * sent before counts. Until they are taken they are kept: the newest 262 144 of them.
+   *
+   * @throws MshvError `ERR_MSHV_INTERRUPTS_LOST` where older ones were dropped since the last call, with their number as
+   *   `lost`; those that were kept are the next call's
    */
   interrupts(partition: Partition): GuestInterrupt[] {
-    const fd = this.#fdOf(partition);
     const taken: GuestInterrupt[] = [];
     const words = new BigUint64Array(256 * interruptWords);
     let some;
     do {
-      some = this.#takeInterrupts(fd, words);
+      some = this.#takeInterrupts(partition, words);
       taken.push(...some);
     } while (some.length * interruptWords === words.length);
+    if (taken.length === 0) {
+      this.#refuseLost(partition);
+    }
     return taken;
   }
 
   /**
    * Interrupts as they come, those not taken yet first. Ends when the partition or the simulator is closed, with which
-   * what was not taken is gone. Where `signal` aborts, one `next()` rejects with its reason.
+   * what was not taken is gone. Where `signal` aborts, one `next()` rejects with its reason; where interrupts were dropped,
+   * as `interrupts()` throws.
    *
    * Each interrupt goes to one taker: with two iterators, or `interrupts()` in between, nobody sees them all. Calls of
    * `next()` that overlap take one after the other, in their order. An interrupt is taken when `next()` asks for it, so one
@@ -259,10 +267,11 @@ export class Simulator implements Disposable {
           while (!isGone()) {
             // Listened for before it is looked whether there is one.
             recorded ??= this.#listen(partition);
-            const [interrupt] = this.#takeInterrupts(this.#fdOf(partition), word);
+            const [interrupt] = this.#takeInterrupts(partition, word);
             if (interrupt !== undefined) {
               return interrupt;
             }
+            this.#refuseLost(partition);
             await recorded.wait({ signal: left });
           }
         } catch (error) {
@@ -343,7 +352,7 @@ export class Simulator implements Disposable {
 
   /**
    * The guest of a VP, to tell it what to do. Where there are several for one VP, each queues behind
-   * the others.
+   * the others. At most 65 536 steps of a VP wait to be done, messages included: one more is `ENOBUFS`.
    *
    * @param vp - an existing VP
    */
@@ -528,9 +537,16 @@ export class Simulator implements Disposable {
     this.close();
   }
 
-  /** Takes as many interrupts as `words` has room for, oldest first. */
-  #takeInterrupts(fd: number, words: BigUint64Array): GuestInterrupt[] {
+  /** Takes as many interrupts as `words` has room for, oldest first: none where older ones were dropped, which is told next. */
+  #takeInterrupts(partition: Partition, words: BigUint64Array): GuestInterrupt[] {
+    const fd = this.#fdOf(partition);
+    this.#refuseLost(partition);
     const count = this.#checked('take interrupts', this.#native.simInterrupts(fd, words));
+    const lost = count === 0 ? undefined : decodeLost(words);
+    if (lost !== undefined) {
+      this.#lost.set(partition, lost);
+      return [];
+    }
     return Array.from({ length: count }, (_, i) => decodeInterrupt(words, i * interruptWords));
   }
 
@@ -547,6 +563,17 @@ export class Simulator implements Disposable {
       throw error;
     }
     return recorded;
+  }
+
+  #refuseLost(partition: Partition): void {
+    const lost = this.#lost.get(partition);
+    if (lost !== undefined) {
+      this.#lost.delete(partition);
+      throw new MshvError(
+        `${lost} interrupts were dropped, the oldest: take them more often, or none of them`,
+        { code: 'ERR_MSHV_INTERRUPTS_LOST', lost },
+      );
+    }
   }
 
   #usable(): void {

@@ -42,6 +42,7 @@ inline constexpr uint32_t HV_X64_REGISTER_INITIAL_APIC_ID = 0x0008000c;
 inline constexpr uint32_t HV_X64_REGISTER_APIC_ID = 0x00084802;
 inline constexpr uint32_t HV_REGISTER_VP_ROOT_SIGNAL_COUNT = 0x00090014;
 // SINT0 to SINT15.
+inline constexpr uint32_t HV_X64_REGISTER_APIC_BASE = 0x00080003;
 inline constexpr uint32_t HV_REGISTER_SINT0 = 0x000a0000;
 inline constexpr uint32_t HV_REGISTER_SCONTROL = 0x000a0010;
 inline constexpr uint32_t HV_REGISTER_SVERSION = 0x000a0011;

@@ -61,7 +61,10 @@ int DeviceFile::Handle(uint32_t request, void* argument, Opened* opened) {
   if (!opened->fd) {
     return opened->fd.get();
   }
-  opened->file = std::make_shared<PartitionFile>(shared_host(), host().NewPartition());
+  abi::mshv_create_partition given;
+  std::memcpy(&given, argument, sizeof(given));
+  const bool has_apics = (given.pt_flags & uint64_t{1} << abi::MSHV_PT_BIT_LAPIC) != 0;
+  opened->file = std::make_shared<PartitionFile>(shared_host(), host().NewPartition(has_apics));
   return 0;
 }
 

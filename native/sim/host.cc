@@ -103,6 +103,12 @@ int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
   constexpr size_t kWords = 4;
+  // Of these nobody is to think that they were all.
+  if (partition.interrupts_lost > 0 && out.size() >= kWords) {
+    out[0] = 0;
+    out[1] = std::exchange(partition.interrupts_lost, 0);
+    return 1;
+  }
   const size_t count = std::min(partition.interrupts.size(), out.size() / kWords);
   for (size_t i = 0; i < count; ++i) {
     const RecordedInterrupt& recorded = partition.interrupts.front();
@@ -208,6 +214,9 @@ int Host::AddStep(Partition& partition, uint32_t vp, const GuestStep& step) {
   if (found == nullptr) {
     return -EINVAL;
   }
+  if (found->steps.size() == kMostSteps) {
+    return -ENOBUFS;
+  }
   found->steps.push_back(step);
   TryRun(partition, *found);
   return 0;
@@ -306,8 +315,8 @@ int Host::SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argu
   return partition.doorbells.Set(*this, known, argument);
 }
 
-std::shared_ptr<Partition> Host::NewPartition() {
-  auto partition = std::make_shared<Partition>(++partitions_created_, *this);
+std::shared_ptr<Partition> Host::NewPartition(bool has_apics) {
+  auto partition = std::make_shared<Partition>(++partitions_created_, has_apics, *this);
   partitions_.insert(partition.get());
   return partition;
 }
@@ -341,6 +350,10 @@ void Host::Inject(Partition& partition, const LapicInterrupt& interrupt) {
 
 void Host::Record(Partition& partition, const LapicInterrupt& interrupt, std::optional<uint32_t> vp,
                   bool fast) {
+  if (partition.interrupts.size() == kMostInterrupts) {
+    partition.interrupts.pop_front();
+    ++partition.interrupts_lost;
+  }
   partition.interrupts.push_back({.sequence = ++interrupts_recorded_,
                                   .interrupt = interrupt,
                                   .vp = vp,

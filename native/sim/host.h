@@ -89,12 +89,12 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   int ResultsOf(Partition& partition, std::span<uint64_t> out);
 
   // For the ioctl handlers, which run under the lock.
-  std::shared_ptr<Partition> NewPartition();
+  std::shared_ptr<Partition> NewPartition(bool has_apics);
   IrqFds& irqfds() { return irqfds_; }
   int SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument);
   abi::hv_register_value GetRegister(VirtualProcessor& vp, uint32_t name);
-  void SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
-                   abi::hv_register_value value);
+  uint16_t SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
+                       abi::hv_register_value value);
   // The hypervisor asserts an interrupt: it is recorded.
   void Inject(Partition& partition, const LapicInterrupt& interrupt);
   Refusal Refuse(uint16_t code) override { return refusals_.Next(code); }

@@ -124,15 +124,8 @@ class Call {
 
   uint16_t SetProperty() {
     const auto input = Input<abi::hv_input_set_partition_property>();
-    if (!Properties::Default(input.property_code)) {
-      return abi::HV_STATUS_UNKNOWN_PROPERTY;
-    }
-    if (input.property_code == abi::HV_PARTITION_PROPERTY_SYNTHETIC_PROC_FEATURES &&
-        partition_->initialized) {
-      return abi::HV_STATUS_INVALID_PARTITION_STATE;
-    }
-    partition_->properties.Set(input.property_code, input.property_value);
-    return abi::HV_STATUS_SUCCESS;
+    return partition_->properties.Set(input.property_code, input.property_value,
+                                      partition_->initialized);
   }
 
   uint16_t InstallIntercept() {
@@ -184,7 +177,11 @@ class Call {
     for (uint32_t i = start_; i < reps_; ++i) {
       const auto element =
           Input<abi::hv_register_assoc>(sizeof(input) + i * sizeof(abi::hv_register_assoc));
-      host_.SetRegister(*partition_, *vp, element.name, element.value);
+      const uint16_t status =
+          host_.SetRegister(*partition_, *vp, element.name, element.value);
+      if (status != abi::HV_STATUS_SUCCESS) {
+        return status;
+      }
       done_ = i + 1;
     }
     return abi::HV_STATUS_SUCCESS;

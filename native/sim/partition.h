@@ -2,6 +2,7 @@
 #define MSHV_NATIVE_SIM_PARTITION_H_
 
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -42,6 +43,9 @@ struct RecordedInterrupt {
   uint64_t time = 0;
 };
 
+// How many of them wait for somebody to take them: 12 MiB.
+inline constexpr size_t kMostInterrupts = size_t{1} << 18;
+
 // Somebody outside who is told of every recorded interrupt.
 struct Listener {
   EventFdId id = 0;
@@ -50,7 +54,8 @@ struct Listener {
 
 // The driver's and the guest's state of one partition. Guarded by its host's lock.
 struct Partition {
-  Partition(uint64_t number, Hypervisor& hypervisor) : id(number), memory(hypervisor) {}
+  Partition(uint64_t number, bool apics, Hypervisor& hypervisor)
+      : id(number), has_apics(apics), memory(hypervisor) {}
 
   // Null where there is none.
   VirtualProcessor* FindVp(uint32_t index) {
@@ -82,6 +87,8 @@ struct Partition {
   }
 
   const uint64_t id;
+  // The hypervisor has the VPs' local APICs: MSHV_PT_BIT_LAPIC.
+  const bool has_apics;
   bool initialized = false;
   // A VP stays until the partition is gone, whatever happens to its descriptor.
   std::map<uint32_t, std::unique_ptr<VirtualProcessor>> vps;
@@ -92,7 +99,10 @@ struct Partition {
   RoutingTable routes;
   std::unordered_map<EventFdId, IrqFd> irqfds;
 
+  // At most kMostInterrupts, the newest; how many older ones were dropped since they were last
+  // taken.
   std::deque<RecordedInterrupt> interrupts;
+  uint64_t interrupts_lost = 0;
   std::vector<Listener> listeners;
   // Per VP, the vectors whose last interrupt came fast and has had no EOI.
   std::map<uint32_t, std::bitset<256>> fast_in_service;

@@ -18,7 +18,8 @@ class Properties {
     return found == values_.end() ? Default(code) : found->second;
   }
 
-  void Set(uint32_t code, uint64_t value) { values_[code] = value; }
+  // HvCallSetPartitionProperty. `initialized` is whether the partition is.
+  uint16_t Set(uint32_t code, uint64_t value, bool initialized);
 
  private:
   std::unordered_map<uint32_t, uint64_t> values_;

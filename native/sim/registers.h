@@ -11,8 +11,8 @@ namespace mshv::sim {
 // A VP's registers by name. Any name has a value; 0 until one is set.
 class Registers {
  public:
-  // A few architectural values after reset.
-  Registers();
+  // A few architectural values after reset. VP 0 is the bootstrap processor.
+  explicit Registers(uint32_t vp);
 
   abi::hv_register_value Get(uint32_t name) const {
     const auto found = values_.find(name);

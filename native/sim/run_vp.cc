@@ -223,11 +223,11 @@ abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
   }
 }
 
-void Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
-                       abi::hv_register_value value) {
+uint16_t Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
+                           abi::hv_register_value value) {
   if (IsApicId(name)) {
     vp.apic_id = static_cast<uint32_t>(value.low);
-    return;
+    return abi::HV_STATUS_SUCCESS;
   }
   const bool suspended = (value.low & 1) != 0;
   switch (name) {
@@ -246,6 +246,9 @@ void Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name
       vp.dispatch_suspend = suspended;
       break;
     case abi::HV_REGISTER_DELIVERABILITY_NOTIFICATIONS:
+      if (!Synic::MayNotify(value.low, partition.has_apics)) {
+        return abi::HV_STATUS_INVALID_PARAMETER;
+      }
       vp.registers.Set(name, value);
       vp.synic.Recheck();
       break;
@@ -253,16 +256,17 @@ void Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name
       vp.synic.Recheck();
       break;
     case abi::HV_REGISTER_SVERSION:
-      return;
+      return abi::HV_STATUS_SUCCESS;
     default:
       TakeDirty(vp);
       vp.registers.Set(name, value);
       if (options_.register_page && vp.pages.valid()) {
         vp.pages.Show(vp.registers);
       }
-      return;
+      return abi::HV_STATUS_SUCCESS;
   }
   TryRun(partition, vp);
+  return abi::HV_STATUS_SUCCESS;
 }
 
 }  // namespace mshv::sim

@@ -16,6 +16,9 @@ static_assert(kSlotSize == abi::HV_MESSAGE_SIZE && kSlotSize * 8 == abi::HV_EVEN
 
 // HvRegisterDeliverabilityNotifications.
 constexpr int kFirstSintBit = 48;
+constexpr uint64_t kInterruptBit = 1u << 1;
+// With the bit for NMIs and the four of an interrupt's priority.
+constexpr uint64_t kApicBits = 0x3f;
 // No processor takes a fixed interrupt below it.
 constexpr uint64_t kFirstVector = 16;
 
@@ -79,6 +82,14 @@ SintResult Synic::Signal(uint32_t sint, uint32_t flag) {
   return {.status = abi::HV_STATUS_SUCCESS,
           .newly_signaled = true,
           .vector = VectorOf(registers_.Low(abi::HV_REGISTER_SINT0 + sint))};
+}
+
+bool Synic::MayNotify(uint64_t value, bool has_apics) {
+  // NMIs and priorities are for a VMM that has the local APICs itself: with the hypervisor's, hosts
+  // refuse 1 (mshv-ioctls, test_register_deliverabilty_notifications), and OpenVMM whatever is
+  // neither a SINT nor the interrupt's bit.
+  constexpr uint64_t kSints = uint64_t{UINT16_MAX} << kFirstSintBit;
+  return (value & ~(kSints | (has_apics ? kInterruptBit : kApicBits))) == 0;
 }
 
 bool Synic::GuestMayWrite(uint32_t name, uint64_t value) {

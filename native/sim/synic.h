@@ -34,6 +34,10 @@ class Synic {
   SintResult Post(uint32_t sint, std::span<const uint8_t, abi::HV_MESSAGE_SIZE> message);
   SintResult Signal(uint32_t sint, uint32_t flag);
 
+  // Whether a value of DELIVERABILITY_NOTIFICATIONS is taken. `has_apics` is whether the hypervisor
+  // has the VPs' local APICs.
+  static bool MayNotify(uint64_t value, bool has_apics);
+
   // Whether a guest's WRMSR of any register is taken, as far as the SynIC has a say; else it
   // faults.
   static bool GuestMayWrite(uint32_t name, uint64_t value);

@@ -1,6 +1,7 @@
 #ifndef MSHV_NATIVE_SIM_VIRTUAL_PROCESSOR_H_
 #define MSHV_NATIVE_SIM_VIRTUAL_PROCESSOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -14,10 +15,17 @@
 
 namespace mshv::sim {
 
+// How many steps a guest can have before it: 20 MiB.
+inline constexpr size_t kMostSteps = size_t{1} << 16;
+
 // A VP: what the driver and the hypervisor keep of it. Guarded by its host's lock, but for `mutex`.
 struct VirtualProcessor {
   VirtualProcessor(uint32_t number, VpPages shared, UniqueFd waker)
-      : index(number), apic_id(number), pages(std::move(shared)), wake(std::move(waker)) {}
+      : index(number),
+        apic_id(number),
+        pages(std::move(shared)),
+        registers(number),
+        wake(std::move(waker)) {}
 
   const uint32_t index;
 

@@ -249,12 +249,64 @@ describe('properties', () => {
     }
   });
 
-  it('that are too late are EIO with INVALID_PARTITION_STATE', () => {
+  it.each([
+    'PRIVILEGE_FLAGS',
+    'SYNTHETIC_PROC_FEATURES',
+    'GIC_LPI_INT_ID_BITS',
+    'GIC_PPI_PMBIRQ',
+    'PROCESSOR_VENDOR',
+    'PROCESSOR_FEATURES0',
+    'PROCESSOR_XSAVE_FEATURES',
+    'COMPATIBILITY_VERSION',
+    'MAX_XSAVE_DATA_SIZE',
+    'PROCESSOR_FEATURES1',
+  ] as const)('such as %s are too late once the partition is initialized', (property) => {
+    const before = partition.property(property);
     expect(
       thrownBy(() => {
-        partition.setProperty('SYNTHETIC_PROC_FEATURES', 1);
+        partition.setProperty(property, before + 1n);
       }),
-    ).toMatchObject({ code: 'EIO', hvStatus: { name: 'HV_STATUS_INVALID_PARTITION_STATE' } });
+    ).toMatchObject({
+      code: 'EIO',
+      hvStatus: { code: 7, name: 'HV_STATUS_INVALID_PARTITION_STATE' },
+    });
+    expect(partition.property(property)).toBe(before);
+    using other = guest.device.createPartition();
+    other.setProperty(property, before + 1n);
+    expect(other.property(property)).toBe(before + 1n);
+  });
+
+  it.each([
+    'CPU_WEIGHT',
+    'TIME_FREEZE',
+    'PROCESSORS_PER_SOCKET',
+    'GPA_PAGE_ACCESS_TRACKING',
+    'ISOLATION_STATE',
+    'ISOLATION_POLICY',
+    'UNIMPLEMENTED_MSR_ACTION',
+    'SEV_VMGEXIT_OFFLOADS',
+    'GICD_BASE_ADDRESS',
+  ] as const)('such as %s are set later', (property) => {
+    partition.setProperty(property, 1n);
+    expect(partition.property(property)).toBe(1n);
+    partition.setProperty(property, 0n);
+    expect(partition.property(property)).toBe(0n);
+  });
+
+  it('have the clock set where it stands', () => {
+    const set = (): void => {
+      partition.setProperty('REFERENCE_TIME', 12_345n);
+    };
+    expect(thrownBy(set)).toMatchObject({
+      hvStatus: { name: 'HV_STATUS_INVALID_PARTITION_STATE' },
+    });
+    partition.setProperty('TIME_FREEZE', 1);
+    set();
+    expect(partition.property('REFERENCE_TIME')).toBe(12_345n);
+    partition.setProperty('TIME_FREEZE', 0);
+    expect(thrownBy(set)).toMatchObject({
+      hvStatus: { name: 'HV_STATUS_INVALID_PARTITION_STATE' },
+    });
   });
 
   it('that are no single word come as bytes', () => {
@@ -328,6 +380,77 @@ describe('intercepts and their results', () => {
       hvStatus: { name: 'HV_STATUS_INVALID_VP_INDEX' },
       repsCompleted: 0,
     });
+  });
+});
+
+describe.runIf(process.arch === 'x64')('a VP that was made', () => {
+  it('has its SINTs masked, the version of its SynIC, and its APIC where every processor has it', () => {
+    const { SINT0, SCONTROL, SVERSION, SIEFP, SIMP, APIC_BASE } = x64Registers;
+    const sints = Array.from({ length: 16 }, (_, sint) => SINT0 + sint);
+    const names = Uint32Array.of(...sints, SCONTROL, SVERSION, SIEFP, SIMP, APIC_BASE);
+    for (const vp of [0, 1, 2]) {
+      const values = partition.getRegisters(vp, names).filter((_, i) => i % 2 === 0);
+      const masked = new Array<bigint>(16).fill(0x1_0000n);
+      const apic = vp === 0 ? 0xfee0_0900n : 0xfee0_0800n;
+      expect([...values]).toEqual([...masked, 0n, 1n, 0n, 0n, apic]);
+    }
+  });
+
+  it('has a version that nobody can write, and an EOM that nobody can read', () => {
+    const names = Uint32Array.of(x64Registers.SVERSION, x64Registers.EOM);
+    partition.setRegisters(0, names, BigUint64Array.of(7n, 0n, 7n, 0n));
+    expect([...partition.getRegisters(0, names)]).toEqual([1n, 0n, 0n, 0n]);
+  });
+
+  const { DELIVERABILITY_NOTIFICATIONS, RIP, RAX } = x64Registers;
+  const notifications = Uint32Array.of(DELIVERABILITY_NOTIFICATIONS);
+  const ask = (of: Partition, value: bigint): void => {
+    of.setRegisters(0, notifications, BigUint64Array.of(value, 0n));
+  };
+
+  it.each([
+    ['an NMI', 1n],
+    ['a priority', 1n << 2n],
+    ['a priority and an interrupt', 0x3en],
+    ['what there is not', 1n << 6n],
+    ['what there is not, next to the SINTs', 1n << 47n],
+  ])('is asked for no notification of %s', (_, value) => {
+    ask(partition, 2n);
+    const refused = thrownBy(() => {
+      ask(partition, (1n << 50n) | value);
+    });
+    expect(refused).toMatchObject({
+      code: 'EINVAL',
+      hypercall: 'HVCALL_SET_VP_REGISTERS',
+      hvStatus: { code: 5, name: 'HV_STATUS_INVALID_PARAMETER' },
+    });
+    expect(partition.getRegisters(0, notifications)[0]).toBe(2n);
+  });
+
+  it('keeps the registers that were set before the one that is refused', () => {
+    const refused = thrownBy(() => {
+      partition.setRegisters(
+        0,
+        Uint32Array.of(RIP, DELIVERABILITY_NOTIFICATIONS, RAX),
+        BigUint64Array.of(0x1234n, 0n, 1n, 0n, 5n, 0n),
+      );
+    });
+    expect(refused).toMatchObject({ repsCompleted: 1 });
+    const [rip, , rax] = partition.getRegisters(0, Uint32Array.of(RIP, RAX));
+    expect([rip, rax]).toEqual([0x1234n, 0n]);
+  });
+
+  it('without an APIC of the hypervisor’s is asked for NMIs and priorities too', () => {
+    using other = guest.device.createPartition({ lapic: false });
+    other.initialize();
+    other.createVp(0);
+    ask(other, 0x3fn);
+    expect(other.getRegisters(0, notifications)[0]).toBe(0x3fn);
+    expect(
+      thrownBy(() => {
+        ask(other, 0x40n);
+      }),
+    ).toMatchObject({ hvStatus: { name: 'HV_STATUS_INVALID_PARAMETER' } });
   });
 });
 

@@ -38,7 +38,7 @@ const guest = await guestSideForTests();
 
 const notifications = Uint32Array.of(x64Registers.DELIVERABILITY_NOTIFICATIONS);
 /** Of the VPs' registers, none of the SINTs'. */
-const foreignBits = 0x4000_0000_0003n;
+const foreignBits = 2n;
 
 /** The guest of a partition, and what makes SynICs for it. */
 class DriverGuest implements ModelledGuest {

@@ -40,7 +40,10 @@ const vpIndex = (choices: Choices): number =>
 const property = (choices: Choices): number =>
   choices.onceIn(15)
     ? choices.of(5, 0xa0000)
-    : choices.of(0x60007, 0x60008, 0x60009, 0x10000, 0x10001, 0x50017, 0x90007);
+    : choices.of(
+        ...[0x60007, 0x60008, 0x60009, 0x6000b, 0x6000c, 0x10000, 0x10001, 0x20003],
+        ...[0x30003, 0x30005, 0x50003, 0x50017, 0x5002a, 0x5002f, 0x90007],
+      );
 
 const apicIdNames = [x64Registers.INITIAL_APIC_ID, x64Registers.APIC_ID] as const;
 
@@ -58,9 +61,21 @@ const registerName = (choices: Choices): number =>
     0xdead,
     x64Registers.SCONTROL,
     ...apicIdNames,
-    // Asks for no SINT: the upper half is 1.
+    x64Registers.SVERSION,
+    x64Registers.SINT0,
+    x64Registers.SINT0 + 15,
+    x64Registers.EOM,
+    x64Registers.APIC_BASE,
     x64Registers.DELIVERABILITY_NOTIFICATIONS,
   );
+
+/** The 32-bit halves of a register's value. */
+function registerValue(choices: Choices, name: number): [low: number, high: number] {
+  // There are SINTs to ask for, but no page that they would have a slot on.
+  return name === x64Registers.DELIVERABILITY_NOTIFICATIONS && !choices.onceIn(4)
+    ? [choices.of(0, 2), choices.of(0, 0x1_0000, 0x8004_0000)]
+    : [choices.upTo(0xffff), 1];
+}
 
 const {
   HVCALL_GET_PARTITION_PROPERTY,
@@ -128,7 +143,7 @@ const calls: readonly Draw[] = [
     const index = vpIndex(choices);
     const values = list(choices, 4, 127, () => {
       const name = registerName(choices);
-      return [name, 0, 0, 0, choices.upTo(0xffff), 1, 2, 3];
+      return [name, 0, 0, 0, ...registerValue(choices, name), 2, 3];
     });
     return {
       code: HVCALL_SET_VP_REGISTERS.code,

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { EventFd, type IrqFdRoute, type Mshv, type Partition } from '../../lib/index.js';
-import { linuxNative } from '../../lib/native.js';
+import { linuxNative, type SimNative } from '../../lib/native.js';
 import {
   type GuestInterrupt,
   ScriptedGuest,
@@ -89,6 +89,74 @@ describe('interrupts', () => {
     expect(taken.map(({ sequence }) => Number(sequence))).toEqual(
       Array.from({ length: 1000 }, (_, i) => i + 1),
     );
+  });
+});
+
+describe('interrupts that nobody takes', () => {
+  const most = 2 ** 18;
+  const lost = (count: number): unknown =>
+    expect.objectContaining({ code: 'ERR_MSHV_INTERRUPTS_LOST', lost: count });
+  const signal = (count: number): void => {
+    const { event } = newRoute(0x41);
+    for (let i = 0; i < count; i++) event.signal();
+  };
+  const firstAndCount = (): unknown => {
+    const taken = simulator.interrupts(partition);
+    return [taken[0]?.sequence, taken.length];
+  };
+
+  it('are kept up to 2^18, and then no longer unheard', () => {
+    signal(most);
+    expect(firstAndCount()).toEqual([1n, most]);
+    signal(most + 3);
+    // Said once, by whatever is asked next; the others are there.
+    expect(() => simulator.interrupts(partition)).toThrow(lost(3));
+    expect(firstAndCount()).toEqual([BigInt(most + 4), most]);
+    expect(simulator.interrupts(partition)).toEqual([]);
+  });
+
+  it('are counted for each partition', () => {
+    const other = newPartition();
+    signal(most + 1);
+    expect(simulator.interrupts(other)).toEqual([]);
+    expect(() => simulator.interrupts(partition)).toThrow(lost(1));
+  });
+
+  it('take nothing with them that was taken before', () => {
+    const native = Simulator.native as SimNative;
+    signal(256);
+    const take = native.simInterrupts.bind(native);
+    const spy = vi.spyOn(native, 'simInterrupts').mockImplementationOnce((fd, words) => {
+      const count = take(fd, words);
+      signal(most + 2);
+      return count;
+    });
+    expect(firstAndCount()).toEqual([1n, 256]);
+    spy.mockRestore();
+    expect(() => simulator.interrupts(partition)).toThrow(lost(2));
+    expect(firstAndCount()).toEqual([259n, most]);
+  });
+
+  it('end an iteration, which can begin anew', async () => {
+    signal(most + 1);
+    const watch = simulator.watchInterrupts(partition);
+    await expect(watch.next()).rejects.toEqual(lost(1));
+    const again = simulator.watchInterrupts(partition);
+    expect((await again.next()).value).toMatchObject({ sequence: 2n });
+    await again.return(undefined);
+  });
+});
+
+describe('a guest that never runs', () => {
+  it('can have 65536 steps before it', () => {
+    const message = new Uint8Array(0);
+    while (guest.pending < 65_536) simulator.queueMessage(partition, 0, message);
+    expect(() => {
+      simulator.queueMessage(partition, 0, message);
+    }).toThrow(expect.objectContaining({ code: 'ENOBUFS' }));
+    expect(() => guest.halt()).toThrow(expect.objectContaining({ code: 'ENOBUFS' }));
+    expect(guest.pending).toBe(65_536);
+    simulator.queueMessage(partition, 1, message);
   });
 });
 
