@@ -527,8 +527,9 @@ static u64 reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *hi)
 #define REG_NOTIFICATIONS 0x00010006
 
 /*
- * HvRegisterDeliverabilityNotifications: a bit for each SINT from 48 on, and bit 1 for an interrupt.
- * NMIs (0) and an interrupt's priority (2 to 5) are for a VMM that has the local APICs itself.
+ * HvRegisterDeliverabilityNotifications: a bit for each SINT from 48 on, and bit 1 for an
+ * interrupt. NMIs (0) and an interrupt's priority (2 to 5) are for a VMM that has the local APICs
+ * itself.
  */
 static bool notifications_valid(struct fhv_pt *p, u64 lo)
 {

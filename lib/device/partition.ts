@@ -10,6 +10,7 @@ import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import type { GuestMemory } from './guest-memory.js';
 import type { MappedMemory } from './mapped-memory.js';
+import { announceMapping } from './mapping-listeners.js';
 import {
   MemoryMap,
   type MapMemoryOptions,
@@ -182,7 +183,9 @@ export class Partition extends PartitionCalls implements Disposable {
    *   where the memory is closed; `ENOMEM`; `EIO` where the hypervisor refuses, an address beyond what it has, say
    */
   mapMemory(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
-    return this.#memory.map(memory, options);
+    const mapped = this.#memory.map(memory, options);
+    announceMapping(this);
+    return mapped;
   }
 
   /**

@@ -36,7 +36,12 @@ import {
   type InstalledIntercept,
   type RegisteredResult,
 } from './driver-state.js';
-import { decodeInterrupt, decodeLost, interruptWords, type GuestInterrupt } from './guest-interrupt.js';
+import {
+  decodeInterrupt,
+  decodeLost,
+  interruptWords,
+  type GuestInterrupt,
+} from './guest-interrupt.js';
 import { ScriptedGuest, sizeArgument, type AccessSize } from './scripted-guest.js';
 
 /** The driver's `hv_scheduler_type` for each kind of scheduler that makes a difference to it. */

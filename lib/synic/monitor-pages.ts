@@ -29,6 +29,11 @@ export interface MonitorMemory {
   allocatePage?(vtl: number): bigint | undefined;
   /** Takes an allocated page back. */
   freePage?(gpa: bigint): void;
+  /**
+   * Calls `listener` whenever there may be memory where there was none, until the result is disposed of. Without it
+   * memory that comes later is found when the page is set again.
+   */
+  onMapped?(listener: () => void): Disposable;
 }
 
 export interface MonitorPagesOptions {
@@ -60,6 +65,8 @@ const pageSize = BigInt(layout.size);
 const retryInterval = 10_000_000n;
 /** Stands for the contents of such a page. */
 const failed = new Int32Array(1);
+/** Stands for those of a page that is no more. */
+const gone = new Int32Array(0);
 
 /**
  * The guest-to-host monitor pages of a partition, one for each VTL: a guest sets a trigger's bit in the page
@@ -68,6 +75,11 @@ const failed = new Int32Array(1);
  * A page is used in one of two ways. Where the guest's writes to it are trapped, `handleWrite` signals at
  * once, and the page's contents do not count. Where they are not, `poll` looks at the contents, at each trigger as
  * often as its latency says.
+ *
+ * The guest sets pending bits, and nothing else. Which groups are enabled the host says, on the page: all those that have
+ * a monitor. Linux sets pending bits without a look at the groups (`vmbus_setevent`), and nothing that a guest writes there
+ * turns one off: they are enabled again whenever the page is looked at, before the triggers are. Other bits of that
+ * word, and groups that have no monitor any more, are left as they are.
  */
 export class MonitorPages implements SynicMonitor, Disposable {
   readonly #portMap: SynicPortMap;
@@ -75,6 +87,8 @@ export class MonitorPages implements SynicMonitor, Disposable {
   readonly #failures: Failures;
   readonly #monitors = new Array<Monitor | undefined>(layout.monitors).fill(undefined);
   readonly #pages = new Map<number, Page>();
+  /** The groups that have a monitor, as the trigger state has them. */
+  #groups = 0;
   #unclaimed = 0;
 
   /** @param portMap - where the connections are signalled, with the VTL of the page and flag 0 */
@@ -82,7 +96,12 @@ export class MonitorPages implements SynicMonitor, Disposable {
     instanceArgument('portMap', portMap, SynicPortMap);
     optionsArgument('options', options, ['memory', 'onError']);
     const { memory = {}, onError } = options;
-    implementationArgument('options.memory', memory, [], ['page', 'allocatePage', 'freePage']);
+    implementationArgument(
+      'options.memory',
+      memory,
+      [],
+      ['page', 'allocatePage', 'freePage', 'onMapped'],
+    );
     this.#failures = new Failures('options.onError', onError);
     this.#portMap = portMap;
     this.#memory = memory;
@@ -91,6 +110,11 @@ export class MonitorPages implements SynicMonitor, Disposable {
   /** How many triggers of ids that nobody has registered were written so far. */
   get unclaimed(): number {
     return this.#unclaimed;
+  }
+
+  /** Whether any VTL has a page. */
+  protected get hasPages(): boolean {
+    return this.#pages.size > 0;
   }
 
   /** The page in use, or undefined where there is none. */
@@ -121,8 +145,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
     for (const { nextChecks } of this.#pages.values()) {
       nextChecks[monitorId] = undefined;
     }
+    this.#enableGroups();
     return disposableOnce(() => {
       this.#monitors[monitorId] = undefined;
+      this.#enableGroups();
     });
   }
 
@@ -179,6 +205,13 @@ export class MonitorPages implements SynicMonitor, Disposable {
     return pages.length > 0;
   }
 
+  #enableGroups(): void {
+    this.#groups = this.#monitors.reduce(
+      (mask, monitor, id) => (monitor === undefined ? mask : mask | groupBit(id)),
+      0,
+    );
+  }
+
   #triggerAll(page: Page, start: number, bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) {
       const offset = start + i - layout.triggerGroups;
@@ -189,7 +222,8 @@ export class MonitorPages implements SynicMonitor, Disposable {
       }
       const bits = bytes[i] ?? 0;
       for (let bit = 0; bit < 8; bit++) {
-        if ((bits & (1 << bit)) !== 0) {
+        // A handler may have given the VTL another page.
+        if ((bits & (1 << bit)) !== 0 && this.#pages.get(page.vtl) === page) {
           this.#trigger(page, group * layout.triggersPerGroup + byte * 8 + bit);
         }
       }
@@ -197,8 +231,8 @@ export class MonitorPages implements SynicMonitor, Disposable {
   }
 
   /**
-   * Handles a trapped read of the guest: the bytes in a monitor page read as 0, since every trigger has been
-   * signalled when it was set. The others are left alone.
+   * Handles a trapped read of the guest: in a monitor page it reads which groups are enabled, and else zeros,
+   * since every trigger has been signalled when it was set. Bytes that are not in the page are left alone.
    *
    * @returns whether any of it is in a monitor page
    */
@@ -209,13 +243,16 @@ export class MonitorPages implements SynicMonitor, Disposable {
     for (const page of pages) {
       const start = Number(page.gpa - first);
       bytes.fill(0, Math.max(start, 0), Math.min(start + layout.size, bytes.length));
+      const state = start + layout.triggerState;
+      if (state >= 0 && state < bytes.length) {
+        bytes[state] = this.#groups;
+      }
     }
     return pages.length > 0;
   }
 
   /**
-   * Looks at the triggers whose time has come, in the groups that the page has enabled; takes back those that are
-   * set and signals their connections. A trigger that is set again while its connection is signalled is
+   * Looks at the triggers whose time has come; takes back those that are set and signals their connections. A trigger that is set again while its connection is signalled is
    * signalled again at its next turn.
    *
    * @param now - any clock that does not go back, in units of 100 ns
@@ -225,13 +262,13 @@ export class MonitorPages implements SynicMonitor, Disposable {
     uint64Argument('now', now);
     let next: bigint | undefined;
     for (const page of [...this.#pages.values()]) {
-      const words = this.#wordsOf(page);
+      let words = this.#wordsOf(page);
       if (words === undefined) {
         continue;
       }
       for (let id = 0; id < layout.monitors; id++) {
         const monitor = this.#monitors[id];
-        // A handler may have given the VTL another page, or closed the memory.
+        // A handler may have given the VTL another page, or taken the memory away.
         if (monitor === undefined || this.#pages.get(page.vtl) !== page || words.length === 0) {
           continue;
         }
@@ -245,6 +282,8 @@ export class MonitorPages implements SynicMonitor, Disposable {
           page.nextChecks[id] = due;
           if (takeTrigger(words, id)) {
             this.#trigger(page, id);
+            // It may have put other memory there.
+            words = this.#wordsOf(page) ?? gone;
           }
         }
         next = earlier(next, due);
@@ -266,6 +305,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
   }
 
   #set(vtl: number, gpa: bigint | undefined, allocated: boolean): void {
+    if (gpa !== undefined && this.#pages.get(vtl)?.gpa !== gpa) {
+      synchronous('page()', this.#memory.page?.(gpa));
+    }
+    // From here on nobody else is called before it is done.
     const present = this.#pages.get(vtl);
     if (present?.gpa === gpa) {
       if (present !== undefined) {
@@ -281,27 +324,27 @@ export class MonitorPages implements SynicMonitor, Disposable {
         { code: 'ERR_MSHV_MONITOR_PAGE_IN_USE' },
       );
     }
-    if (gpa !== undefined) {
-      this.#memory.page?.(gpa);
-    }
-    if (present?.allocated === true) {
-      this.#memory.freePage?.(present.gpa);
-    }
     if (gpa === undefined) {
       this.#pages.delete(vtl);
     } else {
       const nextChecks = new Array<bigint | undefined>(layout.monitors).fill(undefined);
       this.#pages.set(vtl, { vtl, gpa, allocated, nextChecks });
     }
+    if (present?.allocated === true) {
+      this.#memory.freePage?.(present.gpa);
+    }
   }
 
-  /** What is in a page; undefined where it cannot be seen, `failed` where that may pass. */
+  /** What is in a page, its groups enabled; undefined where it cannot be seen, `failed` where that may pass. */
   #wordsOf(page: Page): Int32Array | undefined {
     try {
       const bytes = synchronous('page()', this.#memory.page?.(page.gpa));
-      return bytes === undefined || bytes.length < layout.size
-        ? undefined
-        : new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
+      if (bytes === undefined || bytes.length < layout.size) {
+        return undefined;
+      }
+      const words = new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
+      enable(words, this.#groups);
+      return words;
     } catch (cause) {
       this.#failures.report(
         page,
@@ -334,12 +377,22 @@ function earlier(time: bigint | undefined, other: bigint): bigint {
   return time === undefined || other < time ? other : time;
 }
 
-/** Takes a trigger's bit back, where its group is enabled and it is set: atomically, the guest is setting others. */
+/** The bit of a trigger's group in the trigger state. */
+function groupBit(id: number): number {
+  return 1 << Math.floor(id / layout.triggersPerGroup);
+}
+
+/** Enables groups where they are not, and leaves the others alone. */
+function enable(words: Int32Array, groups: number): void {
+  const word = layout.triggerState / 4;
+  if ((Atomics.load(words, word) & groups) !== groups) {
+    Atomics.or(words, word, groups);
+  }
+}
+
+/** Takes a trigger's bit back, where it is set: atomically, the guest is setting others. */
 function takeTrigger(words: Int32Array, id: number): boolean {
   const group = Math.floor(id / layout.triggersPerGroup);
-  if ((Atomics.load(words, layout.triggerState / 4) & (1 << group)) === 0) {
-    return false;
-  }
   const word = (layout.triggerGroups + group * layout.triggerGroupSize) / 4;
   const bit = 1 << (id % layout.triggersPerGroup);
   return (Atomics.load(words, word) & bit) !== 0 && (Atomics.and(words, word, ~bit) & bit) !== 0;

@@ -19,6 +19,7 @@ import {
 import type { HypercallAnswer } from '../device/exit-completion.js';
 import type { InterceptRequest } from '../device/intercept-request.js';
 import type { MappedMemory } from '../device/mapped-memory.js';
+import { onMapping } from '../device/mapping-listeners.js';
 import type { EventSignal, SintMessage } from '../device/partition-calls.js';
 import { closedError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
@@ -344,7 +345,7 @@ function memoryArgument(partition: SynicPartition, options: PartitionSynicOption
       'options.memory',
       memory,
       ['read'],
-      ['page', 'allocatePage', 'freePage'],
+      ['page', 'allocatePage', 'freePage', 'onMapped'],
     );
   }
   if (!isOwned(partition)) {
@@ -380,5 +381,6 @@ function mappedMemory(partition: OwnedPartition, pool: readonly bigint[]): Synic
     freePage: (gpa) => {
       free.add(gpa);
     },
+    onMapped: (listener) => onMapping(partition, listener),
   };
 }

@@ -1,4 +1,5 @@
-import { MonitorPages } from './monitor-pages.js';
+import { MonitorPages, type MonitorMemory, type MonitorPagesOptions } from './monitor-pages.js';
+import type { SynicPortMap } from './synic-port-map.js';
 
 /** How many units of 100 ns a timer's millisecond has. */
 const unitsPerMillisecond = 10_000;
@@ -8,10 +9,18 @@ const unitsPerMillisecond = 10_000;
  * trigger is seen when its latency is over, or up to some milliseconds later, as timers go.
  *
  * The timer runs while there are a page, with memory that is not trapped, and a monitor. Memory that comes
- * later is found when the page is set again.
+ * later is found when the options' `memory.onMapped` says so, else when the page is set again.
  */
 export class PolledMonitorPages extends MonitorPages {
+  readonly #memory: MonitorMemory | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #listening: Disposable | undefined;
+
+  /** @param portMap - where the connections are signalled, with the VTL of the page and flag 0 */
+  constructor(portMap: SynicPortMap, options: MonitorPagesOptions = {}) {
+    super(portMap, options);
+    this.#memory = options.memory;
+  }
 
   override registerMonitor(monitorId: number, connectionId: number, latency: number): Disposable {
     const registered = super.registerMonitor(monitorId, connectionId, latency);
@@ -21,19 +30,40 @@ export class PolledMonitorPages extends MonitorPages {
 
   override setMonitorPage(vtl: number, gpa: bigint | undefined): void {
     super.setMonitorPage(vtl, gpa);
+    this.#listen();
     this.#pollIn(1);
   }
 
   override allocateMonitorPage(vtl: number): bigint | undefined {
     const gpa = super.allocateMonitorPage(vtl);
+    this.#listen();
     this.#pollIn(1);
     return gpa;
   }
 
   override [Symbol.dispose](): void {
-    super[Symbol.dispose]();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    try {
+      super[Symbol.dispose]();
+    } finally {
+      this.#listen();
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  /** Wants to hear of memory exactly while there is a page. */
+  #listen(): void {
+    if (!this.hasPages) {
+      this.#listening?.[Symbol.dispose]();
+      this.#listening = undefined;
+    } else {
+      this.#listening ??= this.#memory?.onMapped?.(() => {
+        // A timer that runs will find it.
+        if (this.#timer === undefined) {
+          this.#pollIn(1);
+        }
+      });
+    }
   }
 
   #pollIn(milliseconds: number): void {
@@ -42,7 +72,11 @@ export class PolledMonitorPages extends MonitorPages {
       const now = process.hrtime.bigint() / 100n;
       const next = this.poll(now);
       // A handler may have given it more to look at, before that time, or ended it.
-      if (next !== undefined && this.#timer === timer) {
+      if (this.#timer !== timer) {
+        return;
+      }
+      this.#timer = undefined;
+      if (next !== undefined) {
         const wait = Math.ceil(Number(next - now) / unitsPerMillisecond);
         this.#pollIn(Math.max(wait, 1));
       }

@@ -258,6 +258,9 @@ export class SynicPortMap {
     this.#ports.set(connectionId, entry);
     return disposableOnce(() => {
       this.#ports.delete(connectionId);
+      if (entry.kind === 'message') {
+        entry.answers.clear();
+      }
     });
   }
 
@@ -268,6 +271,8 @@ export class SynicPortMap {
     message: Uint8Array,
     type: number,
   ): number {
+    const { answers } = entry;
+    const { resets } = answers;
     let answer: unknown;
     let isLater: boolean;
     try {
@@ -284,19 +289,23 @@ export class SynicPortMap {
     if (!isLater) {
       return hvStatusCodes.HV_STATUS_SUCCESS;
     }
-    // The handler may have changed its copy.
-    const outstanding = { vtl, secure, type, message: new Uint8Array(message), status: undefined };
-    entry.answers.await(outstanding);
+    // The handler may have changed its copy. And where it has reset the guest, nobody will come back.
+    const outstanding =
+      answers.resets === resets
+        ? answers.await(vtl, secure, type, new Uint8Array(message))
+        : undefined;
+    const keep = (status: number | undefined): void => {
+      if (outstanding !== undefined) {
+        answers.answer(outstanding, status);
+      }
+    };
     whenSettled(
       answer,
       (later) => {
-        entry.answers.answer(
-          outstanding,
-          later === false ? undefined : hvStatusCodes.HV_STATUS_SUCCESS,
-        );
+        keep(later === false ? undefined : hvStatusCodes.HV_STATUS_SUCCESS);
       },
       (error) => {
-        entry.answers.answer(outstanding, hvStatusCodes.HV_STATUS_OPERATION_FAILED);
+        keep(hvStatusCodes.HV_STATUS_OPERATION_FAILED);
         this.#report(entry, error);
       },
     );

@@ -177,8 +177,7 @@ class Call {
     for (uint32_t i = start_; i < reps_; ++i) {
       const auto element =
           Input<abi::hv_register_assoc>(sizeof(input) + i * sizeof(abi::hv_register_assoc));
-      const uint16_t status =
-          host_.SetRegister(*partition_, *vp, element.name, element.value);
+      const uint16_t status = host_.SetRegister(*partition_, *vp, element.name, element.value);
       if (status != abi::HV_STATUS_SUCCESS) {
         return status;
       }

@@ -190,9 +190,13 @@ function monitored(
   return { pages, signalled, ids };
 }
 
+/** The bits that enable the groups of these ids. */
+const groupsOf = (ids: Map<number, number>): number =>
+  [...ids.keys()].reduce((mask, id) => mask | (1 << (id >> 5)), 0);
+
 describe('monitor pages', () => {
   fuzz(
-    'signal only what is registered and set when they are polled, and change nothing else',
+    'signal only what is registered and set when they are polled, enable its groups, and change nothing else',
     300,
     fc.property(
       page,
@@ -208,6 +212,7 @@ describe('monitor pages', () => {
           if (next !== undefined) expect(next).toBeGreaterThan(now);
           expect(new Set(signalled).size).toBe(signalled.length);
           const expected = Uint8Array.from(before);
+          expected[0] = (expected[0] ?? 0) | groupsOf(ids);
           for (const id of ids.keys()) {
             const [at, bit] = triggerOf(id);
             const cleared = ((before[at] ?? 0) & ~(bytes[at] ?? 0) & bit) !== 0;
@@ -245,7 +250,8 @@ describe('monitor pages', () => {
         expect(pages.handleRead(at, bytes)).toBe(inside);
         const expected = given.map((byte, i) => {
           const inPage = at + BigInt(i) - gpa;
-          return inPage >= 0n && inPage < 4096n ? 0 : byte;
+          if (inPage === 0n) return groupsOf(ids);
+          return inPage > 0n && inPage < 4096n ? 0 : byte;
         });
         expect(Buffer.compare(bytes, expected)).toBe(0);
       },

@@ -98,7 +98,8 @@ describe('two pages side by side', () => {
     expect(signalled).toEqual([0x21, 0x22]);
     bytes.fill(0xff);
     expect(beside.handleRead(0x5ff0n, bytes)).toBe(true);
-    expect([...bytes]).toEqual(new Array(32).fill(0));
+    // Of the second one the trigger state, in which the first group is enabled.
+    expect([...bytes]).toEqual(Array.from({ length: 32 }, (_, i) => (i === 16 ? 1 : 0)));
   });
 
   it('are looked at again in a second where one cannot be seen', () => {
@@ -204,6 +205,32 @@ describe('a trapped write', () => {
     expect([signalled, monitors.unclaimed]).toEqual([[0, 7], 1]);
   });
 
+  it.each<[string, () => void]>([
+    [
+      'clears the page',
+      () => {
+        monitors.setMonitorPage(0, undefined);
+      },
+    ],
+    [
+      'sets another one',
+      () => {
+        monitors.setMonitorPage(0, 0x9000n);
+      },
+    ],
+    [
+      'ends it all',
+      () => {
+        monitors[Symbol.dispose]();
+      },
+    ],
+  ])('signals nothing more where a handler %s', (_, action) => {
+    portMap.addEventPort(1, 0, { handleEvent: action });
+    monitors.registerMonitor(0, 1, 0);
+    expect(monitors.handleWrite(gpa, words((1 << 7) | 1))).toBe(true);
+    expect(signalled).toEqual([]);
+  });
+
   it('sets what a page of bits says, wherever it begins and ends', () => {
     for (let id = 0; id < 128; id++) {
       if (![5, 7, 9, 31, 32, 127].includes(id)) register(id);
@@ -227,6 +254,24 @@ describe('a trapped write', () => {
       { numRuns: 300, seed: 7 },
     );
   });
+});
+
+it('a trapped read shows the groups that have a monitor, and no pending bits', () => {
+  monitors.setMonitorPage(0, gpa);
+  register(33);
+  const last = register(127);
+  monitors.handleWrite(gpa, new Uint8Array(4096).fill(0xff));
+  const read = (at: bigint, length: number): number[] => {
+    const bytes = new Uint8Array(length).fill(0xff);
+    monitors.handleRead(at, bytes);
+    return [...bytes];
+  };
+  expect(read(gpa - 1n, 4098)).toEqual([0xff, 0b1010, ...new Array<number>(4095).fill(0), 0xff]);
+  last[Symbol.dispose]();
+  expect([read(gpa, 2), read(gpa + 1n, 2)]).toEqual([
+    [0b10, 0],
+    [0, 0],
+  ]);
 });
 
 it('a trapped read is of zeros, as far as it is in the page', () => {
@@ -274,18 +319,61 @@ describe('a polled page', () => {
     expect(signalled).toHaveLength(10);
   });
 
-  it('has no group looked at that is not enabled', () => {
+  const state = (): number => memory.view.getUint32(0, true);
+
+  it('has the groups enabled that have a monitor: a guest sets pending bits only, as Linux does', () => {
     monitors.setMonitorPage(0, gpa);
-    memory.enable(0b1010);
-    [0, 32, 64, 127].forEach((id) => {
-      register(id);
-      memory.set(id);
-    });
+    register(5, 100);
+    register(64, 100);
+    memory.set(5);
+    memory.set(64);
+    memory.set(96);
+    expect(monitors.poll(0n)).toBe(100n);
+    expect([signalled, state(), memory.isSet(96)]).toEqual([[5, 64], 0b101, true]);
+    register(96, 100);
+    monitors.poll(100n);
+    expect([signalled, state()]).toEqual([[5, 64, 96], 0b1101]);
+  });
+
+  it('has them enabled whatever the guest makes of them, and the rest of the word left alone', () => {
+    monitors.setMonitorPage(0, gpa);
+    register(5);
+    memory.enable(0xabcd_0008);
     monitors.poll(0n);
-    expect(signalled).toEqual([32, 127]);
-    memory.enable(0b1111);
+    expect(state()).toBe(0xabcd_0009);
+    memory.enable(0);
+    memory.set(5);
     monitors.poll(1n);
-    expect(signalled).toEqual([32, 127, 0, 64]);
+    expect([signalled, state()]).toEqual([[5], 1]);
+  });
+
+  it('has them enabled in other memory too, if that comes instead', () => {
+    monitors.setMonitorPage(0, gpa);
+    register(5, 100);
+    monitors.poll(0n);
+    const other = new PageMemory();
+    vi.spyOn(memory, 'page').mockReturnValue(other.bytes);
+    other.set(5);
+    monitors.poll(100n);
+    expect([signalled, other.view.getUint32(0, true)]).toEqual([[5], 1]);
+  });
+
+  it('is looked at where it is, when a handler has other memory put there', () => {
+    monitors.setMonitorPage(0, gpa);
+    const other = new PageMemory();
+    portMap.addEventPort(1, 0, {
+      handleEvent: () => {
+        vi.spyOn(memory, 'page').mockReturnValue(other.bytes);
+      },
+    });
+    monitors.registerMonitor(0, 1, 0);
+    register(1);
+    memory.set(0);
+    memory.set(1);
+    other.set(1);
+    monitors.poll(0n);
+    // The old memory may be another guest's by now.
+    expect([signalled, memory.isSet(1), other.isSet(1)]).toEqual([[1], true, false]);
   });
 
   it('keeps the bits that are nobody’s, and those that are set while it signals', () => {
@@ -482,6 +570,24 @@ describe('the page of a VTL', () => {
       ['allocatePage', 0],
       ['freePage', 0x5000n],
     ]);
+  });
+
+  it('is what the owner of the memory has set meanwhile, where it is asked for its pages', () => {
+    const inner = vi.spyOn(memory, 'page').mockImplementationOnce(() => {
+      monitors.setMonitorPage(1, 0x9000n);
+      return undefined;
+    });
+    expect(() => {
+      monitors.setMonitorPage(0, 0x9000n);
+    }).toThrow(withCode('ERR_MSHV_MONITOR_PAGE_IN_USE'));
+    expect([monitors.monitorPage(0), monitors.monitorPage(1)]).toEqual([undefined, 0x9000n]);
+    inner.mockRestore();
+    const freePage = vi.spyOn(memory, 'freePage').mockImplementation(() => {
+      monitors.setMonitorPage(0, 0xa000n);
+    });
+    monitors.allocateMonitorPage(0);
+    monitors.setMonitorPage(0, undefined);
+    expect([freePage.mock.calls, monitors.monitorPage(0)]).toEqual([[[0x5000n]], 0xa000n]);
   });
 
   it('is given back where it cannot be set', () => {

@@ -1063,6 +1063,36 @@ describe('on a host', () => {
       expect([handled, errors, vi.getTimerCount()]).toEqual([1, [], 0]);
     });
 
+    it('are polled as soon as their memory is mapped, whatever is mapped before and after', () => {
+      host.partition.unmapMemory({ gpa: 0x1_0000, size: 0x4000 });
+      monitor(0);
+      set(pageAt);
+      vi.advanceTimersByTime(5);
+      expect(vi.getTimerCount()).toBe(0);
+      const elsewhere = host.partition.mapMemory(memory, { gpa: 0x9_0000 });
+      vi.advanceTimersByTime(5);
+      expect(vi.getTimerCount()).toBe(0);
+      trigger();
+      const again = host.partition.mapMemory(memory, { gpa: 0x1_0000, offset: 0x1000 });
+      vi.advanceTimersByTime(2);
+      expect(signalled).toBe(1);
+      elsewhere.unmap();
+      again.unmap();
+      vi.advanceTimersByTime(5);
+      expect(vi.getTimerCount()).toBe(0);
+      synic[Symbol.dispose]();
+      host.partition.mapMemory(memory, { gpa: 0x1_0000 });
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    it('are enabled by the host, for a guest that never does', () => {
+      monitor(0);
+      set(pageAt);
+      memory.write(inMemory + 16, Uint8Array.of(0b10));
+      vi.advanceTimersByTime(5);
+      expect([signalled, ...memory.read(inMemory, 4)]).toEqual([1, 0b10, 0, 0, 0]);
+    });
+
     it('are refused where there is no buffer of their memory', () => {
       host.native.record((name) => (name === 'memoryBuffer' ? ENOTSUP : undefined));
       expect(() => {

@@ -131,6 +131,68 @@ describe('the timer', () => {
   });
 });
 
+describe('memory that comes later', () => {
+  let listeners: Set<() => void>;
+
+  beforeEach(() => {
+    listeners = new Set();
+    monitors = new PolledMonitorPages(portMap, {
+      memory: {
+        page: () => bytes,
+        onMapped: (listener) => {
+          listeners.add(listener);
+          return { [Symbol.dispose]: () => void listeners.delete(listener) };
+        },
+      },
+    });
+  });
+  const arrive = (): void => {
+    for (const listener of listeners) listener();
+  };
+
+  it('is found when it is said to be there, and no timer runs before', () => {
+    const present = bytes;
+    bytes = undefined;
+    monitors.setMonitorPage(0, gpa);
+    register(1, 0);
+    vi.advanceTimersByTime(5);
+    arrive();
+    vi.advanceTimersByTime(5);
+    expect(vi.getTimerCount()).toBe(0);
+    bytes = present;
+    set(1);
+    arrive();
+    vi.advanceTimersByTime(1);
+    expect([signalled, vi.getTimerCount()]).toEqual([[1], 1]);
+  });
+
+  it('puts nothing off, however often it comes', () => {
+    monitors.setMonitorPage(0, gpa);
+    register(1, 2 * millisecond);
+    vi.advanceTimersByTime(1);
+    for (let i = 0; i < 4; i++) {
+      arrive();
+      set(1);
+      vi.advanceTimersByTime(1);
+    }
+    expect(signalled).toEqual([1, 1]);
+  });
+
+  it('is listened for exactly while there is a page', () => {
+    expect(listeners.size).toBe(0);
+    monitors.setMonitorPage(0, gpa);
+    monitors.setMonitorPage(1, 0x6000n);
+    expect(listeners.size).toBe(1);
+    monitors.setMonitorPage(0, undefined);
+    expect(listeners.size).toBe(1);
+    monitors.setMonitorPage(1, undefined);
+    expect(listeners.size).toBe(0);
+    monitors.setMonitorPage(0, gpa);
+    monitors[Symbol.dispose]();
+    expect(listeners.size).toBe(0);
+  });
+});
+
 describe('a page is looked at', () => {
   it('as often as the latency says', () => {
     monitors.setMonitorPage(0, gpa);

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
 import { EventFd, type MshvError } from '../../../lib/index.js';
@@ -556,6 +556,122 @@ describe('a handler that answers later', () => {
     await settled();
     expect(map.handlePostMessage(0, 1, false, message(1))).toBe(insufficientBuffers);
     expect(seen).toHaveLength(4);
+  });
+
+  describe('and a guest that does not come back', () => {
+    beforeEach(() => {
+      vi.useFakeTimers();
+      return () => {
+        vi.useRealTimers();
+      };
+    });
+    const post = (map: SynicPortMap, ...bytes: number[]): number =>
+      map.handlePostMessage(0, 1, false, message(...bytes));
+
+    it('has its answer for 5 seconds: an equal message after that is a new one', async () => {
+      const map = new SynicPortMap();
+      const { port, seen } = messagePort(() => Promise.resolve());
+      map.addMessagePort(1, 0, port);
+      expect(post(map, 1)).toBe(insufficientBuffers);
+      await vi.advanceTimersByTimeAsync(5000);
+      expect([post(map, 1), seen.length]).toEqual([success, 1]);
+      expect(post(map, 1)).toBe(insufficientBuffers);
+      await vi.advanceTimersByTimeAsync(5500);
+      // Nobody came back for the last one.
+      expect([post(map, 1), seen.length]).toEqual([insufficientBuffers, 3]);
+    });
+
+    it('has it from the answer on, however long that took', async () => {
+      const map = new SynicPortMap();
+      const answer = deferred();
+      const { port, seen } = messagePort(() => answer.promise);
+      map.addMessagePort(1, 0, port);
+      expect(post(map, 1)).toBe(insufficientBuffers);
+      await vi.advanceTimersByTimeAsync(60_000);
+      answer.resolve();
+      await vi.advanceTimersByTimeAsync(5000);
+      expect([post(map, 1), seen.length]).toEqual([success, 1]);
+    });
+
+    it('loses the older answers first', async () => {
+      const map = new SynicPortMap();
+      const { port, seen } = messagePort(() => Promise.resolve());
+      map.addMessagePort(1, 0, port);
+      post(map, 1);
+      await vi.advanceTimersByTimeAsync(3000);
+      post(map, 2);
+      await vi.advanceTimersByTimeAsync(3000);
+      expect([post(map, 2), post(map, 1)]).toEqual([success, insufficientBuffers]);
+      expect(seen).toEqual([[1], [2], [1]]);
+    });
+
+    it('comes in time where somebody has blocked the event loop meanwhile', async () => {
+      const map = new SynicPortMap();
+      const { port, seen } = messagePort(() => Promise.resolve());
+      map.addMessagePort(1, 0, port);
+      post(map, 1);
+      await vi.advanceTimersByTimeAsync(0);
+      // A minute without a turn of the event loop is one timer that is late.
+      vi.setSystemTime(Date.now() + 60_000);
+      vi.advanceTimersToNextTimer();
+      expect([post(map, 1), seen.length]).toEqual([success, 1]);
+    });
+
+    it('leaves no timer behind: after that time, its port or a reset, and none holds the process', async () => {
+      const set = vi.spyOn(globalThis, 'setTimeout');
+      const map = new SynicPortMap();
+      const { port } = messagePort(() => Promise.resolve());
+      const registered = map.addMessagePort(1, 0, port);
+      const timers = async (end: () => unknown): Promise<number[]> => {
+        post(map, 1);
+        await vi.advanceTimersByTimeAsync(0);
+        const before = vi.getTimerCount();
+        await end();
+        return [before, vi.getTimerCount()];
+      };
+      expect(await timers(() => vi.advanceTimersByTimeAsync(5500))).toEqual([1, 0]);
+      expect(
+        await timers(() => {
+          map.reset();
+        }),
+      ).toEqual([1, 0]);
+      expect(
+        await timers(() => {
+          registered[Symbol.dispose]();
+        }),
+      ).toEqual([1, 0]);
+      expect(set).toHaveBeenCalled();
+      for (const { value } of set.mock.results) {
+        expect((value as NodeJS.Timeout).hasRef()).toBe(false);
+      }
+      set.mockRestore();
+    });
+  });
+
+  it('and resets the guest meanwhile keeps no answer for the next one', async () => {
+    const map = new SynicPortMap();
+    const { port, seen } = messagePort(() => {
+      map.reset();
+      return Promise.resolve();
+    });
+    map.addMessagePort(1, 0, port);
+    const post = (): number => map.handlePostMessage(0, 1, false, message(1));
+    expect(post()).toBe(insufficientBuffers);
+    await settled();
+    expect([post(), seen.length]).toEqual([insufficientBuffers, 2]);
+    await settled();
+  });
+
+  it('and removes its own port keeps nothing', async () => {
+    const map = new SynicPortMap();
+    const { port } = messagePort(() => {
+      handle[Symbol.dispose]();
+      return Promise.resolve();
+    });
+    const handle = map.addMessagePort(1, 0, port);
+    expect(map.handlePostMessage(0, 1, false, message(1))).toBe(insufficientBuffers);
+    await settled();
+    expect(map.handlePostMessage(0, 1, false, message(1))).toBe(invalidConnectionId);
   });
 
   it('keeps 256 answers for a guest that does not come back, and forgets the oldest', async () => {
