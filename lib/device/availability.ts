@@ -11,6 +11,7 @@ export type OpenFailureCause =
   | 'ordinary-guest'
   | 'not-loaded'
   | 'no-driver'
+  | 'unseen'
   | 'refused';
 
 /** Why the device cannot be opened, and what to do about it. */
@@ -76,8 +77,18 @@ function explainMissingDevice(path: string, read: ReadSystemFile): OpenFailure {
       remedy: `start the container with --device /dev/mshv, or mknod ${path} c 10 ${misc[1] ?? ''}`,
     };
   }
-  const hypervisor = /^flags\s*:.*\bhypervisor\b/m.test(read('/proc/cpuinfo') ?? '');
-  const vendor = (read('/sys/class/dmi/id/sys_vendor') ?? '').trim();
+  const dmi = read('/sys/class/dmi/id/sys_vendor');
+  const cpuinfo = read('/proc/cpuinfo');
+  if (dmi === undefined && cpuinfo === undefined) {
+    return {
+      cause: 'unseen',
+      reason: 'there is neither /proc nor /sys here that would say why: a container, or a chroot',
+      remedy:
+        'mount them (mount -t proc proc /proc), and start a container with --device /dev/mshv',
+    };
+  }
+  const hypervisor = /^flags\s*:.*\bhypervisor\b/m.test(cpuinfo ?? '');
+  const vendor = (dmi ?? '').trim();
   if (vendor !== 'Microsoft Corporation') {
     return {
       cause: hypervisor ? 'other-hypervisor' : 'no-hypervisor',

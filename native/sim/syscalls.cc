@@ -146,10 +146,9 @@ int Identify(int fd, Kind kind) {
 }
 
 int EventFdCreate(uint32_t initial, bool semaphore) {
-  return kernel::Attempt("eventfd", [initial, semaphore] {
-    UniqueFd fd(kernel::EventFdCreate(initial, semaphore));
-    return fd ? sim::PlaceEventFd(std::move(fd), semaphore) : fd.get();
-  });
+  UniqueFd fd(kernel::Attempt(
+      "eventfd", [initial, semaphore] { return kernel::EventFdCreate(initial, semaphore); }));
+  return fd ? Step("open", sim::PlaceEventFd(std::move(fd), semaphore)) : fd.get();
 }
 
 int EventFdAdopt(int fd) {

@@ -81,13 +81,7 @@ describe('explainOpenFailure', () => {
         'does not run on the Microsoft hypervisor',
         'new Simulator()',
       ],
-      [
-        'a machine that shows nothing',
-        'no-hypervisor',
-        {},
-        'does not run on the Microsoft hypervisor',
-        'Simulator',
-      ],
+      ['a machine that shows nothing', 'unseen', {}, 'neither /proc nor /sys', 'mount -t proc'],
       [
         'a guest with the module loaded',
         'ordinary-guest',

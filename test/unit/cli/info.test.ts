@@ -201,7 +201,8 @@ describe('mshv info', () => {
     [13, 'EACCES', 'permission', {}],
     [24, 'EMFILE', 'descriptors', {}],
     [2, 'ENOENT', 'no-node', { '/proc/misc': ' 61 mshv\n' }],
-    [2, 'ENOENT', 'no-hypervisor', {}],
+    [2, 'ENOENT', 'unseen', {}],
+    [2, 'ENOENT', 'no-hypervisor', { '/proc/cpuinfo': 'flags : fpu\n' }],
     [2, 'ENOENT', 'other-hypervisor', { '/proc/cpuinfo': 'flags : hypervisor\n' }],
     [
       19,
