@@ -133,7 +133,7 @@ export { type ReceiveOptions, SharedPartition } from './device/shared-partition.
 export type { GuestMemoryToken, PartitionToken, VpToken } from './device/share-token.js';
 export { Vp } from './device/vp.js';
 export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './device/vp-run.js';
-export type { RegisterInputs, Registers } from './device/vp-registers.js';
+export type { RegisterInputs, Registers } from './device/named-registers.js';
 export { RegisterPage, type WritableRegisterPageName } from './device/register-page.js';
 export type { HypercallAnswer, HypercallResult } from './device/exit-completion.js';
 export { dirtyMasks, type RegisterPageName } from './abi/register-page.js';

@@ -190,6 +190,22 @@ export interface Native {
    */
   vpPage(vp: number, page: number): ArrayBuffer | number;
   /**
+   * Copies the register page's first bytes into `page` (all that it has where `page` is as long) and then clears bits of
+   * its dirty word. 1, 0 where the page is not valid: then it does neither. `-EBUSY` where the VP is running, which it cannot come
+   * to be meanwhile; `-ENODEV` as for vpPage.
+   */
+  vpReadRegisterPage(vp: number, page: Uint8Array, clear: number): number;
+  /**
+   * Writes words to the register page and then sets bits of its dirty word; returns likewise. `places` has where in the
+   * page each of the first words goes: a multiple of 8, or 0 for one that goes nowhere.
+   */
+  vpWriteRegisterPage(
+    vp: number,
+    places: Uint32Array,
+    words: BigUint64Array,
+    dirty: number,
+  ): number;
+  /**
    * `MSHV_GET_VP_STATE` into `state`, through a page-aligned buffer of `state.length` rounded up. Returns
    * the number of bytes the state has, which may be more than fit: then nothing was read. `-EBUSY` where the VP is running,
    * which it cannot come to be meanwhile.

@@ -1,10 +1,14 @@
 #include "vp.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
 #include "abi/mshv.h"
+#include "abi/vp.h"
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
@@ -24,19 +28,28 @@ bool IsEnding(napi_env env) {
 
 }  // namespace
 
-BufferOrError Vp::Page(const BufferDetacher& detacher, uint32_t number) {
+int Vp::Map(uint32_t number, std::span<uint8_t>* bytes) {
   if (number >= pages_.size()) {
-    return {.error = -EINVAL};
+    return -EINVAL;
   }
   ViewedMapping& page = pages_[number];
   if (!page.mapping()) {
     void* data = nullptr;
     if (const int error = sys::MapVpPage(fd_, number, &data); error < 0) {
-      return {.error = error};
+      return error;
     }
     page.Set(Mapping(data, abi::MSHV_HV_PAGE_SIZE));
   }
-  return page.Buffer(detacher);
+  *bytes = {page.mapping().data(), page.mapping().size()};
+  return 0;
+}
+
+BufferOrError Vp::Page(const BufferDetacher& detacher, uint32_t number) {
+  std::span<uint8_t> bytes;
+  if (const int error = Map(number, &bytes); error < 0) {
+    return {.error = error};
+  }
+  return pages_[number].Buffer(detacher);
 }
 
 bool Vp::End() {
@@ -232,6 +245,55 @@ BufferOrError Page(Environment& environment, AttachedVp vp, uint32_t number) {
   return vp->Page(environment.detacher(), number);
 }
 
+constexpr uint32_t kRegisterPage = 0;
+
+// The register page while the VP does not run: `use` is called where it is valid. Returns 1 then, 0
+// where it is not, or -errno.
+template <typename Use>
+int UseRegisterPage(AttachedVp vp, Use use) {
+  std::span<uint8_t> page;
+  if (const int error = vp->Map(kRegisterPage, &page); error < 0) {
+    return error;
+  }
+  return vp->control().WhileIdle([&] {
+    if (page[offsetof(abi::hv_vp_register_page, isvalid)] != 1) {
+      return 0;
+    }
+    uint8_t* const dirty = page.data() + offsetof(abi::hv_vp_register_page, dirty);
+    use(page, std::atomic_ref(*reinterpret_cast<uint32_t*>(dirty)));
+    return 1;
+  });
+}
+
+int ReadRegisterPage(Environment&, AttachedVp vp, std::span<uint8_t> into, uint32_t clear) {
+  if (into.size() > abi::MSHV_HV_PAGE_SIZE) {
+    return -EINVAL;
+  }
+  return UseRegisterPage(vp, [into, clear](std::span<uint8_t> page, auto dirty) {
+    std::ranges::copy(page.first(into.size()), into.begin());
+    dirty.fetch_and(~clear);
+  });
+}
+
+int WriteRegisterPage(Environment&, AttachedVp vp, std::span<uint32_t> places,
+                      std::span<uint64_t> words, uint32_t mark) {
+  constexpr size_t kWord = sizeof(uint64_t);
+  const bool fit = std::ranges::all_of(places, [](uint32_t at) {
+    return at % kWord == 0 && at <= sizeof(abi::hv_vp_register_page) - kWord;
+  });
+  if (!fit || words.size() < places.size()) {
+    return -EINVAL;
+  }
+  return UseRegisterPage(vp, [places, words, mark](std::span<uint8_t> page, auto dirty) {
+    for (size_t i = 0; i < places.size(); ++i) {
+      if (places[i] != 0) {
+        std::memcpy(page.data() + places[i], &words[i], kWord);
+      }
+    }
+    dirty.fetch_or(mark);
+  });
+}
+
 int GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
   if (!IsState(type, state)) {
     return -EINVAL;
@@ -282,6 +344,8 @@ void ExportVp(Environment& environment, napi_value exports) {
   Export<Stop>(environment, exports, "vpStop");
   Export<HoldLoop>(environment, exports, "vpHoldLoop");
   Export<Page>(environment, exports, "vpPage");
+  Export<ReadRegisterPage>(environment, exports, "vpReadRegisterPage");
+  Export<WriteRegisterPage>(environment, exports, "vpWriteRegisterPage");
   Export<GetState>(environment, exports, "vpGetState");
   Export<SetState>(environment, exports, "vpSetState");
 }

@@ -38,6 +38,8 @@ class Vp {
 
   // The register page is 0, the intercept message page 1.
   BufferOrError Page(const BufferDetacher& detacher, uint32_t number);
+  // -errno, or 0 with the page's 4096 bytes.
+  int Map(uint32_t number, std::span<uint8_t>* bytes);
   std::span<ViewedMapping> pages() { return pages_; }
 
  private:

@@ -43,6 +43,8 @@ export type FallibleCall =
   | 'vpStart'
   | 'vpResume'
   | 'vpPage'
+  | 'vpReadRegisterPage'
+  | 'vpWriteRegisterPage'
   | 'vpGetState'
   | 'vpSetState'
   | 'eventfdCreate'
@@ -412,6 +414,21 @@ export class FakeNative implements Native {
 
   vpPage(vp: number, page: number): ArrayBuffer | number {
     return this.#perform('vpPage', [vp, page], () => this.vps.page(vp, page));
+  }
+
+  vpReadRegisterPage(vp: number, page: Uint8Array, clear: number): number {
+    return this.#perform('vpReadRegisterPage', [vp, page.length, clear], () =>
+      this.vps.readRegisterPage(vp, page, clear),
+    );
+  }
+
+  vpWriteRegisterPage(
+    ...args: [vp: number, places: Uint32Array, words: BigUint64Array, dirty: number]
+  ): number {
+    const [vp, places, words, dirty] = args;
+    return this.#perform('vpWriteRegisterPage', [vp, places.slice(), words.slice(), dirty], () =>
+      this.vps.writeRegisterPage(...args),
+    );
   }
 
   vpGetState(vp: number, type: number, state: Uint8Array): number {

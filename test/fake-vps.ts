@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 
+import { registerPageLayout } from '../lib/abi/register-page.js';
 import type { Native } from '../lib/native.js';
 
 const { EBADF, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENODEV, ENOENT } = constants.errno;
@@ -236,6 +237,23 @@ export class FakeVps {
     return (attached.pages[number] ??= bytes.buffer as ArrayBuffer);
   }
 
+  readRegisterPage(fd: number, into: Uint8Array, clear: number): number {
+    return this.#useRegisterPage(fd, (page, dirty) => {
+      into.set(page.subarray(0, into.length));
+      Atomics.and(dirty, 0, ~clear);
+    });
+  }
+
+  writeRegisterPage(fd: number, places: Uint32Array, words: BigUint64Array, mark: number): number {
+    return this.#useRegisterPage(fd, (page, dirty) => {
+      const view = new DataView(page.buffer);
+      places.forEach((at, i) => {
+        if (at !== 0) view.setBigUint64(at, words[i] ?? 0n, true);
+      });
+      Atomics.or(dirty, 0, mark);
+    });
+  }
+
   /** Either transfer of a state, which begins as its type in every byte. */
   state(fd: number, type: number, state: Uint8Array, write: boolean): number {
     return this.#with(fd, () => {
@@ -258,6 +276,18 @@ export class FakeVps {
       if (page !== undefined) structuredClone(page, { transfer: [page] });
     }
     this.#attached.delete(fd);
+  }
+
+  #useRegisterPage(fd: number, use: (page: Uint8Array, dirty: Uint32Array) => void): number {
+    return this.#with(fd, () => {
+      const vp = this.of(fd);
+      const page = vp.pages[0];
+      if (page === undefined) return -ENODEV;
+      if (vp.running) return -EBUSY;
+      if (page[registerPageLayout.isValid] !== 1) return 0;
+      use(page, new Uint32Array(page.buffer, registerPageLayout.dirty, 1));
+      return 1;
+    });
   }
 
   #with(fd: number, action: (attached: Attached) => number): number {

@@ -1356,7 +1356,6 @@ static u64 do_call(u16 code, u32 var, u32 reps, u32 start, bool fast, u64 in1, u
 			u64 gpa = 0;
 
 			svm_stop(v->svm);
-			regpage_flush(v);
 			o->code = svm_walk(p, v->svm, a->gva_page << 12, &gpa);
 			if (!o->code && !xa_load(&p->gpa, gpa >> 12))
 				o->code = 4;

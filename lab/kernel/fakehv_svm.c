@@ -542,7 +542,10 @@ static void svm_msr_simp(struct fhv_pt *p, struct svm_vp *s, u64 val, bool simp)
 	ov_set(p, simp ? &s->simp_ov : &s->siefp_ov, val & 1, val >> 12, true);
 }
 
-/* Load what the VMM wrote in the register page */
+/*
+ * Load what the VMM wrote in the register page: when the VP runs, as Hyper-V does. Until then
+ * register hypercalls see and change what was there before.
+ */
 static void regpage_flush(struct fhv_vp *v)
 {
 	struct svm_vp *s = S(v);
@@ -623,7 +626,6 @@ static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u
 	u64 *r;
 
 	svm_stop(s);
-	regpage_flush(v);
 	*hi = 0;
 	r = svm_regp(s, name);
 	if (r) {
@@ -685,12 +687,10 @@ static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u
 static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 {
 	struct svm_vp *s = S(v);
-	bool ours = true;
 	u64 *r;
 
 	svm_stop(s);
 	s->stale = true; /* an unprocessed exit is discarded */
-	regpage_flush(v);
 	r = svm_regp(s, name);
 	if (r) {
 		*r = lo;
@@ -699,7 +699,7 @@ static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u6
 		case 0x00020011: *r |= 2; break;
 		case 0x00040000 ... 0x00040003: s->flush = true; break;
 		}
-		goto out;
+		return true;
 	}
 	switch (name) {
 	case 0x00000004:
@@ -762,15 +762,9 @@ static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u6
 	case 0x00090002: p->svm->os_id = lo; break;
 	case 0x000a0012: svm_msr_simp(p, s, lo, false); break;
 	case 0x000a0013: svm_msr_simp(p, s, lo, true); break;
-	default: ours = false;
+	default: return false;
 	}
-out : {
-	struct page *pg = v->state[HV_VP_STATE_PAGE_REGISTERS];
-
-	if (pg && ((struct hv_vp_register_page *)page_address(pg))->isvalid)
-		regpage_fill(v);
-}
-	return ours;
+	return true;
 }
 
 /* ------------------------------------------------------------- local APIC -- */

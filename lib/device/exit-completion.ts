@@ -13,7 +13,7 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
-import type { RegisterPage } from './register-page.js';
+import { RegisterSet } from './vp-registers.js';
 
 /** What the hypervisor's answer to a guest's hypercall is. */
 export interface HypercallResult {
@@ -34,9 +34,7 @@ export interface CompletedVp {
   waitsFor(exit: X64Intercept): boolean;
   /** The exit is. */
   completed(): void;
-  /** The register page where there is one and it is valid. */
-  validPage(): RegisterPage | undefined;
-  setRegisters(codes: Uint32Array, words: BigUint64Array): void;
+  setRegisters(registers: RegisterSet, words: BigUint64Array): void;
 }
 
 /** What a completion changes beside RIP, in the order in which it is written. */
@@ -48,8 +46,8 @@ const raxRdx = ['RAX', 'RDX'] as const;
 const cpuidRegisters = ['RAX', 'RBX', 'RCX', 'RDX'] as const;
 const mostRegisters = cpuidRegisters.length + 1;
 
-/** By the registers written: their codes, and RIP's. */
-const codesOf = new Map<Written, Uint32Array>();
+/** By the registers written: those, and RIP. */
+const sets = new Map<Written, RegisterSet>();
 
 /**
  * Completes exits of a VP: gives the guest the result of the instruction that it stopped at, and moves RIP
@@ -140,29 +138,20 @@ export class ExitCompletion {
   }
 
   #writeWith(rip: bigint, names: Written, ...values: readonly bigint[]): void {
-    const page = this.#vp.validPage();
-    if (page === undefined) {
-      this.#writeByHypercall(names, values, rip);
-    } else {
-      names.forEach((name, i) => {
-        page.set(name, values[i] ?? 0n);
-      });
-      page.rip = rip;
-    }
-    this.#vp.completed();
-  }
-
-  #writeByHypercall(names: Written, values: readonly bigint[], rip: bigint): void {
-    let codes = codesOf.get(names);
-    if (codes === undefined) {
-      codes = Uint32Array.from([...names, 'RIP'], (name) => registerCode('name', name, 'x64'));
-      codesOf.set(names, codes);
+    let registers = sets.get(names);
+    if (registers === undefined) {
+      const all = [...names, 'RIP'];
+      registers = new RegisterSet(
+        Uint32Array.from(all, (name) => registerCode('name', name, 'x64')),
+      );
+      sets.set(names, registers);
     }
     values.forEach((value, i) => {
       this.#words[2 * i] = value;
     });
     this.#words[2 * names.length] = rip;
-    this.#vp.setRegisters(codes, this.#words);
+    this.#vp.setRegisters(registers, this.#words);
+    this.#vp.completed();
   }
 }
 

@@ -12,13 +12,11 @@ import {
   writeClearVirtualInterrupt,
   writeGetGpaPagesAccessStates,
   writeGetVpCpuidValues,
-  writeGetVpRegisters,
   writeInstallIntercept,
   writePostMessageDirect,
   writeRegisterCpuidResult,
   writeRegisterMsrResult,
   writeSetPartitionProperty,
-  writeSetVpRegisters,
   writeSignalEventDirect,
   writeTranslateVirtualAddress,
 } from '../abi/hypercall-inputs.js';
@@ -28,7 +26,6 @@ import {
   readCpuidValues,
   readNewlySignaled,
   readTranslation,
-  readVpRegisters,
   translateGvaFlags,
   type CpuidValues,
   type GvaTranslation,
@@ -71,6 +68,8 @@ import {
   propertyText,
   type PropertyExOptions,
 } from './partition-property.js';
+import { RegisterCalls } from './register-calls.js';
+import { RegisterSet, type VpRegisters } from './vp-registers.js';
 
 /** An interrupt to assert. */
 export interface InterruptRequest {
@@ -186,12 +185,12 @@ const requestableTypes = (Object.keys(interruptTypes) as InterruptType[]).filter
 // A bigint made of a number for each interrupt would be garbage.
 const destinations = Array.from({ length: limits.MSHV_MAX_VPS }, (_, id) => BigInt(id));
 
-const registersPerGet = repsPerPage(hypercalls.HVCALL_GET_VP_REGISTERS);
-const registersPerSet = repsPerPage(hypercalls.HVCALL_SET_VP_REGISTERS);
 const statesPerCall = repsPerPage(hypercalls.HVCALL_GET_GPA_PAGES_ACCESS_STATES);
 const leavesPerCall = repsPerPage(hypercalls.HVCALL_GET_VP_CPUID_VALUES);
 
 const noPayload = new Uint8Array(0);
+
+let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
 
 /**
  * The hypercalls on a partition's descriptor, whoever opened it.
@@ -204,11 +203,26 @@ const noPayload = new Uint8Array(0);
 export abstract class PartitionCalls {
   readonly #native: Native;
   readonly #hasVp: (index: number) => boolean;
+  readonly #registerCalls: RegisterCalls;
+  readonly #registersOf: (index: number) => VpRegisters | undefined;
 
-  /** @param hasVp - whether there is a VP with this index, as far as this environment knows */
-  protected constructor(native: Native, hasVp: (index: number) => boolean) {
+  /**
+   * @param hasVp - whether there is a VP with this index, as far as this environment knows
+   * @param registersOf - those of a VP that this environment has open, where its register page may count
+   */
+  protected constructor(
+    native: Native,
+    hasVp: (index: number) => boolean,
+    registersOf: (index: number) => VpRegisters | undefined,
+  ) {
     this.#native = native;
     this.#hasVp = hasVp;
+    this.#registersOf = registersOf;
+    this.#registerCalls = new RegisterCalls(native, () => this.fd);
+  }
+
+  static {
+    registerCallsOf = (partition) => partition.#registerCalls;
   }
 
   /**
@@ -646,7 +660,11 @@ export abstract class PartitionCalls {
   }
 
   /**
-   * Reads registers of a VP, which may be running. Allocates nothing where `values` is given.
+   * Reads registers of a VP, which may be running. Allocates nothing where `values` is given and no register page counts.
+   *
+   * Of a VP that stands still and that this object has open they are what the next run begins with, changes in its
+   * register page included. Without that VP (a `SharedPartition` has none), or with a `vtl`, they are what the hypervisor
+   * has: it learns of changes in a register page at the next run.
    *
    * @param vp - 0 to 255
    * @param names - register codes; any number of them
@@ -664,70 +682,41 @@ export abstract class PartitionCalls {
   ): BigUint64Array {
     checkRegisters(vp, names, values, vtl);
     values ??= new BigUint64Array(2 * names.length);
-    const { fd } = this;
-    for (let first = 0; first < names.length;) {
-      const count = Math.min(registersPerGet, names.length - first);
-      const done = hypercallPages.repCall(
-        this.#native,
-        fd,
-        'HVCALL_GET_VP_REGISTERS',
-        count,
-        writeGetVpRegisters(hypercallPages.input, vp, vtl, names, first, count),
-        16 * count,
-        true,
-        'get registers of VP',
-        vp,
-        first,
-        names.length,
-      );
-      readVpRegisters(hypercallPages.outputWords, values, first, done);
-      first += done;
+    const registers = vtl === undefined ? this.#registersOf(vp) : undefined;
+    if (registers === undefined) {
+      this.#registerCalls.read(vp, names, values, vtl);
+    } else {
+      registers.get(names, values);
     }
     return values;
   }
 
   /**
-   * Writes registers of a VP, in order. Allocates nothing.
+   * Writes registers of a VP, in order, those first that are not in its register page. Where the page is not reached
+   * (see `getRegisters()`) the next run takes the page's value instead of what is written here, if a register of the
+   * same class was changed there, by completing an exit for one. Use `vp.setRegisters()` then, where the VP is.
    *
    * @param vp - 0 to 255
    * @param names - register codes; any number of them
    * @param values - two words for each name, the low one first; at least so long
    * @param vtl - 0 to 15. Default: the one that the VP is in
    * @throws MshvError `EINVAL` where there is no such VP (`HV_STATUS_INVALID_VP_INDEX`), no such
-   *   register or no such value of it (`HV_STATUS_INVALID_REGISTER_VALUE`). The first `repsCompleted`
-   *   registers are written then
+   *   register or no such value of it (`HV_STATUS_INVALID_REGISTER_VALUE`). Of those that are not in the register page
+   *   the first `repsCompleted` are written then, of the others none
    */
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
     checkRegisters(vp, names, values, vtl);
     typedArrayArgument('values', values, 'BigUint64Array');
-    const { fd } = this;
-    for (let first = 0; first < names.length;) {
-      const count = Math.min(registersPerSet, names.length - first);
-      first += hypercallPages.repCall(
-        this.#native,
-        fd,
-        'HVCALL_SET_VP_REGISTERS',
-        count,
-        writeSetVpRegisters(
-          hypercallPages.input,
-          hypercallPages.inputWords,
-          vp,
-          vtl,
-          names,
-          values,
-          first,
-          count,
-        ),
-        0,
-        true,
-        'set registers of VP',
-        vp,
-        first,
-        names.length,
-      );
+    const registers = vtl === undefined ? this.#registersOf(vp) : undefined;
+    if (registers === undefined) {
+      this.#registerCalls.write(vp, names, values, vtl);
+    } else {
+      registers.set(new RegisterSet(names), values);
     }
   }
 }
+
+export { registerCallsOf };
 
 function checkRegisters(
   vp: number,

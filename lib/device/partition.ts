@@ -23,7 +23,7 @@ import { msrActionArgument, type MsrAction } from './intercept-result.js';
 import { PartitionCalls } from './partition-calls.js';
 import type { PartitionToken } from './share-token.js';
 import { sharePartition } from './shared-partition.js';
-import { createVp, type Vp } from './vp.js';
+import { createVp, pagedRegisters, type Vp } from './vp.js';
 
 /** Which argument of `MSHV_CREATE_PARTITION` the driver took: with feature banks (v2) or without. */
 export type DriverGeneration = 'v1' | 'v2';
@@ -62,7 +62,14 @@ export class Partition extends PartitionCalls implements Disposable {
     unimplementedMsrAction: MsrAction | undefined,
     ended: () => void,
   ) {
-    super(native, (index) => this.#vps.has(index));
+    super(
+      native,
+      (index) => this.#vps.has(index),
+      (index) => {
+        const vp = this.#vps.get(index);
+        return vp === undefined ? undefined : pagedRegisters(vp);
+      },
+    );
     this.#native = native;
     this.#fd = fd;
     this.#ended = ended;

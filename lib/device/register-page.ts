@@ -14,6 +14,7 @@ import { choiceArgument, rangeError, typedArrayArgument, uint64Argument } from '
 import { closedError, MshvError } from '../errors.js';
 import { vpPages } from '../native.js';
 import type { VpDescriptor } from './vp-descriptor.js';
+import { isWide } from './vp-registers.js';
 
 /** A register that the page has and that can be written through it. */
 export type WritableRegisterPageName = {
@@ -37,9 +38,11 @@ let map: (vp: VpDescriptor) => RegisterPage | undefined;
  * call.
  *
  * It means something between two runs only: while the VP runs, and while `valid` is false, use
- * `vp.getRegisters()` and `vp.setRegisters()`. Writing one register of a class lets the hypervisor take all of
- * its class (RAX to R15, RIP, RFLAGS, the segments, XMM0 to XMM5) from the page: after `vp.setRegisters()` for another
- * one of them, the page's older value wins.
+ * `vp.getRegisters()` and `vp.setRegisters()`, which go through the page otherwise. Writing one register of a class lets
+ * the hypervisor take all of its class (RAX to R15, RIP, RFLAGS, the segments, XMM0 to XMM5) from the page: what
+ * somebody has set without the page (a `SharedPartition`, a `vtl`, a hypercall of one's own) is lost then.
+ *
+ * Registers that the page has for reading only are those of the exit, or what `vp.setRegisters()` has set since.
  *
  * Source: `hv_vp_register_page` of Linux 7.2.
  */
@@ -169,13 +172,9 @@ export class RegisterPage {
   }
 
   #mark(dirty: number): void {
-    this.#dirty[0] = this.dirty | dirty;
+    // Another environment may set registers of the VP at this moment.
+    Atomics.or(this.#dirty, 0, dirty);
   }
 }
 
 export { map as mapRegisterPage };
-
-/** Whether the registers of a class take two words. */
-function isWide(dirty: number): boolean {
-  return dirty === dirtyMasks.XMM || dirty === dirtyMasks.SEGMENT;
-}

@@ -27,7 +27,11 @@ export class SharedPartition extends PartitionCalls implements Disposable {
 
   private constructor(native: Native, fd: number) {
     // Which VPs there are is known where they are created. A request for one that is missing harms nobody.
-    super(native, () => true);
+    super(
+      native,
+      () => true,
+      () => undefined,
+    );
     this.#native = native;
     this.#fd = fd;
   }

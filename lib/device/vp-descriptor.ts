@@ -38,6 +38,11 @@ export class VpDescriptor {
     }
   }
 
+  /** Whether this environment has prepared it for running. */
+  get isAttached(): boolean {
+    return this.#control >= 0;
+  }
+
   /** The descriptor, ready for the addon's functions that run VPs. */
   get attached(): number {
     if (this.#control < 0) {

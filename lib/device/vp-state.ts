@@ -1,11 +1,13 @@
 import { constants } from 'node:os';
 
 import { vpStateSizes, vpStateTypes, type VpStateType } from '../abi/vp-state.js';
+import { dirtyMasks } from '../abi/register-page.js';
 import { bytesArgument, choiceArgument, rangeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { stepError } from '../step-error.js';
 import type { PartitionCalls } from './partition-calls.js';
 import type { VpDescriptor } from './vp-descriptor.js';
+import type { VpRegisters } from './vp-registers.js';
 import { runningError } from './vp-running.js';
 
 const types = Object.keys(vpStateTypes) as VpStateType[];
@@ -15,9 +17,13 @@ export function getVpState(
   vp: VpDescriptor,
   type: VpStateType,
   partition: PartitionCalls,
+  registers: VpRegisters,
 ): Uint8Array {
   const code = vpStateTypes[choiceArgument('type', type, types)];
   const state = new Uint8Array(sizeOf(vp, type, partition));
+  if (hasVectors(type)) {
+    registers.settle(dirtyMasks.XMM);
+  }
   const attempt = `get the ${type} state of VP ${vp.index}`;
   const size = checkedSize(
     attempt,
@@ -35,6 +41,7 @@ export function setVpState(
   type: VpStateType,
   state: Uint8Array,
   partition: PartitionCalls,
+  registers: VpRegisters,
 ): void {
   const code = vpStateTypes[choiceArgument('type', type, types)];
   bytesArgument('state', state);
@@ -43,6 +50,10 @@ export function setVpState(
     throw rangeError('state', `the ${size} bytes of the ${type} state`, `${state.length} bytes`);
   }
   const attempt = `set the ${type} state of VP ${vp.index}`;
+  // Else the next run would take the page's instead.
+  if (hasVectors(type)) {
+    registers.settle(dirtyMasks.XMM);
+  }
   checkedSize(
     attempt,
     vp,
@@ -50,6 +61,14 @@ export function setVpState(
     state,
     vp.native.vpSetState(vp.attached, code, state),
   );
+  if (hasVectors(type)) {
+    registers.renew(dirtyMasks.XMM);
+  }
+}
+
+/** Whether a state has registers that are in the register page too. */
+function hasVectors(type: VpStateType): boolean {
+  return type === 'xsave';
 }
 
 function sizeOf(vp: VpDescriptor, type: VpStateType, partition: PartitionCalls): number {

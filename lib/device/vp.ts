@@ -19,18 +19,19 @@ import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from './hypercall.js';
-import type { PartitionCalls } from './partition-calls.js';
-import { PendingExit } from './pending-exit.js';
-import { mapRegisterPage, type RegisterPage } from './register-page.js';
-import { offerDescriptors, takeOffer, tokenArgument, type VpToken } from './share-token.js';
-import { ownPartition, receiveOptions, type ReceiveOptions } from './shared-partition.js';
-import { VpDescriptor } from './vp-descriptor.js';
 import {
   getNamedRegisters,
   setNamedRegisters,
   type RegisterInputs,
   type Registers,
-} from './vp-registers.js';
+} from './named-registers.js';
+import { registerCallsOf, type PartitionCalls } from './partition-calls.js';
+import { PendingExit } from './pending-exit.js';
+import { mapRegisterPage, type RegisterPage } from './register-page.js';
+import { offerDescriptors, takeOffer, tokenArgument, type VpToken } from './share-token.js';
+import { ownPartition, receiveOptions, type ReceiveOptions } from './shared-partition.js';
+import { VpDescriptor } from './vp-descriptor.js';
+import { VpRegisters } from './vp-registers.js';
 import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
 import { runError, runningError } from './vp-running.js';
 import { getVpState, setVpState } from './vp-state.js';
@@ -38,6 +39,7 @@ import { getVpState, setVpState } from './vp-state.js';
 const { EBUSY, ECANCELED, EINTR } = constants.errno;
 
 let create: (native: Native, fd: number, index: number, partition: PartitionCalls) => Vp;
+let pagedRegisters: (vp: Vp) => VpRegisters | undefined;
 
 /**
  * A virtual processor. Its index is its APIC id, the destination of physical MSIs.
@@ -53,6 +55,7 @@ export class Vp implements Disposable {
   readonly #descriptor: VpDescriptor;
   /** What is closed with this object. */
   readonly #owned: Disposable | undefined;
+  readonly #registers: VpRegisters;
   readonly #exits: PendingExit;
   readonly #completion: ExitCompletion;
   #run: VpRun | undefined;
@@ -73,6 +76,7 @@ export class Vp implements Disposable {
     this.#owned = owned;
     this.index = descriptor.index;
     this.partition = partition;
+    this.#registers = new VpRegisters(descriptor, registerCallsOf(partition));
     this.#exits = new PendingExit(this.index);
     this.#completion = new ExitCompletion({
       check: (exit) => {
@@ -83,12 +87,8 @@ export class Vp implements Disposable {
       completed: () => {
         this.#exits.clear();
       },
-      validPage: () => {
-        const page = this.registerPage;
-        return page?.valid === true ? page : undefined;
-      },
-      setRegisters: (codes, words) => {
-        this.partition.setRegisters(this.index, codes, words);
+      setRegisters: (registers, words) => {
+        this.#registers.set(registers, words);
       },
     });
   }
@@ -96,6 +96,7 @@ export class Vp implements Disposable {
   static {
     create = (native, fd, index, partition) =>
       new Vp(new VpDescriptor(native, fd, index), partition, undefined);
+    pagedRegisters = (vp) => (vp.#registers.mayBePaged ? vp.#registers : undefined);
   }
 
   /**
@@ -204,24 +205,29 @@ export class Vp implements Disposable {
   }
 
   /**
-   * Reads registers by name, all of them with one hypercall for up to 256; the VP may be running.
+   * Reads registers by name; the VP may be running. They are what its next run begins with: where the VP stands still and its
+   * register page is valid, those that are in the page come from there, without a system call, and an exit that was
+   * completed is seen as completed. All others take one hypercall for up to 256.
    *
    * @returns an object with a bigint for each name, but for segment and table registers
    * @throws MshvError as `partition.getRegisters()`
    */
   getRegisters<const Name extends RegisterName>(names: readonly Name[]): Registers<Name> {
     this.#descriptor.checkOpen();
-    return getNamedRegisters(this.partition, this.index, names);
+    return getNamedRegisters(this.#registers, names);
   }
 
   /**
-   * Writes registers by name, in the order of the keys, all of them with one hypercall for up to 127.
+   * Writes registers by name, to begin the next run with: to the register page where `getRegisters()` would read there, all
+   * others with one hypercall for up to 127, in the order of the keys. A completion before or after it changes what it has
+   * to change and no more. The page takes any value: what the processor does not take shows at the next run
+   * (`'invalid-vp-register-value'`).
    *
-   * @throws MshvError as `partition.setRegisters()`
+   * @throws MshvError as `partition.setRegisters()`: the page is as it was then
    */
   setRegisters(values: RegisterInputs): void {
     this.#descriptor.checkOpen();
-    setNamedRegisters(this.partition, this.index, values);
+    setNamedRegisters(this.#registers, values);
   }
 
   /**
@@ -285,7 +291,7 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
    */
   getState(type: VpStateType): Uint8Array {
-    return getVpState(this.#descriptor, type, this.partition);
+    return getVpState(this.#descriptor, type, this.partition, this.#registers);
   }
 
   /**
@@ -295,15 +301,14 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
    */
   setState(type: VpStateType, state: Uint8Array): void {
-    setVpState(this.#descriptor, type, state, this.partition);
+    setVpState(this.#descriptor, type, state, this.partition, this.#registers);
   }
 
   /**
    * Completes a port access: what IN reads goes to AL, AX or EAX, and RIP to the next instruction. The VP takes
    * it at its next run.
    *
-   * This and the other completions write through the register page where it is valid, else by
-   * `partition.setRegisters()`. They take the exit itself or a snapshot of it, once.
+   * This and the other completions write as `setRegisters()` does. They take the exit itself or a snapshot of it, once.
    *
    * @param value - for IN, as many bits as the access has; absent for OUT
    * @throws MshvError `ERR_MSHV_STALE_EXIT` where the VP did not stop with this exit, has run since, or the exit is
@@ -402,4 +407,4 @@ export class Vp implements Disposable {
   }
 }
 
-export { create as createVp };
+export { create as createVp, pagedRegisters };

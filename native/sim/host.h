@@ -127,8 +127,6 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   void Kick(VirtualProcessor& vp);
   int WaitForKick(Lock& lock, VirtualProcessor& vp);
   void WakeRunners();
-  // What user space has changed on the register page counts from now on.
-  void TakeDirty(VirtualProcessor& vp);
   bool Listens(EventFdId id) const;
   void DropListeners(Partition& partition);
   void UpdateRegistry(EventFdId id);

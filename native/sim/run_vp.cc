@@ -116,8 +116,8 @@ bool Host::HandleIntercept(Partition& partition, VirtualProcessor& vp) {
 }
 
 bool Host::TakeMessage(Partition& partition, VirtualProcessor& vp) {
-  TakeDirty(vp);
   if (options_.register_page) {
+    vp.pages.TakeDirty(vp.registers);
     vp.pages.Invalidate();
   }
   const auto ring = [this, &partition](uint64_t gpa, uint32_t size, uint64_t value) {
@@ -188,12 +188,6 @@ void Host::WakeRunners() {
   }
 }
 
-void Host::TakeDirty(VirtualProcessor& vp) {
-  if (options_.register_page) {
-    vp.pages.TakeDirty(vp.registers);
-  }
-}
-
 namespace {
 
 // Two names of one register: which mode the local APIC is in makes no difference here.
@@ -218,7 +212,7 @@ abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
     case abi::HV_REGISTER_VP_ROOT_SIGNAL_COUNT:
       return {.low = vp.signals, .high = 0};
     default:
-      TakeDirty(vp);
+      // What is on the register page is the next run's.
       return vp.registers.Get(name);
   }
 }
@@ -258,11 +252,8 @@ uint16_t Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t 
     case abi::HV_REGISTER_SVERSION:
       return abi::HV_STATUS_SUCCESS;
     default:
-      TakeDirty(vp);
+      // The register page shows it after the next run.
       vp.registers.Set(name, value);
-      if (options_.register_page && vp.pages.valid()) {
-        vp.pages.Show(vp.registers);
-      }
       return abi::HV_STATUS_SUCCESS;
   }
   TryRun(partition, vp);

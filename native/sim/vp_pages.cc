@@ -56,8 +56,6 @@ abi::hv_vp_register_page& VpPages::page() const {
   return *reinterpret_cast<abi::hv_vp_register_page*>(memory_.data());
 }
 
-bool VpPages::valid() const { return page().isvalid != 0; }
-
 void VpPages::TakeDirty(Registers& registers) {
   abi::hv_vp_register_page& from = page();
   if (from.isvalid == 0) {

@@ -30,7 +30,6 @@ class VpPages {
   void Invalidate();
   // Fills the register page and makes it valid.
   void Show(const Registers& registers);
-  bool valid() const;
 
   // The intercept message, as user space may have left it.
   std::span<uint8_t, abi::HV_MESSAGE_SIZE> message();

@@ -44,6 +44,8 @@ const onVps: readonly ((native: Native, vp: number) => number | ArrayBuffer)[] =
   (native, vp) => native.vpStop(vp),
   (native, vp) => native.vpHoldLoop(vp, true),
   (native, vp) => native.vpPage(vp, 0),
+  (native, vp) => native.vpReadRegisterPage(vp, bytes, 0),
+  (native, vp) => native.vpWriteRegisterPage(vp, new Uint32Array(1), new BigUint64Array(1), 0),
   (native, vp) => native.vpGetState(vp, 0, bytes),
   (native, vp) => native.vpSetState(vp, 0, bytes),
 ];
@@ -214,6 +216,15 @@ describe.each<[string, Native]>([
     }
     expect(native.vpPage(event, 2)).toBe(-EINVAL);
     expect(native.vpPage(event, 0)).toBe(-ENODEV);
+    const readPage = (size: number): number =>
+      native.vpReadRegisterPage(event, new Uint8Array(size), 0);
+    expect([readPage(4097), readPage(4096), readPage(0)]).toEqual([-EINVAL, -ENODEV, -ENODEV]);
+    const writePage = (places: readonly number[], words: number): number =>
+      native.vpWriteRegisterPage(event, Uint32Array.from(places), new BigUint64Array(words), 0);
+    for (const place of [1, 4, 9, 692, 696, 4096, 2 ** 32 - 8]) {
+      expect(writePage([8, place], 2)).toBe(-EINVAL);
+    }
+    expect([writePage([8, 688], 1), writePage([8, 688], 2)]).toEqual([-EINVAL, -ENODEV]);
     native.close(control);
     native.close(event);
   });

@@ -389,15 +389,19 @@ describe('completing', () => {
     fake.queue(io);
     const exit = vp.run();
     if (exit?.type !== 'io-port') throw new Error('the VP did not access a port');
-    host.native.record();
+    host.native.record((name) => (name === refused ? ENOMEM : undefined));
     vp.completeIoPort(exit, 0xff);
   };
+  let refused = '';
+  beforeEach(() => {
+    refused = '';
+  });
 
-  it('goes through the register page where it is valid, and calls nobody', () => {
+  it('goes through the register page where it is valid, without a system call', () => {
     fake.pages[0]?.set([1], registerPageLayout.isValid);
     expect(vp.registerPage?.valid).toBe(true);
     complete();
-    expect(names()).toEqual([]);
+    expect(names()).toEqual(['vpWriteRegisterPage']);
     expect(vp.registerPage?.get('RAX')).toBe(0x12ffn);
     expect(vp.registerPage?.rip).toBe(0x1001n);
     expect(vp.registerPage?.dirty).toBe(0b11);
@@ -406,10 +410,16 @@ describe('completing', () => {
   it.each([
     ['is not valid', () => undefined],
     ['is missing', () => (fake.pages[0] = undefined)],
+    [
+      'cannot be mapped',
+      () => {
+        refused = 'vpWriteRegisterPage';
+      },
+    ],
   ])('takes one hypercall where the register page %s', (_, prepare) => {
     prepare();
     complete();
-    expect(names()).toEqual(['vpPage', 'hypercall']);
+    expect(names()).toEqual(['vpWriteRegisterPage', 'hypercall']);
     const [, call] = host.native.calls;
     expect(call?.args.slice(0, 3)).toEqual([host.partition.fd, 0x51, 2]);
     if (fake.pages[0] !== undefined) expect(vp.registerPage?.dirty).toBe(0);

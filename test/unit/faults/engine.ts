@@ -92,6 +92,10 @@ function usualOutcome(step: Step, { errno, status }: FaultKind): Outcome {
     case 'MSHV_SET_GUEST_MEMORY':
     case 'MSHV_IOEVENTFD':
       return errno === 'ENOENT' && step.undoes ? 'ended' : 'refused';
+    // Registers are reached by hypercall then.
+    case 'vpReadRegisterPage':
+    case 'vpWriteRegisterPage':
+      return 'otherwise';
     default:
       return 'refused';
   }

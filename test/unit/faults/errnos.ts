@@ -130,6 +130,8 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   vpStart: { calls: ['uv_async_init', 'pthread_create', ...runner], own: waitingTime },
   vpResume: { calls: [], own: ['EBUSY', 'ENOENT'] },
   vpPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'ENOTSUP'] },
+  vpReadRegisterPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'EBUSY'] },
+  vpWriteRegisterPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'EBUSY'] },
   vpGetState: { calls: ['MSHV_GET_VP_STATE'], own: waitingTime },
   vpSetState: { calls: ['MSHV_GET_VP_STATE', 'MSHV_SET_VP_STATE'], own: waitingTime },
   eventfdCreate: { calls: ['eventfd'] },
