@@ -6,15 +6,17 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { Table } from 'console-table-printer';
 
 import { boundedRun } from '../bounded-run.js';
+import { isOtherRuntime, tryRuntime } from './other-runtimes.js';
 
 // Runs the tests, with the addon as it is built, on other release lines of Node.js, whose binaries come from npm:
 //
 //   npm run versions [-- LINE... [FILTER...]]
 //
 // A LINE is a major version; without any they are those that are maintained, and 20. 'hardened' is this Node where it makes
-// no code of strings (with frozen intrinsics vitest does not start: test/unit/examples.test.ts has those). A FILTER is
-// the beginning of a path below test. The table of docs/support.md is from here. The last line has the figures; the
-// status is 0 where no test has failed.
+// no code of strings (with frozen intrinsics vitest does not start: test/unit/examples.test.ts has those). 'bun' and 'deno' are
+// other runtimes: trials.mjs holds them against docs/support.md, with the package as it is built. A FILTER is the beginning of a
+// path below test. The tables of docs/support.md are from here. The last line has the figures; the status is 0 where nothing
+// has failed.
 
 const maintained = ['20', '22', '24', '26', 'hardened'];
 const hardening = '--disallow-code-generation-from-strings';
@@ -97,27 +99,35 @@ async function run(line: string, filters: readonly string[], folder: string): Pr
 }
 
 const words = process.argv.slice(2);
+const others = words.filter(isOtherRuntime);
 const isLine = (word: string): boolean => /^\d+$/.test(word) || word === 'hardened';
 const named = words.filter(isLine);
-const filters = words.filter((word) => !isLine(word)).map((word) => join('test', word));
+const filters = words
+  .filter((word) => !isLine(word) && !isOtherRuntime(word))
+  .map((word) => join('test', word));
+const lines = named.length > 0 || others.length > 0 ? named : maintained;
+const unexpected = others.reduce((total, name) => total + tryRuntime(name), 0);
 const folder = mkdtempSync(join(tmpdir(), 'mshv-versions-'));
 try {
   const results: Result[] = [];
-  for (const line of named.length > 0 ? named : maintained) {
+  for (const line of lines) {
     results.push(await run(line, filters, folder));
   }
   const table = new Table();
   for (const { line, version, nodeApi, passed, failed, skipped, problem } of results) {
     table.addRow({ line, version, 'Node-API': nodeApi, passed, failed, skipped, problem });
   }
-  table.printTable();
+  if (results.length > 0) table.printTable();
   const sum = (key: 'passed' | 'failed'): number =>
     results.reduce((total, result) => total + result[key], 0);
   const broken = results.filter(({ failed, problem }) => failed > 0 || problem !== '').length;
-  console.log(
-    `${results.length} runs, ${broken} not good: ${sum('passed')} tests passed, ${sum('failed')} failed`,
-  );
-  process.exitCode = broken === 0 ? 0 : 1;
+  if (results.length > 0) {
+    console.log(
+      `${results.length} runs, ${broken} not good: ${sum('passed')} tests passed, ${sum('failed')} failed`,
+    );
+  }
+  if (others.length > 0) console.log(`${unexpected} trials not as expected`);
+  process.exitCode = broken + unexpected === 0 ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true });
 }
