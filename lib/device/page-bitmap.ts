@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import { rangeError, uint64Argument } from '../arguments.js';
+import { uint64Argument } from '../arguments.js';
 
 const pageSize = 4096;
 
@@ -15,22 +15,30 @@ export class PageBitmap implements Iterable<bigint> {
   readonly firstGpa: bigint;
   /** How many pages the range has, in the set or not. */
   readonly pageCount: number;
-  /** Bit i of the whole, least significant first, is page i of the range. Bits past the last page are 0. */
-  readonly words: BigUint64Array<ArrayBuffer>;
+  readonly #words: BigUint64Array<ArrayBuffer>;
+  #copy: BigUint64Array<ArrayBuffer> | undefined;
 
   private constructor(firstGpa: bigint, pageCount: number, words: BigUint64Array<ArrayBuffer>) {
     this.firstGpa = firstGpa;
     this.pageCount = pageCount;
-    this.words = words;
+    this.#words = words;
   }
 
   static {
     create = (...args) => new PageBitmap(...args);
   }
 
+  /**
+   * Bit i of the whole, least significant first, is page i of the range. Bits past the last page are 0. A copy, the same
+   * each time: what becomes of it changes nothing here.
+   */
+  get words(): BigUint64Array<ArrayBuffer> {
+    return (this.#copy ??= this.#words.slice());
+  }
+
   /** How many pages are in the set. */
   get count(): number {
-    const halves = new Uint32Array(this.words.buffer, this.words.byteOffset, this.words.length * 2);
+    const halves = new Uint32Array(this.#words.buffer);
     let count = 0;
     for (let bits of halves) {
       for (; bits !== 0; bits &= bits - 1) {
@@ -49,16 +57,13 @@ export class PageBitmap implements Iterable<bigint> {
     const end = this.firstGpa + BigInt(this.pageCount) * BigInt(pageSize);
     const address = uint64Argument('gpa', gpa, this.firstGpa, end - 1n);
     const page = Number((address - this.firstGpa) / BigInt(pageSize));
-    const word = this.words[Math.floor(page / 64)];
-    if (word === undefined) {
-      throw rangeError('gpa', 'an address within words as long as the range', gpa);
-    }
+    const word = this.#words[Math.floor(page / 64)] ?? 0n;
     return ((word >> BigInt(page % 64)) & 1n) === 1n;
   }
 
   /** The addresses of the pages in the set, ascending. */
   *[Symbol.iterator](): Generator<bigint, undefined> {
-    for (const [index, word] of this.words.entries()) {
+    for (const [index, word] of this.#words.entries()) {
       let page = this.firstGpa + BigInt(index * 64 * pageSize);
       for (let bits = word; bits !== 0n; bits >>= 1n) {
         if ((bits & 1n) === 1n) {

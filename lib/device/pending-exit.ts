@@ -1,6 +1,7 @@
 import { InterceptMessages, type Intercept } from '../abi/intercepts.js';
 import { messageLayout } from '../abi/message-types.js';
 import type { Message } from '../abi/messages/message.js';
+import { lastingBytes } from '../lasting-bytes.js';
 import { MshvError } from '../errors.js';
 
 /**
@@ -9,7 +10,7 @@ import { MshvError } from '../errors.js';
  */
 export class PendingExit {
   /** What the addon fills. */
-  readonly message = new Uint8Array(messageLayout.size);
+  readonly message = lastingBytes(messageLayout.size);
   readonly #messages = new InterceptMessages(this.message);
   readonly #vp: number;
   #exit: Intercept | undefined;

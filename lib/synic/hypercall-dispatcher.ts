@@ -2,6 +2,7 @@ import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
 import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { MshvError } from '../errors.js';
+import { lastingBytes } from '../lasting-bytes.js';
 import { synchronous } from '../thenable.js';
 import { implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
@@ -36,7 +37,8 @@ const hypercallMethods = ['copyFastInput'] as const;
 
 /** What one call in progress needs, made once. */
 class Scratch implements HypercallCall {
-  readonly bytes = new Uint8Array(pageSize);
+  /** Handlers have it as `input`, and cannot take it away. */
+  readonly bytes = lastingBytes(pageSize);
   readonly input = new DataView(this.bytes.buffer);
   readonly completion = { status: 0, repsCompleted: 0 };
   readonly #parts = new Map<number, Uint8Array>();

@@ -128,7 +128,9 @@ abstract class Arm64MemoryIntercept
     return (this.view.getUint8(29) & (1 << 2)) !== 0;
   }
 
-  /** Up to 4 bytes from PC on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
+  /**
+   * Up to 4 bytes from PC on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
+   */
   get instructionBytes(): Uint8Array {
     return this.instruction(32, 4, 28);
   }

@@ -64,7 +64,9 @@ export class ExceptionIntercept extends X64Intercept implements Fields<typeof ex
     return this.view.getBigUint64(48, true);
   }
 
-  /** Up to 16 bytes from RIP on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
+  /**
+   * Up to 16 bytes from RIP on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
+   */
   get instructionBytes(): Uint8Array {
     return this.instruction(64, 16, 43);
   }

@@ -68,7 +68,9 @@ export class IoPortIntercept extends X64Intercept implements Fields<typeof ioPor
     return this.view.getBigUint64(48, true);
   }
 
-  /** Up to 16 bytes from RIP on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
+  /**
+   * Up to 16 bytes from RIP on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
+   */
   get instructionBytes(): Uint8Array {
     return this.instruction(56, 16, 43);
   }

@@ -72,7 +72,9 @@ abstract class MemoryIntercept extends X64Intercept implements Fields<typeof mem
     return this.view.getBigUint64(56, true);
   }
 
-  /** Up to 16 bytes from RIP on, as a view. None where the hypervisor did not fetch them: an emulator reads them in memory. */
+  /**
+   * Up to 16 bytes from RIP on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
+   */
   get instructionBytes(): Uint8Array {
     return this.instruction(64, 16, 44);
   }

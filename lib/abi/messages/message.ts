@@ -86,20 +86,21 @@ export abstract class Message {
     return this.payloadSize < this.#size;
   }
 
-  /** The bytes that the hypervisor sent, as a view. */
+  /** The bytes that the hypervisor sent: a copy. */
   get payload(): Uint8Array {
     const { payload } = messageLayout;
-    return this.message.subarray(payload, payload + this.payloadSize);
+    return new Uint8Array(this.message.subarray(payload, payload + this.payloadSize));
   }
 
   /**
    * The instruction, as far as the hypervisor fetched it: up to `most` bytes from `at` on, their number at `count`. A larger
-   * number (0xff has been seen) says that it fetched none, and the bytes are those of an earlier message.
+   * number (0xff has been seen) says that it fetched none, and the bytes are those of an earlier message. A copy: who has
+   * an array can transfer its buffer, and with it the bytes behind every message.
    */
   protected instruction(at: number, most: number, count: number): Uint8Array {
     const length = this.view.getUint8(count);
     const start = messageLayout.payload + at;
-    return this.message.subarray(start, start + (length > most ? 0 : length));
+    return new Uint8Array(this.message.subarray(start, start + (length > most ? 0 : length)));
   }
 
   /** A copy of its own of the bytes behind this view. */
