@@ -7,14 +7,13 @@
 import { PartitionSynic, SynicPorts } from 'mshv';
 
 import { openGuest } from './guest.js';
+import { addContactPorts } from './vmbus-contact.js';
 
 const initiateContact = 14;
-const versionResponse = 15;
 const contactConnection = 4; // where guests of protocol 5.0 and later post INITIATE_CONTACT
 const messageType = 1; // VMBus's
 const sint = 2;
-const guestVersion = 0x5_0003; // 5.3
-const hostVersion = 0x5_0002;
+const guestVersion = 0x5_0003; // 5.3; the host has 5.2
 
 const answer = 0xf1;
 const done = 0xf4;
@@ -87,22 +86,8 @@ const ports = new SynicPorts(synic);
 synic.installIntercepts();
 synic.attachVp(guest.vp.index);
 
-ports.addMessagePort(contactConnection, 0, {
-  // What it throws the guest gets as HV_STATUS_OPERATION_FAILED.
-  handleMessage(message) {
-    const request = new DataView(message.buffer, message.byteOffset);
-    if (message.length !== contact(0).length || request.getUint32(0, true) !== initiateContact) {
-      throw new Error('this is no INITIATE_CONTACT');
-    }
-    const version = request.getUint32(8, true);
-    const [vp, answerSint] = [request.getUint32(12, true), request.getUint8(16)];
-    const name = `${version >>> 16}.${version & 0xffff}`;
-    console.log(`the guest asks for version ${name}, by SINT ${answerSint} of VP ${vp}`);
-    const supported = version <= hostVersion ? 1 : 0;
-    const toGuest = ports.newGuestMessagePort(0, vp, answerSint);
-    // Where the answer is not taken yet, neither is the request.
-    return toGuest.post(messageType, words(versionResponse, 0, supported, contactConnection));
-  },
+addContactPorts(ports, (line) => {
+  console.log(line);
 });
 
 const run = guest.vp.start((exit) => {

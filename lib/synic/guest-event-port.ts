@@ -26,7 +26,7 @@ export interface DirectGuestEventPortOptions {
   native?: Native;
   /**
    * Is told of what the partition throws when the interrupt is delivered: `ERR_MSHV_EVENT_REFUSED`, with
-   * that as its `cause`. A guest that has its SynIC off makes every signal fail. Default: the first failure of each
+   * that as its `cause`; and, without one, of an event that is signalled before the port was told what it is to signal. A guest that has its SynIC off makes every signal fail. Default: the first failure of each
    * port is a process warning.
    */
   onError?: FailureListener | FailureReports;
@@ -45,6 +45,8 @@ export class DirectGuestEventPort implements GuestEventPort {
   readonly #failures: Failures;
   readonly #interrupt: Interrupt;
   #flag: Flag | undefined;
+  /** `set` or `clear` has said what there is to signal. */
+  #chosen = false;
   #disposed = false;
 
   constructor(partition: EventPartition, options: DirectGuestEventPortOptions = {}) {
@@ -65,8 +67,8 @@ export class DirectGuestEventPort implements GuestEventPort {
   }
 
   /**
-   * What signals the flag: see `GuestEventPort.interrupt`. It never throws: what the partition refuses is reported.
-   * After disposal it does nothing.
+   * What signals the flag: see `GuestEventPort.interrupt`. It never throws: what the partition refuses is reported, and so
+   * is an event that comes before the first `set` or `clear`. After disposal it does nothing.
    */
   interrupt(): Interrupt {
     return this.#interrupt;
@@ -89,11 +91,13 @@ export class DirectGuestEventPort implements GuestEventPort {
     flagArgument('flag', flag);
     this.#present(vp);
     this.#flag = { vtl, vp, sint, flag };
+    this.#chosen = true;
   }
 
   clear(): void {
     this.#open();
     this.#flag = undefined;
+    this.#chosen = true;
   }
 
   /**
@@ -135,18 +139,27 @@ export class DirectGuestEventPort implements GuestEventPort {
   }
 
   #deliver(): void {
+    // Nobody sees here that there was nothing to signal.
+    if (!this.#chosen && !this.#disposed) {
+      this.#refuse('no flag has been set yet, so that the event is lost', undefined);
+      return;
+    }
     try {
       this.#signal();
     } catch (cause) {
-      this.#failures.report(
-        this,
-        () =>
-          new MshvError(`cannot signal an event of the guest: ${reasonOf(cause)}`, {
-            code: 'ERR_MSHV_EVENT_REFUSED',
-            cause,
-          }),
-      );
+      this.#refuse(reasonOf(cause), cause);
     }
+  }
+
+  #refuse(reason: string, cause: unknown): void {
+    this.#failures.report(
+      this,
+      () =>
+        new MshvError(`cannot signal an event of the guest: ${reason}`, {
+          code: 'ERR_MSHV_EVENT_REFUSED',
+          ...(cause !== undefined && { cause }),
+        }),
+    );
   }
 
   #present(vp: number): void {

@@ -38,7 +38,8 @@ export interface MessagePartition {
 export interface MessageVpOwner {
   /**
    * Asks for an intercept when a SINT's slot is free: `HvRegisterDeliverabilityNotifications`. When it
-   * comes, `GuestMessages.sintsDeliverable` is to be called.
+   * comes, `GuestMessages.sintsDeliverable` is to be called. It may post, reset or detach itself meanwhile: it is
+   * told what came of that when it has returned.
    *
    * @param sints - exactly the SINTs to be told of, a bit for each
    */
@@ -71,6 +72,8 @@ export interface SavedQueue {
 
 const largestBound = 65_536;
 const allSints = 0xffff;
+/** How often an owner is told in a row: it may post to each SINT as it is told. */
+const mostTold = 64;
 
 export function boundArgument(name: string, bound: number): number {
   return integerArgument(name, bound, 1, largestBound);
@@ -87,6 +90,8 @@ class VpQueues {
   blocked = 0;
   /** What the register holds; undefined where that is not known. */
   registered: number | undefined = 0;
+  /** The register's owner is being told. */
+  notifying = false;
   /** The SINTs that are being delivered to. */
   flushing = 0;
   /** The SINTs whose notification came while they were. */
@@ -209,8 +214,10 @@ export class GuestMessages implements MessagePoster {
     if (queues === undefined) {
       return;
     }
-    // The hypervisor has taken these bits out of the register.
-    if (queues.registered !== undefined) {
+    // The hypervisor has taken these bits out of the register, if its owner is not just about to write it.
+    if (queues.notifying) {
+      queues.registered = undefined;
+    } else if (queues.registered !== undefined) {
       queues.registered &= ~sints;
     }
     queues.deliverable |= sints & queues.flushing;
@@ -434,31 +441,62 @@ export class GuestMessages implements MessagePoster {
     }
   }
 
-  /** Makes the VP's register say what it has to say, where that is not so. */
+  /**
+   * Makes the VP's register say what it has to say, where that is not so. An owner that posts while it is told is told
+   * again afterwards: it would else write what it was given first over what it was given last.
+   */
   #notify(queues: VpQueues): void {
-    const { vtl, vp, blocked } = queues;
-    const owner = this.#owners.get(vp);
-    if (owner === undefined || queues.registered === blocked) {
+    if (queues.notifying) {
       return;
     }
+    queues.notifying = true;
+    try {
+      for (let told = 0; queues.registered !== queues.blocked; told++) {
+        const owner = this.#owners.get(queues.vp);
+        if (owner === undefined) {
+          return;
+        }
+        if (told === mostTold) {
+          queues.registered = undefined;
+          const cause = new Error(`its owner makes it another one each of ${mostTold} times`);
+          this.#reportNotification(queues, queues.vp, cause);
+          return;
+        }
+        if (!this.#tell(owner, queues)) {
+          return;
+        }
+      }
+    } finally {
+      queues.notifying = false;
+    }
+  }
+
+  /** Tells an owner what the register has to say, and returns whether that succeeded. */
+  #tell(owner: MessageVpOwner, queues: VpQueues): boolean {
+    const { vtl, vp, blocked } = queues;
     queues.registered = blocked;
     try {
       owner.setDeliverabilityNotifications(vtl, blocked);
+      return true;
     } catch (cause) {
       queues.registered = undefined;
       // There is nothing to take back where the end of the partition has.
-      if (blocked === 0 && isClosedError(cause)) {
-        return;
+      if (blocked !== 0 || !isClosedError(cause)) {
+        this.#reportNotification(queues, vp, cause);
       }
-      this.#failures.report(
-        queues,
-        () =>
-          new MshvError(
-            `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
-            { code: 'ERR_MSHV_NOTIFICATION', cause },
-          ),
-      );
+      return false;
     }
+  }
+
+  #reportNotification(queues: VpQueues, vp: number, cause: unknown): void {
+    this.#failures.report(
+      queues,
+      () =>
+        new MshvError(
+          `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
+          { code: 'ERR_MSHV_NOTIFICATION', cause },
+        ),
+    );
   }
 
   #move(poster: Poster, sint: number, from: VpQueues, to: VpQueues): void {
@@ -468,6 +506,8 @@ export class GuestMessages implements MessagePoster {
       target?.push(message);
     }
     target?.takeWaiting();
+    // Only now, when each message is in a queue: whoever is told may save or reset them, or post others.
+    this.#notify(from);
     this.#deliver(to, sint);
   }
 
@@ -481,8 +521,10 @@ export class GuestMessages implements MessagePoster {
     for (const message of left) {
       settle(message, error);
     }
+    this.#notify(from);
   }
 
+  /** Removes messages. What the register has to say may be another thing then. */
   #remove(
     queues: VpQueues,
     sint: number,
@@ -495,7 +537,6 @@ export class GuestMessages implements MessagePoster {
       queues.blocked &= ~(1 << sint);
     }
     queue?.takeWaiting();
-    this.#notify(queues);
     return removed;
   }
 

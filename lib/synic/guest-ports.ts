@@ -53,12 +53,12 @@ export interface GuestEventPort extends Disposable {
   /** What signals the flag. Always the same object; it follows `set`, `clear` and `setTargetVp`. */
   interrupt(): Interrupt;
   /**
-   * Chooses the flag, 0 to 2047. Until then, and after `clear`, the interrupt does nothing.
+   * Chooses the flag, 0 to 2047. Until then the interrupt reports each event as lost; after `clear` it does nothing.
    *
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index; nothing changes then
    */
   set(vtl: number, vp: number, sint: number, flag: number): void;
-  /** Forgets the flag. */
+  /** Forgets the flag: from now on there is nothing to signal. */
   clear(): void;
   /**
    * Signals the same flag of another VP from now on.

@@ -55,6 +55,49 @@ describe('a guest event port', () => {
     expect([...flags]).toEqual(['0.0.2.5', '0.1.2.5', '0.3.2.6']);
   });
 
+  it('reports an event that comes before it has a flag, and makes no exception of it', () => {
+    port.interrupt().deliver();
+    port.setTargetVp(1);
+    port.interrupt().deliver();
+    // Who asks is told.
+    expect(port.signal()).toBe(false);
+    expect(errors.map(({ code, cause }) => [code, cause])).toEqual([
+      ['ERR_MSHV_EVENT_REFUSED', undefined],
+      ['ERR_MSHV_EVENT_REFUSED', undefined],
+    ]);
+    expect(errors[0]?.message).toBe(
+      'cannot signal an event of the guest: no flag has been set yet, so that the event is lost',
+    );
+    expect([...flags]).toEqual([]);
+  });
+
+  it.each<[string, () => void]>([
+    [
+      'its flag was cleared',
+      () => {
+        port.set(0, 0, 2, 5);
+        port.clear();
+      },
+    ],
+    [
+      'it was cleared without one',
+      () => {
+        port.clear();
+      },
+    ],
+    [
+      'it is disposed of',
+      () => {
+        port[Symbol.dispose]();
+      },
+    ],
+  ])('reports nothing of an event that comes after %s', (_, end) => {
+    const interrupt = port.interrupt();
+    end();
+    interrupt.deliver();
+    expect([errors, [...flags]]).toEqual([[], []]);
+  });
+
   it('has an event that signals it', async () => {
     const before = openDescriptors();
     const signalled = new Promise<void>((resolve) => {

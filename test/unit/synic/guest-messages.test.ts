@@ -318,6 +318,131 @@ describe('the owner of a VP', () => {
   });
 });
 
+describe('an owner that does something as it is told', () => {
+  /** Its register, written when it has done that. */
+  let register: number;
+  let action: (sints: number) => void;
+  let attached: Disposable;
+
+  beforeEach(() => {
+    register = 0;
+    action = () => undefined;
+    attached = messages.attachVp(3, {
+      setDeliverabilityNotifications: (_vtl, sints) => {
+        const once = action;
+        action = () => undefined;
+        once(sints);
+        register = sints;
+      },
+    });
+    for (const sint of [2, 3, 4]) guest.occupy(3, sint);
+  });
+  const post = (sint: number, id: number): unknown =>
+    messages.postMessage(0, 3, sint, 1, payloadOf(id));
+
+  it('posts, is told of both, the last time last', () => {
+    action = () => post(3, 9);
+    post(2, 1);
+    expect(register).toBe((1 << 2) | (1 << 3));
+    guest.read(3, 3);
+    messages.sintsDeliverable(0, 3, 1 << 3);
+    guest.read(3, 2);
+    messages.sintsDeliverable(0, 3, 1 << 2);
+    guest.read(3, 2);
+    guest.read(3, 3);
+    expect([received(3, 2), received(3, 3), messages.size]).toEqual([[1], [9], 0]);
+  });
+
+  it('says that slots are free, is asked for what is not', () => {
+    action = () => {
+      messages.sintsDeliverable(0, 3, 1 << 2);
+    };
+    post(2, 1);
+    expect([register, messages.size]).toEqual([1 << 2, 1]);
+    action = () => {
+      guest.read(3, 3);
+      messages.sintsDeliverable(0, 3, 1 << 3);
+    };
+    post(3, 1);
+    expect([register, messages.size]).toEqual([1 << 2, 1]);
+  });
+
+  it('resets the queues, has nothing to be told of', () => {
+    action = () => {
+      messages.reset();
+    };
+    post(2, 1);
+    expect([register, messages.size]).toEqual([0, 0]);
+  });
+
+  it('gives the VP to another one, leaves it to that one', () => {
+    action = () => {
+      attached[Symbol.dispose]();
+      messages.attachVp(3, guest.owner(3));
+    };
+    post(2, 1);
+    expect(guest.writes).toEqual([[3, 1 << 2]]);
+    post(4, 1);
+    expect(guest.writes).toEqual([
+      [3, 1 << 2],
+      [3, (1 << 2) | (1 << 4)],
+    ]);
+  });
+
+  it('fails after it has posted, is told of both with the next message', () => {
+    action = () => {
+      post(3, 9);
+      throw new Error('no');
+    };
+    post(2, 1);
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_NOTIFICATION' }]);
+    post(4, 1);
+    expect(register).toBe((1 << 2) | (1 << 3) | (1 << 4));
+  });
+
+  it('never leaves it as it is, is told so often and no more', () => {
+    attached[Symbol.dispose]();
+    let told = 0;
+    messages.attachVp(3, {
+      setDeliverabilityNotifications: () => {
+        told++;
+        messages.sintsDeliverable(0, 3, 1 << 2);
+      },
+    });
+    post(2, 1);
+    expect([told, messages.size]).toEqual([64, 1]);
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_NOTIFICATION' }]);
+  });
+
+  it.each(['save', 'reset'] as const)(
+    'finds all messages of a port that goes to another VP, for %s()',
+    async (method) => {
+      const port = messages.newPort(0, 3, 2);
+      for (const id of [1, 2]) expect(port.post(1, payloadOf(id))).toBe(true);
+      const waiting = port.post(1, payloadOf(3));
+      const rejected = vi.fn();
+      void Promise.resolve(waiting).catch(rejected);
+      const found: number[] = [];
+      action = () => {
+        if (method === 'save') {
+          found.push(...messages.save().queues.map((queue) => queue.messages.length));
+        } else {
+          messages.reset();
+        }
+      };
+      guest.occupy(1, 2);
+      port.setTargetVp(1);
+      if (method === 'save') {
+        expect([found, messages.size]).toEqual([[2], 3]);
+        return;
+      }
+      await new Promise(setImmediate);
+      expect(rejected.mock.calls).toEqual([[withCode('ERR_MSHV_RESET')]]);
+      expect(messages.size).toBe(0);
+    },
+  );
+});
+
 describe('what happens while a message is being posted', () => {
   const during = (happens: () => void): void => {
     vi.spyOn(guest, 'postMessage').mockImplementationOnce((...args) => {
