@@ -2032,9 +2032,9 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 	*event = HV_VP_DISPATCH_EVENT_INVALID;
 	kernel_fpu_begin();
 	spin_lock_irq(&fhv_lock);
-	asm volatile("fxrstor64 %0" : : "m"(s->fx));
 	if (!s->dead && !v->intercept && !v->explicit && !v->dispatch)
 		regpage_invalidate(v);
+	asm volatile("fxrstor64 %0" : : "m"(s->fx));
 	for (;;) {
 		struct qmsg *q;
 

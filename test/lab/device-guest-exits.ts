@@ -192,7 +192,7 @@ export class DeviceGuestExits {
     this.#vp.skipInstruction(exit);
   }
 
-  /** Reads all registers, and writes them all: through the page, but for XMM. */
+  /** Reads all registers, and writes them all: some through the page, some by name, which is the same until the VP runs. */
   #editRegisters(exit: IoPortIntercept): void {
     const page = this.#page;
     if (page.rip !== exit.rip) throw new Error('the page and the exit differ in RIP');
@@ -202,15 +202,20 @@ export class DeviceGuestExits {
       if (page.get(name) !== value) throw new Error(`the page is wrong about ${name}`);
       this.#add(account.sum, (value >> 64n) + BigInt.asUintN(64, value));
     }
-    for (const name of general) {
+    general.forEach((name, i) => {
       const value = page.get(name);
       this.#add(account.sum, value);
-      page.set(name, edited(value));
-    }
+      if (i % 2 === 0) page.set(name, edited(value));
+      else this.#vp.setRegisters({ [name]: edited(value) });
+    });
     page.rflags |= carry;
-    page.rip = this.#memory.goOn(this.#vp.index);
-    page.set('FS', { ...page.get('FS'), base: editedFsBase });
-    // The lab's hypervisor takes no XMM from the page when the VP runs on.
+    const { FS } = this.#vp.getRegisters(['FS']);
+    const goOn = this.#memory.goOn(this.#vp.index);
+    this.#vp.setRegisters({ RIP: goOn, FS: { ...FS, base: editedFsBase } });
+    const now = this.#vp.getRegisters([...general, 'RIP', 'RFLAGS']);
+    for (const name of [...general, 'RIP', 'RFLAGS'] as const) {
+      if (page.get(name) !== now[name]) throw new Error(`the page and the VP differ in ${name}`);
+    }
     this.#vp.setRegisters(
       Object.fromEntries(
         vector.map((name) => [
