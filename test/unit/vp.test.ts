@@ -377,6 +377,44 @@ it('throws where a cancel fails', () => {
   ).toMatchObject({ code: 'EINVAL', message: expect.stringContaining('cancel VP 0') as string });
 });
 
+describe('registers', () => {
+  beforeEach(() => {
+    fake.pages[0]?.set([1], registerPageLayout.isValid);
+    expect(vp.registerPage?.valid).toBe(true);
+    host.native.record();
+  });
+
+  /** How many registers each hypercall had. */
+  const reps = () =>
+    host.native.calls.flatMap(({ name, args }) => (name === 'hypercall' ? [args[2]] : []));
+
+  it('of a valid register page take no hypercall, and others take one', () => {
+    vp.setRegisters({ RAX: 1n, RIP: 2n, XMM5: 2n ** 100n });
+    const now = vp.getRegisters(['RIP', 'XMM5', 'RAX']);
+    expect(now).toEqual({ RAX: 1n, RIP: 2n, XMM5: 2n ** 100n });
+    expect(reps()).toEqual([]);
+    vp.setRegisters({ RBX: 3n, LSTAR: 4n, RCX: 5n, XMM6: 6n });
+    expect(vp.getRegisters(['CR0', 'RBX', 'LSTAR'])).toMatchObject({ RBX: 3n });
+    expect(reps()).toEqual([2, 2]);
+  });
+
+  it('are the hypervisor’s while the VP runs elsewhere, and where it begins to meanwhile', () => {
+    fake.running = true;
+    vp.setRegisters({ RAX: 1n, LSTAR: 2n });
+    vp.getRegisters(['RAX']);
+    expect(reps()).toEqual([2, 1]);
+    fake.running = false;
+    host.native.record();
+    host.native.hypervisor = () => {
+      fake.running = true;
+      return undefined;
+    };
+    vp.setRegisters({ RAX: 1n, LSTAR: 2n, RBX: 3n });
+    expect(reps()).toEqual([1, 2]);
+    expect(new DataView(fake.pages[0]?.buffer ?? new ArrayBuffer(8)).getUint32(4, true)).toBe(0);
+  });
+});
+
 describe('completing', () => {
   const io = encodeMessage('io-port', {
     access: 'read',
