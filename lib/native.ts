@@ -140,11 +140,23 @@ export interface Native {
   memoryUnmap(memory: number): number;
 
   /**
-   * Takes ownership of a partition, VP, run-control or memory descriptor (`descriptorKinds`) that another
-   * environment of this process released. `-EINVAL` where it is something else (`-ENODEV` for memory: a file that
-   * memoryFromFd cannot map), `-EBUSY` where this environment owns it already.
+   * Makes a token of descriptors that this environment owns: puts duplicates into it, which belong to nobody until somebody
+   * receives them, and are closed when this environment ends where nobody has. The token is in shared memory: a word that
+   * is 0 until it is taken, one that is not 0 as long as this environment lives, then the descriptors.
    */
-  adopt(fd: number, kind: number): number;
+  share(descriptors: Int32Array, token: Int32Array): number;
+  /**
+   * Takes ownership of what is in a token, which another environment of this process made: descriptors of these
+   * `descriptorKinds`. Where a VP and a run control are among them, the VP is attached with it: see vpAttach. `-EALREADY`
+   * where somebody has taken it or its environment has ended, `-EINVAL` where it is something else, `-EBUSY` where this
+   * environment owns one of them already. The token is as it was then.
+   */
+  receive(token: Int32Array, kinds: Uint32Array): number;
+  /**
+   * Maps what is in a token of shared memory, like memoryFromFd, and closes its descriptor. Returns a handle. Fails like both
+   * of them; the token is as it was then.
+   */
+  receiveMemory(token: Int32Array, offset: bigint, size: bigint): number;
   /**
    * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `control` is -1, or the
    * run-control descriptor of an environment that attached the same VP: all of them can cancel each other's
@@ -240,8 +252,8 @@ export interface Native {
   holdLoop(fd: number, hold: boolean): number;
 }
 
-/** What `Native.adopt` takes. */
-export const descriptorKinds = { partition: 0, vp: 1, runControl: 2, memory: 3 } as const;
+/** What `Native.receive` takes. */
+export const descriptorKinds = { partition: 0, vp: 1, runControl: 2 } as const;
 
 /** What `Native.vpPage` takes. */
 export const vpPages = { register: 0, intercept: 1 } as const;

@@ -15,6 +15,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
     mshv::ExportMemory(*environment, exports);
     mshv::ExportPoller(*environment, exports);
     mshv::ExportPartition(*environment, exports);
+    mshv::ExportShareTokens(*environment, exports);
     mshv::ExportVp(*environment, exports);
     mshv::ExportBackend(*environment, exports);
   }

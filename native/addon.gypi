@@ -13,6 +13,7 @@
     'poller.cc',
     'run_control.cc',
     'runner.cc',
+    'share_tokens.cc',
     'viewed_mapping.cc',
     'vp.cc',
     'vp_thread.cc',

@@ -1,10 +1,6 @@
-#include <memory>
-
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
-#include "memory.h"
-#include "run_control.h"
 #include "syscalls.h"
 
 namespace mshv {
@@ -23,34 +19,6 @@ int Close(Environment& environment, OwnedFd fd) { return sys::Close(Release(envi
 
 int Dup(Environment& environment, OwnedFd fd) { return environment.Own(sys::Dup(fd.number)); }
 
-// lib/native.ts: descriptorKinds.
-constexpr uint32_t kRunControl = 2;
-constexpr uint32_t kMemory = 3;
-
-int Check(int32_t fd, uint32_t kind) {
-  std::unique_ptr<RunControl> control;
-  switch (kind) {
-    case static_cast<uint32_t>(sys::Kind::kPartition):
-    case static_cast<uint32_t>(sys::Kind::kVp):
-      return sys::Identify(fd, static_cast<sys::Kind>(kind));
-    case kRunControl:
-      return RunControl::Open(fd, &control);
-    case kMemory:
-      return Memory::CheckKind(fd);
-    default:
-      return -EINVAL;
-  }
-}
-
-int Adopt(Environment& environment, int32_t fd, uint32_t kind) {
-  // Owning a number twice would close it twice.
-  if (environment.Owns(fd)) {
-    return -EBUSY;
-  }
-  const int error = Check(fd, kind);
-  return error < 0 ? error : environment.Own(fd);
-}
-
 FailedStep LastFailedStep(Environment&) { return failed_step; }
 
 }  // namespace
@@ -58,7 +26,6 @@ FailedStep LastFailedStep(Environment&) { return failed_step; }
 void ExportDescriptor(Environment& environment, napi_value exports) {
   Export<Close>(environment, exports, "close");
   Export<Dup>(environment, exports, "dup");
-  Export<Adopt>(environment, exports, "adopt");
   Export<Release>(environment, exports, "release");
   Export<LastFailedStep>(environment, exports, "failedStep");
 }

@@ -36,6 +36,7 @@ void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
   environment->vps_.Forget();
   environment->poller_.UnwatchAll();
   environment->memories_.Forget();
+  environment->tokens_.Close();
   environment->closing_.WhenEmpty([environment, hook] {
     const std::unique_ptr<Environment> last(environment);
     for (size_t fd = 0; fd < last->owned_.size(); ++fd) {

@@ -9,6 +9,7 @@
 #include "closing_handles.h"
 #include "memory.h"
 #include "poller.h"
+#include "share_tokens.h"
 #include "vp.h"
 
 namespace mshv {
@@ -29,6 +30,7 @@ class Environment {
   Poller& poller() { return poller_; }
   MemoryTable& memories() { return memories_; }
   VpTable& vps() { return vps_; }
+  ShareTokens& tokens() { return tokens_; }
 
   // Records a descriptor that a system call returned; passes errors through.
   int Own(int fd_or_error);
@@ -43,7 +45,8 @@ class Environment {
         detacher_(env),
         poller_(env, loop, closing_),
         memories_(detacher_),
-        vps_(detacher_, loop, closing_) {}
+        vps_(detacher_, loop, closing_),
+        tokens_(env) {}
 
   static void CleanUp(napi_async_cleanup_hook_handle hook, void* data);
 
@@ -53,6 +56,7 @@ class Environment {
   Poller poller_;
   MemoryTable memories_;
   VpTable vps_;
+  ShareTokens tokens_;
   std::vector<bool> owned_;
 };
 

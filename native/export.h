@@ -128,6 +128,8 @@ inline int ReadArgument(Environment& environment, napi_value value, std::string*
 template <typename Element>
 constexpr napi_typedarray_type kTypedArray = napi_uint8_array;
 template <>
+inline constexpr napi_typedarray_type kTypedArray<int32_t> = napi_int32_array;
+template <>
 inline constexpr napi_typedarray_type kTypedArray<uint32_t> = napi_uint32_array;
 template <>
 inline constexpr napi_typedarray_type kTypedArray<uint64_t> = napi_biguint64_array;

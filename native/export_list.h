@@ -15,6 +15,7 @@ void ExportHypercall(Environment& environment, napi_value exports);
 void ExportMemory(Environment& environment, napi_value exports);
 void ExportPoller(Environment& environment, napi_value exports);
 void ExportPartition(Environment& environment, napi_value exports);
+void ExportShareTokens(Environment& environment, napi_value exports);
 void ExportVp(Environment& environment, napi_value exports);
 
 // What only this target has: nothing in mshv, the guest's side in mshv_sim.

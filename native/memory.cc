@@ -119,14 +119,6 @@ int Memory::Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<
   return 0;
 }
 
-int Memory::CheckKind(int fd) {
-  struct stat file {};
-  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
-    return error;
-  }
-  return Step("fstat", S_ISREG(file.st_mode) || S_ISCHR(file.st_mode) ? 0 : -ENODEV);
-}
-
 int Memory::FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory) {
   if (!IsMappable(size) || offset % kPage != 0 || offset > INT64_MAX - size) {
     return -EINVAL;

@@ -28,9 +28,6 @@ class Memory {
   static int Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<Memory>* memory);
   static int FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory);
 
-  // Whether the descriptor is of a file that can be mapped; -ENODEV where not.
-  static int CheckKind(int fd);
-
   // Null where the range is not all inside.
   void* At(uint64_t offset, uint64_t size) const;
   // A new descriptor; -ENODEV where there is no file.

@@ -36,7 +36,9 @@ export type FallibleCall =
   | 'memoryFromFd'
   | 'memoryFd'
   | 'memoryBuffer'
-  | 'adopt'
+  | 'share'
+  | 'receive'
+  | 'receiveMemory'
   | 'vpAttach'
   | 'vpRun'
   | 'vpCancel'
@@ -378,9 +380,28 @@ export class FakeNative implements Native {
     return this.#linux.memoryUnmap(memory);
   }
 
-  adopt(fd: number, kind: number): number {
-    return this.#perform('adopt', [fd, kind], () =>
-      kind === descriptorKinds.memory ? this.#linux.adopt(fd, kind) : this.vps.adopt(fd),
+  share(descriptors: Int32Array, token: Int32Array): number {
+    return this.#perform('share', [[...descriptors]], () => {
+      const result = this.#linux.share(descriptors, token);
+      // The numbers may have meant other counters before.
+      if (result === 0) token.subarray(2).forEach((fd) => this.#counters.delete(fd));
+      return result;
+    });
+  }
+
+  receive(token: Int32Array, kinds: Uint32Array): number {
+    return this.#perform('receive', [[...kinds]], () => {
+      if (Atomics.exchange(token, 0, 1) !== 0) return -constants.errno.EALREADY;
+      const [vp = -1, control = -1] = token.subarray(2);
+      token.subarray(2).forEach((fd) => this.vps.adopt(fd));
+      if (kinds[0] === descriptorKinds.vp) this.vps.attach(vp, control);
+      return 0;
+    });
+  }
+
+  receiveMemory(...args: [Int32Array, bigint, bigint]): number {
+    return this.#perform('receiveMemory', args.slice(1), () =>
+      this.#remember(this.#linux.receiveMemory(...args)),
     );
   }
 

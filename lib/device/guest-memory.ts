@@ -19,7 +19,7 @@ import { linuxNative, type Native } from '../native.js';
 import { stepError } from '../step-error.js';
 import {
   offerDescriptors,
-  takeOffer,
+  receiveError,
   tokenArgument,
   type GuestMemoryToken,
 } from './share-token.js';
@@ -200,12 +200,11 @@ export class GuestMemory implements Disposable {
     const offset = pageMultipleArgument('token.offset', token.offset, 0n, largestFileOffset);
     const size = pageMultipleArgument('token.size', token.size, 4096n, largestMemory);
     const native = receiveOptions(options);
-    return takeOffer(native, offer, (adopt) => {
-      const fd = adopt('memory');
-      const memory = GuestMemory.#map(native, fd, offset, size);
-      native.close(fd);
-      return memory;
-    });
+    const handle = native.receiveMemory(offer, offset, size);
+    if (handle < 0) {
+      throw receiveError(native, handle, fileHints);
+    }
+    return new GuestMemory(native, handle, Number(size), Number(offset));
   }
 
   static #map(native: Native, fd: number, offset: bigint, size: bigint): GuestMemory {

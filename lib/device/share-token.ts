@@ -6,15 +6,19 @@ import { MshvError } from '../errors.js';
 import { descriptorKinds, type Native } from '../native.js';
 import { stepError } from '../step-error.js';
 
-// A token is descriptors that nobody owns: the sender has released its duplicates, the receiver takes
-// them. They are in shared memory with a mark, so that of several copies of a token only one can be received:
-// two owners of one descriptor would close each other's.
+// A token is descriptors that nobody owns: duplicates of the sender's, until the receiver takes them. They are in shared
+// memory with a mark, so that of several copies of a token only one can be received: two owners of one descriptor would
+// close each other's. Each is made, and taken, by one call of the addon's, which knows of it whenever a Worker ends.
 
-const taken = 0;
-const first = 1;
+/** Before the descriptors: whether it is taken, and whether its maker lives. */
+const header = 2;
 
-/** What a token is for, and how many descriptors it holds. */
-const contents = { partition: 1, vp: 3, memory: 1 } as const;
+/** What a token is for, and what descriptors it holds. */
+const contents = {
+  partition: ['partition'],
+  vp: ['vp', 'runControl', 'partition'],
+  memory: ['file'],
+} as const;
 
 type TokenKind = keyof typeof contents;
 
@@ -42,7 +46,7 @@ export interface GuestMemoryToken extends ShareToken<'memory'> {
 }
 
 /**
- * Duplicates descriptors and releases the duplicates.
+ * Offers duplicates of descriptors.
  *
  * @param what - what is shared, for errors: `'VP 3'`
  */
@@ -51,23 +55,11 @@ export function offerDescriptors(
   what: string,
   descriptors: readonly number[],
 ): Int32Array {
-  const offer = new Int32Array(new SharedArrayBuffer(4 * (first + descriptors.length)));
-  const duplicates: number[] = [];
-  for (const fd of descriptors) {
-    const duplicate = native.dup(fd);
-    if (duplicate < 0) {
-      const error = stepError(native, `share ${what}`, duplicate);
-      for (const made of duplicates) {
-        native.close(made);
-      }
-      throw error;
-    }
-    duplicates.push(duplicate);
+  const offer = new Int32Array(new SharedArrayBuffer(4 * (header + descriptors.length)));
+  const result = native.share(Int32Array.from(descriptors), offer);
+  if (result < 0) {
+    throw stepError(native, `share ${what}`, result);
   }
-  offer.set(
-    duplicates.map((fd) => native.release(fd)),
-    first,
-  );
   return offer;
 }
 
@@ -81,7 +73,7 @@ export function tokenArgument(kind: TokenKind, value: unknown): Int32Array {
     'offer' in value &&
     types.isInt32Array(value.offer) &&
     types.isSharedArrayBuffer(value.offer.buffer) &&
-    value.offer.length === first + contents[kind]
+    value.offer.length === header + contents[kind].length
   ) {
     return value.offer;
   }
@@ -89,40 +81,38 @@ export function tokenArgument(kind: TokenKind, value: unknown): Int32Array {
 }
 
 /**
- * Lets `receive` adopt the descriptors of a token, in the order in which they were offered. Where anything
- * throws, the token can be received again.
+ * Takes the descriptors of a token, in the order of `contents`; of a VP it is attached. Where this throws, the token can be
+ * received again.
  */
-export function takeOffer<Received>(
+export function takeOffer(
   native: Native,
+  kind: 'partition' | 'vp',
   offer: Int32Array,
-  receive: (adopt: (kind: keyof typeof descriptorKinds) => number) => Received,
-): Received {
-  if (Atomics.exchange(offer, taken, 1) !== 0) {
-    throw new MshvError('the token has been received already: share() once for each receiver', {
-      code: 'ERR_MSHV_TOKEN_TAKEN',
-    });
+): readonly number[] {
+  const descriptors = [...offer.subarray(header)];
+  const kinds = contents[kind].map((each) => descriptorKinds[each]);
+  const result = native.receive(offer, Uint32Array.from(kinds));
+  if (result < 0) {
+    throw receiveError(native, result, receiveHints);
   }
-  const adopted: number[] = [];
-  try {
-    return receive((kind) => {
-      const fd = offer[first + adopted.length] ?? -1;
-      const result = native.adopt(fd, descriptorKinds[kind]);
-      if (result < 0) {
-        throw stepError(native, 'receive a token', result, adoptHints);
-      }
-      adopted.push(fd);
-      return fd;
-    });
-  } catch (error) {
-    for (const fd of adopted) {
-      native.release(fd);
-    }
-    Atomics.store(offer, taken, 0);
-    throw error;
-  }
+  return descriptors;
 }
 
-const adoptHints = new Map([
+/** The error for a token that the addon could not take. */
+export function receiveError(
+  native: Native,
+  result: number,
+  hints: ReadonlyMap<number, string>,
+): MshvError {
+  return result === -constants.errno.EALREADY
+    ? new MshvError(
+        'the token has been received already, or the environment that made it has ended: share() once for each receiver',
+        { code: 'ERR_MSHV_TOKEN_TAKEN' },
+      )
+    : stepError(native, 'receive a token', result, hints);
+}
+
+const receiveHints = new Map([
   [-constants.errno.EBADF, 'somebody has closed what the token holds'],
   [-constants.errno.EINVAL, "the sender used another addon: pass it as 'native'"],
 ]);

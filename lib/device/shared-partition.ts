@@ -49,7 +49,8 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {
     const offer = tokenArgument('partition', token);
     const native = receiveOptions(options);
-    return takeOffer(native, offer, (adopt) => own(native, adopt('partition')));
+    const [fd = -1] = takeOffer(native, 'partition', offer);
+    return own(native, fd);
   }
 
   /**

@@ -12,13 +12,18 @@ export class VpDescriptor {
   readonly native: Native;
   readonly index: number;
   #fd: number;
-  #control = -1;
+  #control: number;
 
-  /** Takes ownership of `fd`. */
-  constructor(native: Native, fd: number, index: number) {
+  /**
+   * Takes ownership of `fd`.
+   *
+   * @param control - the run-control descriptor that it is attached with, likewise; -1 where it is not attached yet
+   */
+  constructor(native: Native, fd: number, index: number, control = -1) {
     this.native = native;
     this.#fd = fd;
     this.index = index;
+    this.#control = control;
   }
 
   get closed(): boolean {
@@ -46,7 +51,7 @@ export class VpDescriptor {
   /** The descriptor, ready for the addon's functions that run VPs. */
   get attached(): number {
     if (this.#control < 0) {
-      this.#attach(-1);
+      this.#attach();
     }
     return this.fd;
   }
@@ -54,14 +59,9 @@ export class VpDescriptor {
   /** The run-control descriptor. */
   get control(): number {
     if (this.#control < 0) {
-      this.#attach(-1);
+      this.#attach();
     }
     return this.#control;
-  }
-
-  /** Attaches with the run-control descriptor that another environment gave; takes ownership of it. */
-  attachWith(control: number): void {
-    this.#attach(control);
   }
 
   /**
@@ -71,22 +71,22 @@ export class VpDescriptor {
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   page(number: (typeof vpPages)[keyof typeof vpPages]): ArrayBuffer | undefined {
-    if (this.#control < 0 && this.#tryAttach(-1) < 0) {
+    if (this.#control < 0 && this.#tryAttach() < 0) {
       return undefined;
     }
     const page = this.native.vpPage(this.fd, number);
     return typeof page === 'number' ? undefined : page;
   }
 
-  #attach(control: number): void {
-    const result = this.#tryAttach(control);
+  #attach(): void {
+    const result = this.#tryAttach();
     if (result < 0) {
       throw stepError(this.native, `prepare VP ${this.index} for running`, result);
     }
   }
 
-  #tryAttach(control: number): number {
-    const result = this.native.vpAttach(this.fd, control);
+  #tryAttach(): number {
+    const result = this.native.vpAttach(this.fd, -1);
     if (result >= 0) {
       this.#control = result;
     }

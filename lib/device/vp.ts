@@ -112,15 +112,9 @@ export class Vp implements Disposable {
     const offer = tokenArgument('vp', token);
     const index = vpArgument('token.index', token.index);
     const native = receiveOptions(options);
-    return takeOffer(native, offer, (adopt) => {
-      const vp = adopt('vp');
-      const control = adopt('runControl');
-      const partition = adopt('partition');
-      const descriptor = new VpDescriptor(native, vp, index);
-      descriptor.attachWith(control);
-      const shared = ownPartition(native, partition);
-      return new Vp(descriptor, shared, shared);
-    });
+    const [vp = -1, control = -1, partition = -1] = takeOffer(native, 'vp', offer);
+    const shared = ownPartition(native, partition);
+    return new Vp(new VpDescriptor(native, vp, index, control), shared, shared);
   }
 
   get closed(): boolean {

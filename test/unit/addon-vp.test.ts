@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { adopt } from '../adopt.js';
 import { ioctls } from '../../lib/abi/ioctls.js';
 import { descriptorKinds, linuxNative, type Native, simNative } from '../../lib/native.js';
 import { openDescriptors } from '../open-descriptors.js';
@@ -276,7 +277,7 @@ describe.each([
     it.each<[string, (vp: number) => number]>([
       ['stopped', (fd) => native.vpStop(fd)],
       ['closed', (fd) => native.close(fd)],
-      ['released', (fd) => native.adopt(native.release(fd), descriptorKinds.vp)],
+      ['released', (fd) => adopt(native, native.release(fd), descriptorKinds.vp)],
     ])('is %s from inside the call for its exit', async (_, end) => {
       const results: number[] = [];
       const ended = new Promise<void>((resolve) => {
@@ -386,13 +387,10 @@ describe.each([
 
   describe('shared with a Worker', () => {
     async function share(runs: number): Promise<Worker> {
-      const shared = {
-        vp: native.release(native.dup(vp)),
-        control: native.release(native.dup(control)),
-      };
-      const worker = new Worker(program('vp-worker.mjs'), { workerData: { ...shared, runs } });
-      const [adopted] = (await once(worker, 'message')) as [number[]];
-      expect(adopted).toEqual([shared.vp, shared.control, shared.control]);
+      const token = new Int32Array(new SharedArrayBuffer(16));
+      expect(native.share(Int32Array.of(vp, control), token)).toBe(0);
+      const worker = new Worker(program('vp-worker.mjs'), { workerData: { token, runs } });
+      expect(await once(worker, 'message')).toEqual([0]);
       return worker;
     }
 
@@ -468,7 +466,9 @@ describe('on the kernel', () => {
     const control = native.vpAttach(event, -1);
     const script = `
       const native = require('bindings')('mshv');
-      process.stdout.write(String(native.adopt(3, 2)));`;
+      const token = new Int32Array(new SharedArrayBuffer(12));
+      token.set([0, 1, 3]);
+      process.stdout.write(String(native.receive(token, Uint32Array.of(2))));`;
     const { stdout } = spawnSync(process.execPath, ['-e', script], {
       encoding: 'utf8',
       cwd: fileURLToPath(new URL('../../', import.meta.url)),

@@ -483,7 +483,7 @@ function hypercallRows(subject: 'calls' | 'mshv' | 'vp', descriptor: string): Ro
 
 // Nobody ever owned these descriptors: arguments are refused before they are looked at.
 const offerOf = (descriptors: number): Int32Array =>
-  new Int32Array(new SharedArrayBuffer(4 * (1 + descriptors)));
+  new Int32Array(new SharedArrayBuffer(4 * (2 + descriptors)));
 const partitionToken = { type: 'mshv-partition', offer: offerOf(1) } as const;
 const memoryToken = { type: 'mshv-memory', offer: offerOf(1), offset: 0, size: 4096 } as const;
 const vpToken = { type: 'mshv-vp', index: 0, offer: offerOf(3) } as const;

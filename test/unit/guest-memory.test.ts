@@ -235,7 +235,7 @@ describe('a token', () => {
       ...native,
       [name]: () => -errno,
     });
-    for (const name of ['memoryFd', 'dup'] as const) {
+    for (const name of ['memoryFd', 'share'] as const) {
       using unshared = GuestMemory.allocate(4096, { shared: true, native: failing(name, EMFILE) });
       const before = openDescriptors();
       expect(() => unshared.share()).toThrow(code('EMFILE'));
@@ -244,8 +244,8 @@ describe('a token', () => {
     using memory = GuestMemory.allocate(4096, { shared: true });
     const token = memory.share();
     for (const [call, errno, expected] of [
-      ['memoryFromFd', ENOMEM, 'ENOMEM'],
-      ['adopt', EMFILE, 'EMFILE'],
+      ['receiveMemory', ENOMEM, 'ENOMEM'],
+      ['receiveMemory', EMFILE, 'EMFILE'],
     ] as const) {
       const before = openDescriptors();
       expect(() => GuestMemory.receive(token, { native: failing(call, errno) })).toThrow(

@@ -633,29 +633,24 @@ describe('sharing', () => {
     expect(inspect(shared)).toBe('SharedPartition { closed }');
   });
 
-  it.each([0, 1, 2])('leaves nothing open where descriptor %i cannot be duplicated', (at) => {
+  it('leaves nothing open where it cannot be made', () => {
     vp.cancel();
     const before = openDescriptors();
-    host.native.record(failAt(EMFILE, at));
+    host.native.record(failAt(EMFILE, 0));
     expect(errorOf(() => vp.share())).toMatchObject({
       code: 'EMFILE',
-      syscall: 'dup',
       message: expect.stringContaining('share VP 0') as string,
     });
+    expect(names().at(-1)).toBe('share');
     expect(openDescriptors()).toBe(before);
   });
 
-  it.each([
-    [0, EINVAL, 'adopt'],
-    [1, EINVAL, 'adopt'],
-    [2, EINVAL, 'adopt'],
-    [3, ENOMEM, 'vpAttach'],
-  ])('leaves the token whole where call %i of receiving it fails', (at, errno, name) => {
+  it.each([EINVAL, ENOMEM])('is whole where receiving it fails with %i', (errno) => {
     const token = vp.share();
     const before = openDescriptors();
-    host.native.record(failAt(errno, at));
+    host.native.record(failAt(errno, 0));
     expect(() => Vp.receive(token, options())).toThrow(expect.objectContaining({ errno: -errno }));
-    expect(names().at(-1)).toBe(name);
+    expect(names().at(-1)).toBe('receive');
     expect(openDescriptors()).toBe(before);
     host.native.record();
     Vp.receive(token, options()).close();

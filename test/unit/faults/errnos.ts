@@ -123,7 +123,12 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   memoryFromFd: { calls: ['fcntl', 'fstat', 'fstatfs', 'mmap'], own: ['ENXIO', 'ENODEV'] },
   memoryFd: { calls: ['fcntl'] },
   memoryBuffer: { calls: [], own: ['ENOTSUP'] },
-  adopt: { calls: ['readlink', 'fstat', 'fcntl', 'mmap'], own: ['EINVAL', 'EBUSY', 'ENODEV'] },
+  share: { calls: ['fcntl'] },
+  receive: { calls: ['readlink', 'fstat', 'fcntl', 'mmap'], own: ['EINVAL', 'EBUSY'] },
+  receiveMemory: {
+    calls: ['fcntl', 'fstat', 'fstatfs', 'mmap'],
+    own: ['ENXIO', 'ENODEV', 'EBUSY'],
+  },
   vpAttach: { calls: control, own: ['EINVAL', 'EEXIST'] },
   vpRun: { calls: [...runner, 'MSHV_RUN_VP'], own: ['EBUSY', 'ECANCELED'] },
   vpCancel: { calls: [], own: ['EBADF'] },

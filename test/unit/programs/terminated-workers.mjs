@@ -55,7 +55,7 @@ function things(native) {
   const file = native.memoryFd(memory);
   const bytes = new Uint8Array(4096);
   const descriptors = { device, partition, vp, control, running, event, armed, file };
-  return { sim, path, ...descriptors, table, memory, bytes, kept: [], count: 0 };
+  return { sim, path, ...descriptors, table, memory, bytes, kept: [], tokens: [], count: 0 };
 }
 
 const memorySize = 0x10000n;
@@ -128,7 +128,34 @@ const rounds = {
     return [n.memoryBuffer(memory).byteLength, n.memoryUnmap(memory)];
   },
 
-  adopt: (n, t) => n.adopt(n.release(t.control), 2),
+  share: (n, t) => {
+    const token = new Int32Array(new SharedArrayBuffer(12));
+    const made = n.share(Int32Array.of(t.control), token);
+    t.tokens.push(token);
+    // Some that nobody has received are there all the time.
+    if (t.tokens.length === 64) {
+      for (const one of t.tokens.splice(0)) {
+        n.receive(one, Uint32Array.of(2));
+        n.close(one[2]);
+      }
+    }
+    return made;
+  },
+  receive: (n, t) => {
+    const token = new Int32Array(new SharedArrayBuffer(12));
+    return [
+      n.share(Int32Array.of(t.control), token),
+      n.receive(token, Uint32Array.of(2)),
+      n.close(token[2]),
+    ];
+  },
+  receiveMemory: (n, t) => {
+    const token = new Int32Array(new SharedArrayBuffer(12));
+    return [
+      n.share(Int32Array.of(t.file), token),
+      n.memoryUnmap(n.receiveMemory(token, 4096n, 4096n)),
+    ];
+  },
   vpAttach: (n, t) => {
     const vp = n.dup(t.vp);
     const control = n.vpAttach(vp, t.count % 2 === 0 ? t.control : -1);
@@ -263,7 +290,7 @@ function wait(round) {
 }
 
 /** What nobody owns where a Worker ends inside a loop: it stays then, as release() promises. */
-const released = { release: 'event', eventfdAdopt: 'event', adopt: 'control' };
+const released = { release: 'event', eventfdAdopt: 'event' };
 
 if (isMainThread) {
   const [, , addon, ...named] = process.argv;

@@ -4,10 +4,9 @@ import { constants } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 
 const native = createRequire(import.meta.url)('bindings')('mshv_sim');
-const { vp, control } = workerData;
+const [, , vp, control] = workerData.token;
 
-const adopted = [native.adopt(vp, 1), native.adopt(control, 2), native.vpAttach(vp, control)];
-parentPort.postMessage(adopted);
+parentPort.postMessage(native.receive(workerData.token, Uint32Array.of(1, 2)));
 
 const message = new Uint8Array(256);
 for (let runs = workerData.runs; runs > 0;) {

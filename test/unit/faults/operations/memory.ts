@@ -84,10 +84,10 @@ export const memory: readonly Operation[] = [
   onMemory('memory.window()', 'memoryFd memoryFromFd', ({ unmapped }) =>
     unmapped.window(0x1000, 0x1000),
   ),
-  onMemory('GuestMemory.receive()', 'adopt memoryFromFd', ({ token, native }) =>
+  onMemory('GuestMemory.receive()', 'receiveMemory', ({ token, native }) =>
     GuestMemory.receive(token, { native }),
   ),
-  onMemory('memory.share()', 'memoryFd dup', ({ unmapped }, situation) => {
+  onMemory('memory.share()', 'memoryFd share', ({ unmapped }, situation) => {
     takenBackAtEnd(situation, unmapped.share());
     return undefined;
   }),
