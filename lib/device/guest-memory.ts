@@ -193,7 +193,7 @@ export class GuestMemory implements Disposable {
   /**
    * Maps what `share()` of another environment returned, which nobody else can receive then.
    *
-   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before; otherwise as `fromFd` does
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; otherwise as `fromFd` does
    */
   static receive(token: GuestMemoryToken, options: ReceiveOptions = {}): GuestMemory {
     const offer = tokenArgument('memory', token);
@@ -361,7 +361,8 @@ export class GuestMemory implements Disposable {
    * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
    * and call `GuestMemory.receive()` there. Both map the same pages, and close their mapping on their own.
    *
-   * A token that nobody receives keeps a descriptor open, and with it the pages, until the process ends:
+   * A token that nobody receives keeps a descriptor open, and with it the pages, until this environment ends, and is of
+   * no use after that:
    * `GuestMemory.receive(token).close()` takes it back.
    *
    * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; `EMFILE`

@@ -171,7 +171,7 @@ export class Partition extends PartitionCalls implements Disposable {
    * and call `SharedPartition.receive()` there. It holds a duplicate of the descriptor, and with it the
    * partition: the hypervisor's partition lives on until that is closed too.
    *
-   * A token that nobody receives keeps the descriptor open until the process ends:
+   * A token that nobody receives keeps the descriptor open until this environment ends, and is of no use after that:
    * `SharedPartition.receive(token).close()` takes it back.
    *
    * @throws MshvError `EMFILE`

@@ -43,7 +43,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   /**
    * Takes what `partition.share()` returned, which nobody else can receive then.
    *
-   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before; `EINVAL` where the sender used
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; `EINVAL` where the sender used
    *   another addon
    */
   static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {

@@ -105,7 +105,7 @@ export class Vp implements Disposable {
    *
    * The new object has descriptors of its own and a `partition` that is closed with it.
    *
-   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before; `EINVAL` where the sender used
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; `EINVAL` where the sender used
    *   another addon. The token can be received again then
    */
   static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
@@ -357,7 +357,7 @@ export class Vp implements Disposable {
    * and call `Vp.receive()` there. It holds duplicates of the VP's, its run control's and the partition's
    * descriptor, so what it stands for outlives this object and the partition.
    *
-   * A token that nobody receives keeps those descriptors open until the process ends:
+   * A token that nobody receives keeps those descriptors open until this environment ends, and is of no use after that:
    * `Vp.receive(token).close()` takes it back.
    *
    * @throws MshvError `EMFILE`
