@@ -35,7 +35,7 @@ export function integerArgument(name: string, value: unknown, least: number, mos
   if (!Number.isInteger(value) || value < least || value > most) {
     throw rangeError(name, `a whole number from ${least} to ${most}`, value);
   }
-  return value;
+  return value + 0; // -0 is 0
 }
 
 const largestUint64 = 2n ** 64n - 1n;
@@ -142,7 +142,8 @@ export function optionsArgument<Options extends object>(
   value: Options,
   known: readonly (keyof Options & string)[],
 ): Options {
-  if (typeof value !== 'object' || (value as Options | null) === null || Array.isArray(value)) {
+  // A Map, a Set or an array has no options as properties: whatever it holds would be passed over.
+  if (Object.prototype.toString.call(value) !== '[object Object]') {
     throw typeError(name, 'an object', value);
   }
   const names: readonly string[] = known;

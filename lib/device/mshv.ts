@@ -39,7 +39,7 @@ export interface MshvOpenOptions {
 export interface PartitionOptions {
   /** The hypervisor emulates a local APIC for each VP; MSIs need it. Default true. */
   lapic?: boolean;
-  /** The local APICs begin in x2APIC mode. Default false. */
+  /** The guest may put its local APICs into x2APIC mode; they begin in xAPIC mode. Default false. */
   x2apic?: boolean;
   /** The hypervisor may use large pages for guest memory. Default true. */
   gpaSuperPages?: boolean;

@@ -156,7 +156,7 @@ export class Partition extends PartitionCalls implements Disposable {
    *   `initialize()`
    */
   createVp(index: number): Vp {
-    vpArgument('index', index);
+    index = vpArgument('index', index);
     const fd = this.#native.createVp(this.fd, index);
     if (fd < 0) {
       throw systemError(`create VP ${index}`, fd, { ioctl: 'MSHV_CREATE_VP' }, vpHints.get(fd));
