@@ -179,6 +179,11 @@ const rounds = {
     return n.vpHoldLoop(t.vp, t.count % 2 === 0);
   },
   vpPage: (n, t) => n.vpPage(t.vp, t.count % 2).byteLength,
+  vpReadRegisterPage: (n, t) => [n.vpPage(t.vp, 0), n.vpReadRegisterPage(t.vp, t.bytes, 0)],
+  vpWriteRegisterPage: (n, t) => [
+    n.vpPage(t.vp, 0),
+    n.vpWriteRegisterPage(t.vp, Uint32Array.of(8), BigUint64Array.of(1n), 1),
+  ],
   vpGetState: (n, t) => n.vpGetState(t.vp, 0, t.bytes),
   vpSetState: (n, t) => n.vpSetState(t.vp, 4, t.bytes.subarray(0, 200)),
 
