@@ -652,6 +652,7 @@ describe.skipIf(!executesGuests)(`a guest that its host calls${why}`, () => {
     using port = guest.ports.newGuestEventPort();
     const interrupt = port.interrupt();
     interrupt.deliver();
+    expect(guest.errors.splice(0)).toMatchObject([{ code: 'ERR_MSHV_EVENT_REFUSED' }]);
     port.set(0, 0, sint, 77);
     for (let i = 1; i <= few; i++) {
       interrupt.deliver();
