@@ -116,7 +116,7 @@ export type {
 } from './device/memory-map.js';
 export { PageBitmap } from './device/page-bitmap.js';
 export type { PropertyExOptions } from './device/partition-property.js';
-export { type DriverGeneration, Partition } from './device/partition.js';
+export { type DriverGeneration, Partition, type VpOptions } from './device/partition.js';
 export {
   type AccessStatesOptions,
   type CpuidLeafInput,
@@ -128,6 +128,7 @@ export {
   type TranslatedGva,
   type TranslateGvaFlag,
   type TranslateGvaOptions,
+  type RequestOutcome,
 } from './device/partition-calls.js';
 export { type ReceiveOptions, SharedPartition } from './device/shared-partition.js';
 export type { GuestMemoryToken, PartitionToken, VpToken } from './device/share-token.js';
@@ -143,8 +144,8 @@ export { Doorbell } from './irq/doorbell.js';
 export type { DoorbellOptions } from './irq/doorbell-table.js';
 export { GsiAllocator } from './irq/gsi-allocator.js';
 export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq/irqfd.js';
-export { IrqFdRoute } from './irq/irqfd-route.js';
-export type { MsiRoute, MsiRouteInput } from './irq/msi.js';
+export { IrqFdRoute, type MsiOutcome } from './irq/irqfd-route.js';
+export type { MsiRefusalCode, MsiRoute, MsiRouteInput } from './irq/msi.js';
 export { MsiRouteTable, type RouteChange } from './irq/msi-route-table.js';
 export { type FailureListener, FailureReports } from './synic/failures.js';
 export {

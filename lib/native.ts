@@ -17,6 +17,11 @@ export interface Native {
 
   /** Opens the device node. Returns a descriptor. */
   open(path: string): number;
+  /**
+   * 1 where the hypervisor below this device offers to inject interrupts through VPs' register pages
+   * (`HV_VP_DISPATCH_INTERRUPT_INJECTION_AVAILABLE`), as CPUID says, else 0. The driver does so with the root scheduler.
+   */
+  fastInjection(device: number): number;
   /** Closes a descriptor; stops watching it first. */
   close(fd: number): number;
   /** Returns a new descriptor of the same file. */

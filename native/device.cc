@@ -41,10 +41,13 @@ int CreatePartitionV2(Environment& environment, OwnedFd device, uint64_t flags, 
   return environment.Own(sys::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
 }
 
+int FastInjection(Environment&, OwnedFd device) { return sys::FastInjection(device.number); }
+
 }  // namespace
 
 void ExportDevice(Environment& environment, napi_value exports) {
   Export<Open>(environment, exports, "open");
+  Export<FastInjection>(environment, exports, "fastInjection");
   Export<CreatePartition>(environment, exports, "createPartition");
   Export<CreatePartitionV2>(environment, exports, "createPartitionV2");
 }

@@ -1,9 +1,15 @@
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdint>
+#include <cstring>
 
 #include "abi/mshv.h"
 #include "descriptor_link.h"
@@ -18,6 +24,30 @@ int Fault(const char*) { return 0; }
 
 int Open(const char* path) {
   return kernel::Try("open", [&] { return open(path, O_RDWR | O_CLOEXEC); });
+}
+
+// What the kernel has in ms_hyperv.ext_features (ms_hyperv_init_platform).
+int FastInjection(int) {
+#if defined(__x86_64__)
+  constexpr uint32_t kVendor = 0x40000000;
+  constexpr uint32_t kFeatures = 0x40000003;
+  constexpr uint32_t kInterruptInjection = 1 << 9;
+  constexpr char kHyperV[] = "Microsoft Hv";
+  uint32_t eax = 0;
+  uint32_t ebx = 0;
+  uint32_t ecx = 0;
+  uint32_t edx = 0;
+  // Without a hypervisor the leaf is that of the highest basic one.
+  __cpuid(kVendor, eax, ebx, ecx, edx);
+  const std::array<uint32_t, 3> vendor{ebx, ecx, edx};
+  if (eax < kFeatures || std::memcmp(vendor.data(), kHyperV, sizeof(vendor)) != 0) {
+    return 0;
+  }
+  __cpuid(kFeatures, eax, ebx, ecx, edx);
+  return (ecx & kInterruptInjection) != 0 ? 1 : 0;
+#else
+  return 0;
+#endif
 }
 
 int Close(int fd) {

@@ -17,6 +17,10 @@ int Fault(const char* name);
 // Opens a device node read-write with O_CLOEXEC.
 int Open(const char* path);
 
+// Whether the hypervisor of this device offers to inject interrupts through VPs' register pages: 1,
+// or 0. The driver takes that with the root scheduler, which it tells nobody.
+int FastInjection(int device);
+
 // Closes a descriptor. The number is free afterwards whatever is returned.
 int Close(int fd);
 

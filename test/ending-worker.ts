@@ -29,7 +29,7 @@ synic.attachVp(0);
 ports.addEventPort(1, 0, { handleEvent: () => undefined }, { monitorId: 1, latency: 100 });
 ports.monitorSupport?.allocateMonitorPage(0);
 const event = EventFd.create({ native });
-const msi = { address: 0xfee00000n, data: 0x8041 };
+const msi = { address: 0xfee00000n, data: 0xc041 };
 const objects = [
   memory.buffer,
   vp.registerPage,

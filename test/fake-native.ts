@@ -218,6 +218,10 @@ export class FakeNative implements Native {
     );
   }
 
+  fastInjection(): number {
+    return 0;
+  }
+
   initializePartition(partition: number): number {
     return this.#perform('initializePartition', [partition], () =>
       this.#withPartition(partition, (state) => {

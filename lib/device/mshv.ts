@@ -34,6 +34,13 @@ export interface MshvOpenOptions {
   path?: string;
   /** The addon to use. Default: the one that makes system calls. */
   native?: Native;
+  /**
+   * Whether the driver injects through the VPs' register pages, where it takes an APIC id for a VP's index and any
+   * physical MSI for a fixed one: with the root scheduler, where the hypervisor offers it. Routes refuse then what would go
+   * wrong, see docs/routes.md. Default: what CPUID says that the hypervisor offers, since the driver does not tell its
+   * scheduler. False for a host that is known to have another one.
+   */
+  fastInjection?: boolean;
 }
 
 export interface PartitionOptions {
@@ -71,7 +78,7 @@ export interface PartitionOptions {
 /** How often a creation that a signal interrupted is tried before it is an error. */
 const creationAttempts = 5;
 
-let openDevice: (native: Native, fd: number, path: string) => Mshv;
+let openDevice: (native: Native, fd: number, path: string, fastInjection: boolean) => Mshv;
 
 /**
  * The open device. It belongs to the environment that opened it; closing it closes its partitions.
@@ -82,14 +89,17 @@ export class Mshv implements Disposable {
   readonly #partitions = new Set<Partition>();
   readonly path: string;
 
-  private constructor(native: Native, fd: number, path: string) {
+  readonly #fastInjection: boolean;
+
+  private constructor(native: Native, fd: number, path: string, fastInjection: boolean) {
+    this.#fastInjection = fastInjection;
     this.#native = native;
     this.#fd = fd;
     this.path = path;
   }
 
   static {
-    openDevice = (native, fd, path) => new Mshv(native, fd, path);
+    openDevice = (...args) => new Mshv(...args);
   }
 
   /**
@@ -100,10 +110,13 @@ export class Mshv implements Disposable {
    *   `OpenFailure`.
    */
   static open(options: MshvOpenOptions = {}): Mshv {
-    optionsArgument('options', options, ['path', 'native']);
-    const { path = devicePath, native = linuxNative() } = options;
+    optionsArgument('options', options, ['path', 'native', 'fastInjection']);
+    const { path = devicePath, native = linuxNative(), fastInjection } = options;
     stringArgument('options.path', path);
     nativeArgument('options.native', native);
+    if (fastInjection !== undefined) {
+      booleanArgument('options.fastInjection', fastInjection);
+    }
     const fd = native.open(path);
     if (fd < 0) {
       const failure = explainOpenFailure(path, fd);
@@ -112,7 +125,7 @@ export class Mshv implements Disposable {
       error.cause = failure;
       throw error;
     }
-    return openDevice(native, fd, path);
+    return openDevice(native, fd, path, fastInjection ?? native.fastInjection(fd) !== 0);
   }
 
   get closed(): boolean {
@@ -235,9 +248,16 @@ export class Mshv implements Disposable {
           : creationHints.get(fd),
       );
     }
-    const partition = createPartition(this.#native, fd, generation, unimplementedMsrAction, () => {
-      this.#partitions.delete(partition);
-    });
+    const partition = createPartition(
+      this.#native,
+      fd,
+      generation,
+      unimplementedMsrAction,
+      this.#fastInjection,
+      () => {
+        this.#partitions.delete(partition);
+      },
+    );
     this.#partitions.add(partition);
     if (wantedFeatures === undefined) {
       this.#giveDefaultFeatures(partition);

@@ -46,7 +46,19 @@ import {
   typedArrayArgument,
   uint64Argument,
 } from '../arguments.js';
-import { checkedMsi, lowestFixedVector } from '../irq/msi.js';
+import { ApicIds, noVp } from '../irq/apic-ids.js';
+import {
+  checkedMsi,
+  driverMsi,
+  lowestFixedVector,
+  msiArguments,
+  msiRefusal,
+  refusalText,
+  type MsiRefusalCode,
+  type MsiRoute,
+  type MsiTargets,
+} from '../irq/msi.js';
+import { MshvError } from '../errors.js';
 import type { Native } from '../native.js';
 import {
   hypercallPages,
@@ -88,6 +100,21 @@ export interface InterruptRequest {
   /** The virtual trust level that it is for, 0 to 15. Default 0. */
   vtl?: number;
 }
+
+/** What became of an interrupt that a guest chose: see `tryRequestMsi` and `tryRequestInterrupt`. */
+export type RequestOutcome =
+  | { readonly requested: true }
+  | {
+      readonly requested: false;
+      /** `'hypervisor'`: it refused, with `error`. Any other: nothing was asked. */
+      readonly code: 'hypervisor' | MsiRefusalCode;
+      /** The same for people. */
+      readonly reason: string;
+      readonly error?: MshvError;
+    };
+
+// The usual answer, made once.
+const requested: RequestOutcome = Object.freeze({ requested: true });
 
 /** What a translation is to check, and do to the guest's page tables. */
 export type TranslateGvaFlag = keyof typeof translateGvaFlags;
@@ -191,6 +218,7 @@ const leavesPerCall = repsPerPage(hypercalls.HVCALL_GET_VP_CPUID_VALUES);
 const noPayload = new Uint8Array(0);
 
 let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
+let apicIdsOf: (calls: PartitionCalls) => ApicIds;
 
 /**
  * The hypercalls on a partition's descriptor, whoever opened it.
@@ -202,26 +230,35 @@ let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
  */
 export abstract class PartitionCalls {
   readonly #native: Native;
-  readonly #hasVp: (index: number) => boolean;
+  readonly #apicIds: ApicIds;
+  readonly #targets: MsiTargets;
   readonly #registerCalls: RegisterCalls;
   readonly #registersOf: (index: number) => VpRegisters | undefined;
 
   /**
-   * @param hasVp - whether there is a VP with this index, as far as this environment knows
    * @param registersOf - those of a VP that this environment has open, where its register page may count
+   * @param memory - which VP has which APIC id, as other environments have it. Default: no VPs yet
    */
   protected constructor(
     native: Native,
-    hasVp: (index: number) => boolean,
     registersOf: (index: number) => VpRegisters | undefined,
+    memory?: SharedArrayBuffer,
   ) {
+    const apicIds = new ApicIds(memory);
     this.#native = native;
-    this.#hasVp = hasVp;
+    this.#apicIds = apicIds;
+    this.#targets = {
+      vpOf: (apicId) => apicIds.vpOf(apicId),
+      // By hypercall, whatever the driver does for routes.
+      fastInjection: false,
+      level: undefined,
+    };
     this.#registersOf = registersOf;
-    this.#registerCalls = new RegisterCalls(native, () => this.fd);
+    this.#registerCalls = new RegisterCalls(native, () => this.fd, apicIds);
   }
 
   static {
+    apicIdsOf = (calls) => calls.#apicIds;
     registerCallsOf = (partition) => partition.#registerCalls;
   }
 
@@ -233,13 +270,13 @@ export abstract class PartitionCalls {
   abstract get fd(): number;
 
   /**
-   * Whether the partition has this VP, closed or not. Only the environment that opened the partition knows: a
-   * SharedPartition says yes to every index.
+   * Whether the partition has this VP, closed or not. All environments of the process know; what another process does
+   * with a descriptor does not show.
    *
    * @param index - 0 to 255
    */
   hasVp(index: number): boolean {
-    return this.#hasVp(vpArgument('index', index));
+    return this.#apicIds.has(vpArgument('index', index));
   }
 
   /**
@@ -566,30 +603,76 @@ export abstract class PartitionCalls {
   /**
    * Asserts an interrupt. Allocates nothing.
    *
-   * Whether a destination exists is for the hypervisor to say: unlike a route, a request for a VP that does
-   * not is harmless to the host.
+   * A level-triggered one ends with a message for the driver, which only a resample route with that vector and GSI
+   * answers; without one the message blocks those of other VPs (see docs/routes.md).
    *
+   * @throws RangeError for a fixed vector below 16, and on x64 for a physical destination that is not the APIC id of one
+   *   VP: nobody would get it
    * @throws MshvError as the hypervisor refuses it
    */
   requestInterrupt(request: InterruptRequest): void {
+    const code = this.#requestRefusal(request);
+    if (code !== undefined) {
+      const { vector, destination = 0 } = request;
+      throw code === 'vector'
+        ? rangeError('request.vector', requestAccepts.vector, vector)
+        : rangeError('request.destination', requestAccepts[code], destination);
+    }
+    this.#assertRequest(request);
+  }
+
+  /**
+   * Asserts an interrupt that a guest chose, through an I/O APIC say: where `requestInterrupt` would throw for a vector
+   * (0 to 255) or a destination (any 32 bits), and where the hypervisor refuses, this says so. Allocates nothing where
+   * the interrupt was requested.
+   *
+   * @throws MshvError where the call could not be made
+   */
+  tryRequestInterrupt(request: InterruptRequest): RequestOutcome {
+    const code = this.#requestRefusal(request);
+    if (code !== undefined) {
+      const { vector, destination = 0 } = request;
+      const reason =
+        code === 'vector'
+          ? `the vector must be ${requestAccepts.vector}, received ${vector}`
+          : `the destination must be ${requestAccepts[code]}, received ${destination}`;
+      return { requested: false, code, reason };
+    }
+    try {
+      this.#assertRequest(request);
+      return requested;
+    } catch (error) {
+      return hypervisorRefusal(error);
+    }
+  }
+
+  /** Checks all arguments, and says why an interrupt that they make is not to be asserted. */
+  #requestRefusal(request: InterruptRequest): keyof typeof requestAccepts | undefined {
     optionsArgument('request', request, interruptKeys);
     const { type = 'fixed', vector, destination = 0, vtl = 0 } = request;
     const { level = false, logical = false, asserted = true } = request;
     if (!requestableTypes.includes(type)) {
       choiceArgument('request.type', type, requestableTypes);
     }
-    const checked = !arm64 && (type === 'fixed' || type === 'lowest-priority');
-    integerArgument(
-      'request.vector',
-      vector,
-      checked ? lowestFixedVector : 0,
-      arm64 ? 0xffff_ffff : 255,
-    );
+    integerArgument('request.vector', vector, 0, arm64 ? 0xffff_ffff : 255);
     integerArgument('request.destination', destination, 0, 0xffff_ffff);
     booleanArgument('request.level', level);
     booleanArgument('request.logical', logical);
     booleanArgument('request.asserted', asserted);
     vtlArgument('request.vtl', vtl);
+    if (arm64) {
+      return undefined;
+    }
+    if ((type === 'fixed' || type === 'lowest-priority') && vector < lowestFixedVector) {
+      return 'vector';
+    }
+    const vp = logical ? 0 : this.#apicIds.vpOf(destination);
+    return vp >= 0 ? undefined : vp === noVp ? 'no-destination' : 'ambiguous-destination';
+  }
+
+  #assertRequest(request: InterruptRequest): void {
+    const { type = 'fixed', vector, destination = 0, vtl = 0 } = request;
+    const { level = false, logical = false, asserted = true } = request;
     this.#assertInterrupt(
       interruptTypes[type],
       vector,
@@ -603,18 +686,40 @@ export abstract class PartitionCalls {
   }
 
   /**
-   * Asserts the interrupt that a device's MSI means, once and without a route. Refuses what a route
-   * refuses: an address with bits in its upper half, a reserved delivery mode, a fixed vector below 16 and,
-   * on x64, a physical destination where no VP is.
+   * Asserts the interrupt that a device's MSI means, once and without a route. Refuses what an edge-triggered route
+   * refuses, a level-triggered MSI among it, but for what only injection through the register page cannot do.
    *
+   * @throws RangeError for an MSI that would not be delivered as it is meant: docs/routes.md has the table
    * @throws MshvError as the hypervisor refuses it
    */
   requestMsi(address: number | bigint, data: number): void {
-    const msi = checkedMsi(address, data, this.#hasVp);
-    const { deliveryMode, vector, destination, level, logical } = decodeMsi(
-      Number(msi.address),
-      msi.data,
-    );
+    this.#assertMsi(checkedMsi(address, data, this.#targets));
+  }
+
+  /**
+   * Asserts an MSI that a guest chose, any 64 and any 32 bits: where `requestMsi` would throw for them, and where the
+   * hypervisor refuses, this says so. Allocates nothing for the answer where the interrupt was requested.
+   *
+   * @throws MshvError where the call could not be made
+   * @throws TypeError or RangeError for what no guest can write: other types, more bits
+   */
+  tryRequestMsi(address: number | bigint, data: number): RequestOutcome {
+    const msi = msiArguments(address, data);
+    const refusal = msiRefusal(msi.address, data, this.#targets);
+    if (refusal !== undefined) {
+      return { requested: false, code: refusal.code, reason: refusalText(refusal) };
+    }
+    try {
+      this.#assertMsi(driverMsi(msi));
+      return requested;
+    } catch (error) {
+      return hypervisorRefusal(error);
+    }
+  }
+
+  #assertMsi({ address, data }: MsiRoute): void {
+    const msi = decodeMsi(Number(address), data);
+    const { deliveryMode, vector, destination, level, logical } = msi;
     this.#assertInterrupt(
       interruptTypes[deliveryMode],
       vector,
@@ -702,7 +807,8 @@ export abstract class PartitionCalls {
    * @param vtl - 0 to 15. Default: the one that the VP is in
    * @throws MshvError `EINVAL` where there is no such VP (`HV_STATUS_INVALID_VP_INDEX`), no such
    *   register or no such value of it (`HV_STATUS_INVALID_REGISTER_VALUE`). Of those that are not in the register page
-   *   the first `repsCompleted` are written then, of the others none
+   *   the first `repsCompleted` are written then, of the others none. On x64
+   *   `ERR_MSHV_APIC_ID_IN_USE` where an APIC id was given to another VP
    */
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
     checkRegisters(vp, names, values, vtl);
@@ -714,6 +820,23 @@ export abstract class PartitionCalls {
       registers.set(new RegisterSet(names), values);
     }
   }
+}
+
+export { apicIdsOf };
+
+/** What a request of an interrupt can be refused for. */
+const requestAccepts = {
+  vector: `a whole number from ${lowestFixedVector} to 255`,
+  'no-destination': 'the APIC id of an existing VP',
+  'ambiguous-destination': 'the APIC id of one VP: give each its own',
+} as const;
+
+/** That the hypervisor refused; throws any other error. */
+function hypervisorRefusal(error: unknown): RequestOutcome {
+  if (error instanceof MshvError && error.hvStatus !== undefined) {
+    return { requested: false, code: 'hypervisor', reason: error.message, error };
+  }
+  throw error;
 }
 
 export { registerCallsOf };

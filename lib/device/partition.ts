@@ -2,8 +2,11 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
+import { x64Registers } from '../abi/x64-registers.js';
+import { integerArgument, optionsArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
+import { highestApicId, type ApicIds } from '../irq/apic-ids.js';
 import type { Doorbell } from '../irq/doorbell.js';
 import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
@@ -20,7 +23,7 @@ import {
 } from './memory-map.js';
 import type { PageBitmap } from './page-bitmap.js';
 import { msrActionArgument, type MsrAction } from './intercept-result.js';
-import { PartitionCalls } from './partition-calls.js';
+import { apicIdsOf, PartitionCalls } from './partition-calls.js';
 import type { PartitionToken } from './share-token.js';
 import { sharePartition } from './shared-partition.js';
 import { createVp, pagedRegisters, type Vp } from './vp.js';
@@ -33,8 +36,19 @@ let create: (
   fd: number,
   generation: DriverGeneration,
   unimplementedMsrAction: MsrAction | undefined,
+  fastInjection: boolean,
   ended: () => void,
 ) => Partition;
+
+export interface VpOptions {
+  /**
+   * The APIC id, 0 to 0xfffffffe: what physical destinations of interrupts name. An MSI has room for 0 to 254. Default:
+   * the index. On x64 only.
+   */
+  apicId?: number;
+}
+
+const vpOptionNames = process.arch === 'x64' ? (['apicId'] as const) : [];
 
 /**
  * A partition: a virtual machine as the hypervisor sees it.
@@ -46,6 +60,9 @@ export class Partition extends PartitionCalls implements Disposable {
   #fd: number;
   readonly #ended: () => void;
   readonly #vps = new Map<number, Vp>();
+  readonly #apicIds: ApicIds;
+  /** Descriptors of VPs that the driver has made and that could not be given their APIC ids, by index. */
+  readonly #begunVps = new Map<number, number>();
   readonly #memory: MemoryMap;
   readonly #doorbells: DoorbellTable;
   /** What to tell the hypervisor at the end of `initialize()`; undefined where it may refuse. */
@@ -60,16 +77,15 @@ export class Partition extends PartitionCalls implements Disposable {
     fd: number,
     generation: DriverGeneration,
     unimplementedMsrAction: MsrAction | undefined,
+    fastInjection: boolean,
     ended: () => void,
   ) {
-    super(
-      native,
-      (index) => this.#vps.has(index),
-      (index) => {
-        const vp = this.#vps.get(index);
-        return vp === undefined ? undefined : pagedRegisters(vp);
-      },
-    );
+    super(native, (index) => {
+      const vp = this.#vps.get(index);
+      return vp === undefined ? undefined : pagedRegisters(vp);
+    });
+    const apicIds = apicIdsOf(this);
+    this.#apicIds = apicIds;
     this.#native = native;
     this.#fd = fd;
     this.#ended = ended;
@@ -78,7 +94,8 @@ export class Partition extends PartitionCalls implements Disposable {
     this.irqfd = createIrqFd({
       native,
       fd: () => this.fd,
-      hasVp: (index) => this.#vps.has(index),
+      vpOf: (apicId) => apicIds.vpOf(apicId),
+      fastInjection,
     });
     this.#doorbells = new DoorbellTable({ native, fd: () => this.fd });
     this.#memory = new MemoryMap({
@@ -149,18 +166,37 @@ export class Partition extends PartitionCalls implements Disposable {
   }
 
   /**
-   * Creates a VP.
+   * Creates a VP, and gives it its APIC id (the register INITIAL_APIC_ID) before it can run.
+   *
+   * Where the hypervisor refuses the id there is no VP here, but the driver has one that it cannot take back: another
+   * call with this index goes on with that. The same as `setRegisters({ INITIAL_APIC_ID })` afterwards, but for that.
    *
    * @param index - 0 to 255
    * @throws MshvError `EEXIST` where the partition has that VP, closed or not; `EIO` before
-   *   `initialize()`
+   *   `initialize()`; `ERR_MSHV_APIC_ID_IN_USE` where the id was given to another VP; with `hvStatus` where the
+   *   hypervisor refuses the id
    */
-  createVp(index: number): Vp {
+  createVp(index: number, options: VpOptions = {}): Vp {
     index = vpArgument('index', index);
-    const fd = this.#native.createVp(this.fd, index);
+    const { apicId } = optionsArgument('options', options, vpOptionNames);
+    if (apicId !== undefined) {
+      integerArgument('options.apicId', apicId, 0, highestApicId);
+      this.#apicIds.check(index, apicId);
+    }
+    const fd = this.#begunVps.get(index) ?? this.#native.createVp(this.fd, index);
     if (fd < 0) {
       throw systemError(`create VP ${index}`, fd, { ioctl: 'MSHV_CREATE_VP' }, vpHints.get(fd));
     }
+    this.#apicIds.add(index);
+    if (apicId !== undefined) {
+      this.#begunVps.set(index, fd);
+      super.setRegisters(
+        index,
+        Uint32Array.of(x64Registers.INITIAL_APIC_ID),
+        BigUint64Array.of(BigInt(apicId), 0n),
+      );
+    }
+    this.#begunVps.delete(index);
     const vp = createVp(this.#native, fd, index, this);
     this.#vps.set(index, vp);
     return vp;
@@ -177,7 +213,7 @@ export class Partition extends PartitionCalls implements Disposable {
    * @throws MshvError `EMFILE`
    */
   share(): PartitionToken {
-    return sharePartition(this.#native, this.fd);
+    return sharePartition(this.#native, this.fd, this.#apicIds);
   }
 
   /**
@@ -297,6 +333,9 @@ export class Partition extends PartitionCalls implements Disposable {
       ...this.#doorbells.closings(),
       ...this.vps.reverse().map((vp) => () => {
         vp.close();
+      }),
+      ...[...this.#begunVps.values()].map((fd) => () => {
+        this.#native.close(fd);
       }),
       () => {
         const fd = this.#fd;

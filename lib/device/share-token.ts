@@ -29,12 +29,17 @@ interface ShareToken<Kind extends TokenKind> {
 }
 
 /** What `partition.share()` returns, for `SharedPartition.receive()`: post it, or pass it as `workerData`. */
-export type PartitionToken = ShareToken<'partition'>;
+export interface PartitionToken extends ShareToken<'partition'> {
+  /** Which VP has which APIC id: memory that all environments of the process share. */
+  readonly apicIds: SharedArrayBuffer;
+}
 
 /** What `vp.share()` returns, for `Vp.receive()`: post it, or pass it as `workerData`. */
 export interface VpToken extends ShareToken<'vp'> {
   /** The VP's. */
   readonly index: number;
+  /** Its partition's, see `PartitionToken`. */
+  readonly apicIds: SharedArrayBuffer;
 }
 
 /** What `memory.share()` returns, for `GuestMemory.receive()`: post it, or pass it as `workerData`. */

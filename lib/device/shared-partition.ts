@@ -2,8 +2,9 @@ import { inspect } from 'node:util';
 
 import { nativeArgument, optionsArgument } from '../arguments.js';
 import { closedError } from '../errors.js';
+import { ApicIds } from '../irq/apic-ids.js';
 import { linuxNative, type Native } from '../native.js';
-import { PartitionCalls } from './partition-calls.js';
+import { apicIdsOf, PartitionCalls } from './partition-calls.js';
 import { offerDescriptors, takeOffer, tokenArgument, type PartitionToken } from './share-token.js';
 
 /** How to receive what another environment shares. */
@@ -12,32 +13,28 @@ export interface ReceiveOptions {
   native?: Native;
 }
 
-let own: (native: Native, fd: number) => SharedPartition;
+let own: (native: Native, fd: number, apicIds: ApicIds) => SharedPartition;
 
 /**
  * A partition that another environment of this process opened and shared: `partition.share()`.
  *
  * It can do whatever takes the descriptor only. Routes, doorbells and memory belong to the environment that
- * opened the partition, which knows what the driver has of them. The partition exists until all of its
+ * opened the partition, which knows what the driver has of them. Which VPs there are, and which APIC ids they have, is
+ * known in all environments of the process. The partition exists until all of its
  * descriptors are closed, so one that is shared outlives its owner.
  */
 export class SharedPartition extends PartitionCalls implements Disposable {
   readonly #native: Native;
   #fd: number;
 
-  private constructor(native: Native, fd: number) {
-    // Which VPs there are is known where they are created. A request for one that is missing harms nobody.
-    super(
-      native,
-      () => true,
-      () => undefined,
-    );
+  private constructor(native: Native, fd: number, apicIds: ApicIds) {
+    super(native, () => undefined, apicIds.memory);
     this.#native = native;
     this.#fd = fd;
   }
 
   static {
-    own = (native, fd) => new SharedPartition(native, fd);
+    own = (...args) => new SharedPartition(...args);
   }
 
   /**
@@ -48,9 +45,10 @@ export class SharedPartition extends PartitionCalls implements Disposable {
    */
   static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {
     const offer = tokenArgument('partition', token);
+    const apicIds = ApicIds.ofToken(token);
     const native = receiveOptions(options);
     const [fd = -1] = takeOffer(native, 'partition', offer);
-    return own(native, fd);
+    return own(native, fd, apicIds);
   }
 
   /**
@@ -71,7 +69,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
 
   /** Passes it on, like `partition.share()`. */
   share(): PartitionToken {
-    return sharePartition(this.#native, this.fd);
+    return sharePartition(this.#native, this.fd, apicIdsOf(this));
   }
 
   /** Closes this environment's descriptor. Harmless where closed already. */
@@ -94,8 +92,9 @@ export class SharedPartition extends PartitionCalls implements Disposable {
 
 export { own as ownPartition };
 
-export function sharePartition(native: Native, fd: number): PartitionToken {
-  return { type: 'mshv-partition', offer: offerDescriptors(native, 'the partition', [fd]) };
+export function sharePartition(native: Native, fd: number, apicIds: ApicIds): PartitionToken {
+  const offer = offerDescriptors(native, 'the partition', [fd]);
+  return { type: 'mshv-partition', offer, apicIds: apicIds.memory };
 }
 
 /** The addon to receive with. */

@@ -15,6 +15,7 @@ import type { VpStateType } from '../abi/vp-state.js';
 import { functionArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
+import { ApicIds } from '../irq/apic-ids.js';
 import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
@@ -25,7 +26,7 @@ import {
   type RegisterInputs,
   type Registers,
 } from './named-registers.js';
-import { registerCallsOf, type PartitionCalls } from './partition-calls.js';
+import { apicIdsOf, registerCallsOf, type PartitionCalls } from './partition-calls.js';
 import { PendingExit } from './pending-exit.js';
 import { mapRegisterPage, type RegisterPage } from './register-page.js';
 import { offerDescriptors, takeOffer, tokenArgument, type VpToken } from './share-token.js';
@@ -42,7 +43,7 @@ let create: (native: Native, fd: number, index: number, partition: PartitionCall
 let pagedRegisters: (vp: Vp) => VpRegisters | undefined;
 
 /**
- * A virtual processor. Its index is its APIC id, the destination of physical MSIs.
+ * A virtual processor. Its APIC id, the destination of physical MSIs, is its index unless it is given another one.
  *
  * It is run by `run()`, which blocks, or by `start()`, on a thread of its own. One VP is run by one thread at a
  * time, whichever environments have it; all of them may `cancel()`. While it runs, its registers are there
@@ -111,14 +112,23 @@ export class Vp implements Disposable {
   static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
     const offer = tokenArgument('vp', token);
     const index = vpArgument('token.index', token.index);
+    const apicIds = ApicIds.ofToken(token);
     const native = receiveOptions(options);
     const [vp = -1, control = -1, partition = -1] = takeOffer(native, 'vp', offer);
-    const shared = ownPartition(native, partition);
+    const shared = ownPartition(native, partition, apicIds);
     return new Vp(new VpDescriptor(native, vp, index, control), shared, shared);
   }
 
   get closed(): boolean {
     return this.#descriptor.closed;
+  }
+
+  /**
+   * The APIC id, as far as this process has given it: the index, or what `createVp` or a write of INITIAL_APIC_ID or
+   * APIC_ID made of it. Undefined on arm64, and where another process created the VP.
+   */
+  get apicId(): number | undefined {
+    return process.arch === 'x64' ? apicIdsOf(this.partition).of(this.index) : undefined;
   }
 
   /**
@@ -366,7 +376,8 @@ export class Vp implements Disposable {
     const { native, attached, control } = this.#descriptor;
     const descriptors = [attached, control, this.partition.fd];
     const offer = offerDescriptors(native, `VP ${this.index}`, descriptors);
-    return { type: 'mshv-vp', index: this.index, offer };
+    const apicIds = apicIdsOf(this.partition).memory;
+    return { type: 'mshv-vp', index: this.index, offer, apicIds };
   }
 
   /**

@@ -2,18 +2,43 @@ import { inspect } from 'node:util';
 
 import { MshvError } from '../errors.js';
 import type { EventFd } from '../eventfd.js';
-import { checkedMsi, type MsiRoute } from './msi.js';
+import {
+  checkedMsi,
+  driverMsi,
+  msiArguments,
+  msiRefusal,
+  refusalText,
+  type MsiRefusalCode,
+  type MsiRoute,
+} from './msi.js';
 import type { RouteSettings, RouteState } from './route-commit.js';
 
 /** What a route needs of the IrqFd that made it. */
 export interface RouteOwner {
-  /** Whether the partition has this VP. */
-  hasVp(index: number): boolean;
   /** Brings the route to `settings`: at once, or with the batch that is being recorded. */
   change(route: RouteState, settings: RouteSettings): void;
   /** Lets go of a quarantined route: its eventfds are closed, its GSI is never used again. */
   abandon(route: RouteState): void;
 }
+
+/** What became of an MSI that a guest chose: see `IrqFdRoute.trySetMsi`. */
+export type MsiOutcome =
+  | { readonly live: true }
+  | {
+      readonly live: false;
+      /** `'masked'`: the route has the MSI and is masked. Any other: the MSI was refused, and the route has none. */
+      readonly code: 'masked' | MsiRefusalCode;
+      /** The same for people. */
+      readonly reason: string;
+    };
+
+// The usual answers, made once.
+const live: MsiOutcome = Object.freeze({ live: true });
+const masked: MsiOutcome = Object.freeze({
+  live: false,
+  code: 'masked',
+  reason: 'the route is masked',
+});
 
 let create: (owner: RouteOwner, state: RouteState) => IrqFdRoute;
 
@@ -60,7 +85,10 @@ export class IrqFdRoute implements Disposable {
     return this.#state.gsi;
   }
 
-  /** The MSI that signals become, or undefined. Masking keeps it. */
+  /**
+   * The MSI that signals become, or undefined. Masking keeps it. A redirection hint to a logical destination shows as
+   * lowest-priority delivery, which is what it means.
+   */
   get route(): MsiRoute | undefined {
     return this.#state.wanted.msi;
   }
@@ -110,17 +138,42 @@ export class IrqFdRoute implements Disposable {
    * them, with the new MSI. A signal that another thread writes at the very moment of arming may be
    * injected twice (the driver looks at the counter without its lock); none is lost.
    *
-   * @param address - below 2^32; x64: bits 19:12 destination APIC id, bit 2 logical destination
-   * @param data - bits 7:0 vector, 10:8 delivery mode, 15 level
-   * @throws RangeError `ERR_OUT_OF_RANGE` for an address with an upper half, a reserved delivery mode,
-   *   a vector below 16, a physical destination without a VP; on a resample route for anything but a
-   *   level-triggered MSI whose vector is the GSI
+   * Which VP has which APIC id is looked up at this moment: give VPs their ids first.
+   *
+   * @param address - x64: 0xfee in bits 31:20, 19:12 the destination APIC id, 3 redirection hint, 2 logical destination
+   * @param data - bits 7:0 vector, 10:8 delivery mode; on a resample route 15 and 14, level and asserted
+   * @throws RangeError `ERR_OUT_OF_RANGE` for an MSI that the driver would not deliver as it is meant: docs/routes.md has
+   *   the table. The route keeps the MSI that it had
    */
   setMsi(address: number | bigint, data: number): void {
     this.#usable('set the MSI of');
-    const msi = checkedMsi(address, data, (index) => this.#owner.hasVp(index));
-    this.#state.checkMsi?.(msi);
+    const msi = checkedMsi(address, data, this.#state.targets);
     this.#owner.change(this.#state, { ...this.#state.wanted, msi });
+  }
+
+  /**
+   * Sets an MSI that a guest chose, any 64 and any 32 bits: where `setMsi` would throw for them, this takes the MSI away
+   * that the route had, as `clearMsi` does, and says why. The guest has asked for something that is not delivered, so its
+   * former vector must not go on firing; signals add up in the eventfd until the next MSI that can be delivered.
+   *
+   * Inside a batch it is recorded like everything: `live` says what the route will be, and an MSI that is refused leaves
+   * the other routes as they are.
+   *
+   * @returns whether signals become interrupts from now on. Allocates nothing for the answer where they do
+   * @throws MshvError as every change, where the driver refuses a step: no guest can choose that. The route is as before
+   * @throws TypeError or RangeError for what no guest can write: other types, more bits
+   */
+  trySetMsi(address: number | bigint, data: number): MsiOutcome {
+    this.#usable('set the MSI of');
+    const state = this.#state;
+    const msi = msiArguments(address, data);
+    const refusal = msiRefusal(msi.address, data, state.targets);
+    if (refusal !== undefined) {
+      this.#owner.change(state, { ...state.wanted, msi: undefined });
+      return { live: false, code: refusal.code, reason: refusalText(refusal) };
+    }
+    this.#owner.change(state, { ...state.wanted, msi: driverMsi(msi) });
+    return state.wanted.masked ? masked : live;
   }
 
   /** Disarms and unroutes. Signals add up in the eventfd until the next `setMsi`. */

@@ -2,14 +2,12 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
 import { irqfdFlags } from '../abi/irqfd.js';
-import { decodeMsi } from '../abi/msi.js';
 import {
   booleanArgument,
   functionArgument,
   instanceArgument,
   integerArgument,
   optionsArgument,
-  rangeError,
   stringArgument,
   typeError,
 } from '../arguments.js';
@@ -20,7 +18,7 @@ import type { Native } from '../native.js';
 import { dropThenable, isThenable } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
-import { checkedMsi, type MsiRoute, type MsiRouteInput } from './msi.js';
+import { checkedMsi, type MsiRoute, type MsiRouteInput, type MsiTargets } from './msi.js';
 import { MsiRouteTable } from './msi-route-table.js';
 import { commitRoutes, type RouteSettings, type RouteState } from './route-commit.js';
 
@@ -29,7 +27,10 @@ export interface IrqFdPartition {
   readonly native: Native;
   /** The partition's descriptor. Throws where the partition is closed. */
   fd(): number;
-  hasVp(index: number): boolean;
+  /** The VP with this APIC id, `noVp`, or `severalVps`. */
+  vpOf(apicId: number): number;
+  /** Whether the driver may inject through the VPs' register pages. */
+  readonly fastInjection: boolean;
 }
 
 export interface NewRouteOptions {
@@ -65,12 +66,14 @@ export class IrqFd {
   readonly #gsis = new GsiAllocator();
   readonly #table: MsiRouteTable;
   readonly #routes = new Set<RouteState>();
+  readonly #edge: MsiTargets;
   /** The routes that the batch being recorded has touched. */
   #batch: Set<RouteState> | undefined;
   #quarantined = 0;
 
   private constructor(partition: IrqFdPartition) {
     this.#partition = partition;
+    this.#edge = this.#targets(undefined);
     this.#table = new MsiRouteTable((table) =>
       partition.native.setMsiRouting(partition.fd(), table),
     );
@@ -99,7 +102,7 @@ export class IrqFd {
   }
 
   /**
-   * Allocates a GSI, the lowest free one, and an eventfd.
+   * Allocates a GSI, the lowest free one from 256 up, and an eventfd.
    *
    * @throws MshvError `ERR_MSHV_GSI_EXHAUSTED` where 4095 are in use; `EMFILE` where the process is out
    *   of descriptors; `EBUSY` where `options.event` is armed in this partition already (without an MSI, or masked: later,
@@ -198,13 +201,11 @@ export class IrqFd {
       stringArgument('options.name', name);
     }
     this.#partition.fd();
-    const hasVp = (index: number): boolean => this.#partition.hasVp(index);
-    const checkMsi = vector === undefined ? undefined : resampleCheck(vector);
+    const targets = vector === undefined ? this.#edge : this.#targets(vector);
     let route: MsiRoute | undefined;
     if (msi !== undefined) {
       optionsArgument('options.msi', msi, ['address', 'data']);
-      route = checkedMsi(msi.address, msi.data, hasVp, 'options.msi.');
-      checkMsi?.(route, 'options.msi.');
+      route = checkedMsi(msi.address, msi.data, targets, 'options.msi.');
     }
 
     const holder = name === undefined ? 'an unnamed route' : `route '${name}'`;
@@ -224,7 +225,7 @@ export class IrqFd {
         gsi,
         event: own(event),
         resampleEvent: vector === undefined ? undefined : own(undefined),
-        checkMsi,
+        targets,
         current: settings,
         wanted: settings,
         armed: false,
@@ -245,7 +246,6 @@ export class IrqFd {
     }
     return createIrqFdRoute(
       {
-        hasVp,
         change: (changed, wanted) => {
           this.#change(changed, wanted);
         },
@@ -258,6 +258,11 @@ export class IrqFd {
       },
       state,
     );
+  }
+
+  #targets(level: number | undefined): MsiTargets {
+    const { fastInjection } = this.#partition;
+    return { vpOf: (apicId) => this.#partition.vpOf(apicId), fastInjection, level };
   }
 
   #change(route: RouteState, wanted: RouteSettings): void {
@@ -374,17 +379,4 @@ export { closeAll as closeIrqFd, create as createIrqFd };
 function closeOwned(event: EventFd): void {
   setEventFdOwner(event, undefined);
   event.close();
-}
-
-function resampleCheck(vector: number): (route: MsiRoute, owner?: string) => void {
-  return ({ address, data }, owner = '') => {
-    const msi = decodeMsi(Number(address), data);
-    if (msi.vector !== vector || !msi.level) {
-      throw rangeError(
-        `${owner}data`,
-        `a level-triggered MSI (bit 15) with the route's vector ${vector}`,
-        `0x${data.toString(16)} (vector ${msi.vector}, ${msi.level ? 'level' : 'edge'})`,
-      );
-    }
-  };
 }

@@ -1,11 +1,12 @@
-import { decodeMsi } from '../abi/msi.js';
+import { decodeMsi, type Msi } from '../abi/msi.js';
 import { integerArgument, rangeError, uint64Argument } from '../arguments.js';
+import { noVp, severalVps } from './apic-ids.js';
 
 /** An MSI as a device writes it: where to and what. */
 export interface MsiRoute {
-  /** Bits 19:12 are the destination, bit 2 makes it a logical one; bits 63:32 are 0. */
+  /** x64: 0xfee00000 and bits 19:12 the destination, bit 3 the redirection hint, bit 2 makes the destination a logical one. */
   readonly address: bigint;
-  /** Bits 7:0 are the vector, 10:8 the delivery mode, 15 makes it level-triggered. */
+  /** Bits 7:0 are the vector, 10:8 the delivery mode, 14 the level, 15 makes it level-triggered. */
   readonly data: number;
 }
 
@@ -18,55 +19,277 @@ export interface MsiRouteInput {
 /** The lowest vector that a fixed interrupt may have; those below are exceptions (Intel SDM 3, 11.5.2). */
 export const lowestFixedVector = 16;
 
+/** What can be reached by an MSI, and how. */
+export interface MsiTargets {
+  /** The VP with this APIC id, `noVp`, or `severalVps`. */
+  vpOf(apicId: number): number;
+  /**
+   * The driver may put the vector into a VP's register page and nothing else (`mshv_try_assert_irq_fast`): it takes the
+   * APIC id for the VP's index, and every physical MSI for a fixed one.
+   */
+  readonly fastInjection: boolean;
+  /** The vector of a route that is resampled; undefined for an edge-triggered MSI. */
+  readonly level: number | undefined;
+}
+
+/** Why an MSI is refused. See the table in docs/routes.md. */
+export type MsiRefusalCode =
+  | 'ambiguous-destination'
+  | 'broadcast'
+  | 'deasserted'
+  | 'delivery-mode'
+  | 'edge'
+  | 'extended-destination'
+  | 'fast-injection'
+  | 'level'
+  | 'no-destination'
+  | 'no-interrupt-address'
+  | 'redirection'
+  | 'remappable'
+  | 'upper-half'
+  | 'vector';
+
+/** Which word of the MSI it is, what that may be, and what it was. */
+export interface MsiRefusal {
+  readonly code: MsiRefusalCode;
+  readonly argument: 'address' | 'data';
+  readonly accepts: string;
+  readonly shown: string;
+}
+
+const interruptAddress = 0xfee;
+const broadcast = 0xff;
+// Intel SDM 3, 11.11.1 and .2; bits 11:5 and 4 of the address: Intel VT-d 5.1.2, and the extended destination id of hypervisors.
+const extendedDestination = 0xfe0;
+const remappable = 1 << 4;
+const redirectionHint = 1 << 3;
+const assert = 1 << 14;
+const lowestPriority = 1 << 8;
+
 /**
- * Refuses what would reach the guest as something else than the caller meant, or would hurt the host:
+ * Why an MSI would reach the guest as something else than it means, or would hurt the host; undefined where the driver
+ * delivers what it means. Bits that mean nothing (address 1:0, data 31:16 and 13:11) are not looked at.
  *
- * - an address with bits in its upper half, which the driver refuses with the whole table;
- * - a reserved delivery mode (3 and 6), and a fixed or lowest-priority vector below 16;
- * - on x64, a physical destination where no VP has that APIC id: with the root scheduler and fast
- *   injection the driver takes the VP's pointer without looking (`mshv_try_assert_irq_fast`).
+ * On arm64, where the words mean something else to the driver: an upper half, and what the driver would take for a
+ * reserved delivery mode or a fixed vector below 16.
  *
- * Bits that the driver ignores are not looked at either.
- *
- * @param owner - what `address` and `data` are properties of, for error messages
+ * @param address - any 64 bits
+ * @param data - any 32 bits
  */
+export function msiRefusal(
+  address: bigint,
+  data: number,
+  targets: MsiTargets,
+): MsiRefusal | undefined {
+  if (address > 0xffff_ffffn) {
+    return ofAddress('upper-half', 'below 2^32', address);
+  }
+  const low = Number(address);
+  const msi = decodeMsi(low, data);
+  return process.arch === 'x64'
+    ? (addressRefusal(address, low) ??
+        dataRefusal(msi, data, targets.level) ??
+        destinationRefusal(address, low, msi, data, targets))
+    : (modeRefusal(msi, data, false) ?? vectorRefusal(msi, data));
+}
+
+function addressRefusal(address: bigint, low: number): MsiRefusal | undefined {
+  if (low >>> 20 !== interruptAddress) {
+    return ofAddress(
+      'no-interrupt-address',
+      'an MSI address, from 0xfee00000 to 0xfeefffff',
+      address,
+    );
+  }
+  if ((low & remappable) !== 0) {
+    return ofAddress(
+      'remappable',
+      'an MSI address in compatibility format, without bit 4',
+      address,
+    );
+  }
+  if ((low & extendedDestination) !== 0) {
+    return ofAddress('extended-destination', 'an MSI address without bits 11:5', address);
+  }
+  return undefined;
+}
+
+function dataRefusal(msi: Msi, data: number, level: number | undefined): MsiRefusal | undefined {
+  const refusal = modeRefusal(msi, data, true, level !== undefined) ?? vectorRefusal(msi, data);
+  if (refusal !== undefined) {
+    return refusal;
+  }
+  if (msi.level && (data & assert) === 0) {
+    return ofData('deasserted', 'an MSI that asserts (bit 14) where it is level-triggered', data);
+  }
+  if (level === undefined) {
+    return msi.level
+      ? ofData('level', 'an edge-triggered MSI, without bit 15', data, 'level-triggered')
+      : undefined;
+  }
+  if (!msi.level || msi.vector !== level) {
+    return ofData(
+      msi.level ? 'vector' : 'edge',
+      `a level-triggered MSI (bit 15) with the route's vector ${level}`,
+      data,
+      `vector ${msi.vector}, ${msi.level ? 'level' : 'edge'}`,
+    );
+  }
+  return undefined;
+}
+
+/** Of the delivery modes, SIPI and remote read are reserved; a guest has no SMM, and no 8259A that a vector could come from. */
+function modeRefusal(
+  { deliveryMode }: Msi,
+  data: number,
+  strict: boolean,
+  resampled = false,
+): MsiRefusal | undefined {
+  const refused =
+    deliveryMode === 'remote-read' ||
+    deliveryMode === 'sipi' ||
+    (strict && (deliveryMode === 'smi' || (deliveryMode === 'extint' && !resampled)));
+  const accepted = !strict ? '0, 1, 2, 4, 5 or 7' : resampled ? '0, 1, 4, 5 or 7' : '0, 1, 4 or 5';
+  return refused
+    ? ofData(
+        'delivery-mode',
+        `an MSI with delivery mode ${accepted} in bits 10:8`,
+        data,
+        `mode ${(data >>> 8) & 7}`,
+      )
+    : undefined;
+}
+
+function vectorRefusal({ deliveryMode, vector }: Msi, data: number): MsiRefusal | undefined {
+  return (deliveryMode === 'fixed' || deliveryMode === 'lowest-priority') &&
+    vector < lowestFixedVector
+    ? ofData(
+        'vector',
+        `an MSI with a vector from ${lowestFixedVector} to 255 in bits 7:0`,
+        data,
+        `vector ${vector}`,
+      )
+    : undefined;
+}
+
+function destinationRefusal(
+  address: bigint,
+  low: number,
+  { deliveryMode, destination, logical }: Msi,
+  data: number,
+  targets: MsiTargets,
+): MsiRefusal | undefined {
+  const isFixed = deliveryMode === 'fixed' || deliveryMode === 'lowest-priority';
+  if (logical) {
+    return (low & redirectionHint) !== 0 && !isFixed
+      ? ofAddress(
+          'redirection',
+          `an MSI address without redirection hint (bit 3) for a logical destination and delivery mode '${deliveryMode}'`,
+          address,
+        )
+      : undefined;
+  }
+  // In x2APIC mode it is an id, in xAPIC mode all of them.
+  if (destination === broadcast) {
+    return ofAddress(
+      'broadcast',
+      'an MSI address with one VP as its physical destination in bits 19:12',
+      address,
+      'all VPs',
+    );
+  }
+  const { fastInjection } = targets;
+  const vp = targets.vpOf(destination);
+  if (vp === noVp) {
+    return ofAddress(
+      'no-destination',
+      'an MSI address with the APIC id of an existing VP as its physical destination in bits 19:12',
+      address,
+      `no VP has APIC id ${destination}: create it first`,
+    );
+  }
+  if (vp === severalVps) {
+    return ofAddress(
+      'ambiguous-destination',
+      'an MSI address with the APIC id of one VP as its physical destination in bits 19:12',
+      address,
+      `several VPs have APIC id ${destination}: give each its own`,
+    );
+  }
+  if (fastInjection && vp !== destination) {
+    return ofAddress(
+      'fast-injection',
+      'an MSI address with a VP whose APIC id is its index as its physical destination in bits 19:12 on a host that injects through the register page',
+      address,
+      `APIC id ${destination} is VP ${vp}`,
+    );
+  }
+  if (fastInjection && !isFixed) {
+    return ofData(
+      'fast-injection',
+      'a fixed or lowest-priority MSI on a host that injects through the register page',
+      data,
+      `mode '${deliveryMode}'`,
+    );
+  }
+  return undefined;
+}
+
+function ofAddress(
+  code: MsiRefusalCode,
+  accepts: string,
+  address: bigint,
+  remark?: string,
+): MsiRefusal {
+  return { code, argument: 'address', accepts, shown: shown(address, remark) };
+}
+
+function ofData(code: MsiRefusalCode, accepts: string, data: number, remark?: string): MsiRefusal {
+  return { code, argument: 'data', accepts, shown: shown(data, remark) };
+}
+
+function shown(word: number | bigint, remark?: string): string {
+  const hex = `0x${word.toString(16)}`;
+  return remark === undefined ? hex : `${hex} (${remark})`;
+}
+
+/** The same for people. */
+export function refusalText({ argument, accepts, shown: got }: MsiRefusal): string {
+  return `the ${argument} must be ${accepts}, received ${got}`;
+}
+
+/** An MSI's words, whatever their values. */
+export function msiArguments(address: number | bigint, data: number, owner = ''): MsiRoute {
+  return {
+    address: uint64Argument(`${owner}address`, address),
+    data: integerArgument(`${owner}data`, data, 0, 0xffff_ffff),
+  };
+}
+
+/**
+ * The MSI for the driver, which is not told of the redirection hint: with a logical destination the hint means one VP of
+ * those, which is lowest-priority delivery.
+ */
+export function driverMsi(msi: MsiRoute): MsiRoute {
+  const low = Number(msi.address);
+  const isRedirected =
+    process.arch === 'x64' && (low & redirectionHint) !== 0 && decodeMsi(low, msi.data).logical;
+  return isRedirected ? { address: msi.address, data: msi.data | lowestPriority } : msi;
+}
+
+/** The MSI for the driver, or a RangeError that says why it is refused. */
 export function checkedMsi(
   address: number | bigint,
   data: number,
-  hasVp: (index: number) => boolean,
+  targets: MsiTargets,
   owner = '',
 ): MsiRoute {
-  const route = {
-    address: uint64Argument(`${owner}address`, address, 0n, 0xffff_ffffn),
-    data: integerArgument(`${owner}data`, data, 0, 0xffff_ffff),
-  };
-  const msi = decodeMsi(Number(route.address), data);
-  const shownData = `0x${data.toString(16)}`;
-  if (msi.deliveryMode === 'remote-read' || msi.deliveryMode === 'sipi') {
-    throw rangeError(
-      `${owner}data`,
-      'an MSI with delivery mode 0, 1, 2, 4, 5 or 7 in bits 10:8',
-      `${shownData} (mode ${(data >>> 8) & 7})`,
-    );
+  const msi = msiArguments(address, data, owner);
+  const refusal = msiRefusal(msi.address, data, targets);
+  if (refusal !== undefined) {
+    throw rangeError(`${owner}${refusal.argument}`, refusal.accepts, refusal.shown);
   }
-  if (
-    (msi.deliveryMode === 'fixed' || msi.deliveryMode === 'lowest-priority') &&
-    msi.vector < lowestFixedVector
-  ) {
-    throw rangeError(
-      `${owner}data`,
-      `an MSI with a vector from ${lowestFixedVector} to 255 in bits 7:0`,
-      `${shownData} (vector ${msi.vector})`,
-    );
-  }
-  if (process.arch === 'x64' && !msi.logical && !hasVp(msi.destination)) {
-    throw rangeError(
-      `${owner}address`,
-      'an MSI address with an existing VP as its physical destination in bits 19:12',
-      `0x${route.address.toString(16)} (no VP ${msi.destination}: create it first)`,
-    );
-  }
-  return route;
+  return driverMsi(msi);
 }
 
 export function sameMsi(one: MsiRoute | undefined, other: MsiRoute | undefined): boolean {

@@ -1,6 +1,6 @@
 import { MshvError } from '../errors.js';
 import type { EventFd } from '../eventfd.js';
-import { sameMsi, type MsiRoute } from './msi.js';
+import { sameMsi, type MsiRoute, type MsiTargets } from './msi.js';
 import type { MsiRouteTable, RouteChange } from './msi-route-table.js';
 
 /** What the owner of a route can decide. */
@@ -16,8 +16,8 @@ export interface RouteState {
   readonly event: EventFd;
   /** Signalled by the driver at end of interrupt; only where the route is level-triggered. */
   readonly resampleEvent: EventFd | undefined;
-  /** Throws where this route cannot take the MSI, beyond what no route can take. */
-  readonly checkMsi: ((msi: MsiRoute) => void) | undefined;
+  /** What its MSIs may be. */
+  readonly targets: MsiTargets;
   /** What the table holds and the irqfd obeys. */
   current: RouteSettings;
   /** What the next commit makes of it. */

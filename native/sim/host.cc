@@ -321,10 +321,6 @@ std::shared_ptr<Partition> Host::NewPartition(bool has_apics) {
   return partition;
 }
 
-bool Host::FastInjection() const {
-  return options_.fast_injection && options_.scheduler == kRootScheduler;
-}
-
 void Host::Assert(Partition& partition, const LapicInterrupt& interrupt) {
   if (!Refuse(abi::HVCALL_ASSERT_VIRTUAL_INTERRUPT)) {
     Inject(partition, interrupt);

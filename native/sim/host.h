@@ -56,6 +56,11 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   // it waited.
   int RunVp(Partition& partition, VirtualProcessor& vp, void* message);
 
+  // The driver injects through register pages where it can.
+  bool InjectsFast() const {
+    return options_.fast_injection && options_.scheduler == kRootScheduler;
+  }
+
   // The last descriptor of the partition, or of the eventfd, was closed.
   void Release(Partition& partition);
   void Forget(EventFdId id);
@@ -100,7 +105,7 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   Refusal Refuse(uint16_t code) override { return refusals_.Next(code); }
 
  private:
-  bool FastInjection() const override;
+  bool FastInjection() const override { return InjectsFast(); }
   void Assert(Partition& partition, const LapicInterrupt& interrupt) override;
   void AssertFast(Partition& partition, const LapicInterrupt& interrupt) override;
   void Crash(const std::string& oops) override;

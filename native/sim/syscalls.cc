@@ -87,6 +87,11 @@ int Open(const char* path) {
   });
 }
 
+int FastInjection(int device) {
+  const auto file = sim::Registry::Get().FindFile(device);
+  return file != nullptr && file->host().InjectsFast() ? 1 : 0;
+}
+
 int Close(int fd) {
   const auto removed = sim::Registry::Get().Remove(fd);
   if (removed.orphan.host != nullptr) {

@@ -69,7 +69,8 @@ describe.runIf(process.arch === 'x64')('an interrupt', () => {
 
   it.each<[number, number, Partial<SeenInterrupt>]>([
     [0xfee0_0000, 0x41, {}],
-    [0xfee0_3000, 0x8050, { vector: 0x50, destination: 3, level: true }],
+    [0xfee0_3000, 0x4150, { vector: 0x50, destination: 3, type: 1 }],
+    [0xfee0_f00c, 0x4051, { vector: 0x51, destination: 15, type: 1, logical: true }],
     [0xfee0_f004, 0x0162, { vector: 0x62, destination: 15, type: 1, logical: true }],
     [0xfee0_1000, 0x0400, { vector: 0, destination: 1, type: 4 }],
   ])('of the MSI %#x <- %#x is that of a route', (address, data, expected) => {
@@ -85,6 +86,7 @@ describe.runIf(process.arch === 'x64')('an interrupt', () => {
       [0x1_fee0_0000, 0x41],
       [0xfee0_0000, 0x0f],
       [0xfee0_0000, 0x341],
+      [0xfee0_0000, 0xc041],
     ] as const) {
       expect(() => {
         partition.requestMsi(address, data);

@@ -198,7 +198,7 @@ function perform(
       }
     }
     const { masked } = recording;
-    const msi = resample ? { address: 0xfee00000n, data: 0x8000 | gsi } : recording.msi;
+    const msi = resample ? { address: 0xfee00000n, data: 0xc000 | gsi } : recording.msi;
     const route = {
       gsi,
       resample,
@@ -224,7 +224,7 @@ function perform(
   switch (recording.kind) {
     case 'setMsi': {
       const { address, data } = recording.msi;
-      const msi = { address, data: route.resample ? 0x8000 | route.gsi : data };
+      const msi = { address, data: route.resample ? 0xc000 | route.gsi : data };
       wanted.set(route, { ...now, msi });
       real.setMsi(msi.address, msi.data);
       return;
@@ -288,14 +288,13 @@ class Use implements fc.Command<Model, Real> {
 const msi = fc
   .record({
     vector: fc.integer({ min: 16, max: 255 }),
-    mode: fc.constantFrom(0, 0, 0, 1, 4, 7),
-    level: fc.boolean(),
+    mode: fc.constantFrom(0, 0, 0, 1, 4, 5),
     vp: fc.integer({ min: 0, max: 3 }),
     logical: fc.boolean(),
   })
-  .map(({ vector, mode, level, vp, logical }) => ({
+  .map(({ vector, mode, vp, logical }) => ({
     address: 0xfee00000n | (BigInt(vp) << 12n) | (logical ? 4n : 0n),
-    data: vector | (mode << 8) | (level ? 0x8000 : 0),
+    data: vector | (mode << 8),
   }));
 const at = fc.nat({ max: 4094 });
 const recording: fc.Arbitrary<Recording> = fc.oneof(

@@ -245,38 +245,50 @@ function optional(argument: Argument): Argument {
 }
 
 /** What no MSI may be, whoever takes it: the address and the data. */
-function msi(owner: string): { address: Argument[]; data: Argument[] } {
+function msi(owner: string, resampled = false): { address: Argument[]; data: Argument[] } {
   const data = (accepts: string, ...wrong: [number, string][]): Argument => ({
     name: `${owner}data`,
     accepts,
     wrong: wrong.map(([value, shown]) => ({ value, error: 'range', shown })),
   });
-  const absentVp: Argument = {
+  const address = (accepts: string, ...wrong: [number | bigint, string][]): Argument => ({
     name: `${owner}address`,
-    accepts: 'an MSI address with an existing VP as its physical destination in bits 19:12',
-    wrong: [
-      [0xfee04000, 4],
-      [0xfeeff000n, 255],
-      [0x00005000, 5],
-    ].map(([value, vp]) => ({
-      value,
-      error: 'range',
-      shown: `0x${value?.toString(16) ?? ''} (no VP ${vp ?? ''}: create it first)`,
-    })),
-  };
+    accepts,
+    wrong: wrong.map(([value, shown]) => ({ value, error: 'range', shown })),
+  });
+  const meantForNobody = [
+    address(
+      'an MSI address with the APIC id of an existing VP as its physical destination in bits 19:12',
+      [0xfee04000, '0xfee04000 (no VP has APIC id 4: create it first)'],
+      [0xfeefe000n, '0xfeefe000 (no VP has APIC id 254: create it first)'],
+    ),
+    address('an MSI address with one VP as its physical destination in bits 19:12', [
+      0xfeeff000,
+      '0xfeeff000 (all VPs)',
+    ]),
+    address(
+      'an MSI address, from 0xfee00000 to 0xfeefffff',
+      [0, '0x0'],
+      [0xfec00000, '0xfec00000'],
+      [0xffffffffn, '0xffffffff'],
+    ),
+    address('an MSI address in compatibility format, without bit 4', [0xfee00258, '0xfee00258']),
+    address('an MSI address without bits 11:5', [0xfee01060n, '0xfee01060']),
+  ];
   return {
     address: [
-      required(quantity(`${owner}address`, 0n, 0xffffffffn)),
-      {
-        ...quantity(`${owner}address`, 0n, 0xffffffffn),
-        wrong: range(0x1_fee00000, 0x1_fee00000n, 0xfee00000_00000000n),
-      },
-      ...(process.arch === 'x64' ? [absentVp] : []),
+      required(quantity(`${owner}address`, 0n, 2n ** 64n - 1n)),
+      address(
+        'below 2^32',
+        [0x1_fee00000, '0x1fee00000'],
+        [0xfee00000_00000000n, '0xfee0000000000000'],
+      ),
+      ...(process.arch === 'x64' ? meantForNobody : []),
     ],
     data: [
       required(integer(`${owner}data`, 0, 0xffffffff)),
       data(
-        'an MSI with delivery mode 0, 1, 2, 4, 5 or 7 in bits 10:8',
+        `an MSI with delivery mode ${process.arch !== 'x64' ? '0, 1, 2, 4, 5 or 7' : resampled ? '0, 1, 4, 5 or 7' : '0, 1, 4 or 5'} in bits 10:8`,
         [0x0341, '0x341 (mode 3)'],
         [0x0641, '0x641 (mode 6)'],
         [0xfffffe60, '0xfffffe60 (mode 6)'],
@@ -319,7 +331,7 @@ const option =
 const change = { gsi: 5, msi: { address: 0xfee00000n, data: 0x41 } };
 
 function routeRows(method: 'newRoute' | 'newResampleRoute', others: object, keys: string[]): Row[] {
-  const { address, data } = msi('options.msi.');
+  const { address, data } = msi('options.msi.', method === 'newResampleRoute');
   return rows(
     'irqfd',
     method,
@@ -328,7 +340,11 @@ function routeRows(method: 'newRoute' | 'newResampleRoute', others: object, keys
     [option('event', others), instance('options.event', 'EventFd', { fd: 3 }, EventFd, Mshv)],
     [option('name', others), string('options.name')],
     [option('msi', others), keyed('options.msi', 'address', 'data')],
-    [(wrong) => option('msi', others)({ address: wrong, data: 0x8060 }), address],
+    [
+      (wrong) =>
+        option('msi', others)({ address: wrong, data: method === 'newRoute' ? 0x60 : 0xc060 }),
+      address,
+    ],
     [(wrong) => option('msi', others)({ address: 0xfee00000n, data: wrong }), data],
   );
 }
@@ -484,9 +500,10 @@ function hypercallRows(subject: 'calls' | 'mshv' | 'vp', descriptor: string): Ro
 // Nobody ever owned these descriptors: arguments are refused before they are looked at.
 const offerOf = (descriptors: number): Int32Array =>
   new Int32Array(new SharedArrayBuffer(4 * (2 + descriptors)));
-const partitionToken = { type: 'mshv-partition', offer: offerOf(1) } as const;
+const apicIds = new SharedArrayBuffer(2048);
+const partitionToken = { type: 'mshv-partition', offer: offerOf(1), apicIds } as const;
 const memoryToken = { type: 'mshv-memory', offer: offerOf(1), offset: 0, size: 4096 } as const;
-const vpToken = { type: 'mshv-vp', index: 0, offer: offerOf(3) } as const;
+const vpToken = { type: 'mshv-vp', index: 0, offer: offerOf(3), apicIds } as const;
 
 function token(of: string, valid: { type: string; offer: Int32Array }): Argument {
   const wrong = type(undefined, null, 1, 1n, 'mshv-vp', true, {}, [], symbol, () => valid);
@@ -970,7 +987,7 @@ const notResampled: Argument = {
   accepts: "a level-triggered MSI (bit 15) with the route's vector 96",
   wrong: [
     { value: 0x60, error: 'range', shown: '0x60 (vector 96, edge)' },
-    { value: 0x8061, error: 'range', shown: '0x8061 (vector 97, level)' },
+    { value: 0xc061, error: 'range', shown: '0xc061 (vector 97, level)' },
     { value: 0x41, error: 'range', shown: '0x41 (vector 65, edge)' },
   ],
 };
@@ -1484,7 +1501,8 @@ const table: readonly Row[] = [
   ...rows(
     'Mshv',
     'open',
-    [only, keyed('options', 'path', 'native')],
+    [only, keyed('options', 'path', 'native', 'fastInjection')],
+    [option('fastInjection'), boolean('options.fastInjection')],
     [option('path'), string('options.path')],
     [option('native'), addon('options.native')],
   ),
@@ -1542,7 +1560,13 @@ const table: readonly Row[] = [
   ...vpRows,
   ...memoryRows,
   ...synicRows,
-  ...rows('partition', 'createVp', [only, required(integer('index', 0, 255))]),
+  ...rows(
+    'partition',
+    'createVp',
+    [only, required(integer('index', 0, 255))],
+    [(wrong) => [9, wrong], keyed('options', 'apicId')],
+    [(wrong) => [9, { apicId: wrong }], integer('options.apicId', 0, 0xfffffffe)],
+  ),
   ...hypercallRows('mshv', 'device'),
   ...hypercallRows('calls', 'partition'),
   ...hypercallRows('vp', 'vp'),
@@ -1762,9 +1786,25 @@ const table: readonly Row[] = [
         ...['local-int0', 'local-int1'],
       ),
     ],
-    [option('vector'), required(integer('request.vector', 16, 255))],
+    [
+      option('vector'),
+      required(integer('request.vector', 0, 255)),
+      {
+        name: 'request.vector',
+        accepts: 'a whole number from 16 to 255',
+        wrong: range(0, 15),
+      },
+    ],
     [option('vector', { type: 'nmi' }), required(integer('request.vector', 0, 255))],
-    [option('destination', { vector: 0x41 }), integer('request.destination', 0, 0xffffffff)],
+    [
+      option('destination', { vector: 0x41 }),
+      integer('request.destination', 0, 0xffffffff),
+      {
+        name: 'request.destination',
+        accepts: 'the APIC id of an existing VP',
+        wrong: range(4, 255, 0xffffffff),
+      },
+    ],
     [option('level', { vector: 0x41 }), boolean('request.level')],
     [option('logical', { vector: 0x41 }), boolean('request.logical')],
     [option('vtl', { vector: 0x41 }), integer('request.vtl', 0, 15)],
@@ -1774,6 +1814,36 @@ const table: readonly Row[] = [
     'requestMsi',
     [(wrong) => [wrong, 0x41], msi('').address],
     [(wrong) => [0xfee00000, wrong], msi('').data],
+  ),
+  ...rows(
+    'calls',
+    'tryRequestInterrupt',
+    [only, keyed('request', 'type', 'vector', 'destination', 'vtl', 'level', 'logical')],
+    [
+      option('type', { vector: 0x41 }),
+      choice(
+        'request.type',
+        ...['fixed', 'lowest-priority', 'smi', 'nmi', 'init', 'sipi', 'extint'],
+        ...['local-int0', 'local-int1'],
+      ),
+    ],
+    [option('vector'), required(integer('request.vector', 0, 255))],
+    [option('destination', { vector: 0x41 }), integer('request.destination', 0, 0xffffffff)],
+    [option('level', { vector: 0x41 }), boolean('request.level')],
+    [option('logical', { vector: 0x41 }), boolean('request.logical')],
+    [option('vtl', { vector: 0x41 }), integer('request.vtl', 0, 15)],
+  ),
+  ...rows(
+    'calls',
+    'tryRequestMsi',
+    [(wrong) => [wrong, 0x41], required(quantity('address', 0n, 2n ** 64n - 1n))],
+    [(wrong) => [0xfee00000, wrong], required(integer('data', 0, 0xffffffff))],
+  ),
+  ...rows(
+    'route',
+    'trySetMsi',
+    [(wrong) => [wrong, 0x41], required(quantity('address', 0n, 2n ** 64n - 1n))],
+    [(wrong) => [0xfee00000, wrong], required(integer('data', 0, 0xffffffff))],
   ),
   ...rows('calls', 'hasVp', [only, required(integer('index', 0, 255))]),
   ...rows(
@@ -1795,6 +1865,14 @@ const table: readonly Row[] = [
     [(wrong) => [0, wrong, new BigUint64Array(2)], required(typedArray('names', 'Uint32Array'))],
     [(wrong) => [0, new Uint32Array(1), wrong], required(typedArray('values', 'BigUint64Array'))],
     [(wrong) => [0, new Uint32Array(2), wrong], shortValues],
+    [
+      () => [0, Uint32Array.of(0, 0x8000c), BigUint64Array.of(0n, 0n, 0xffffffffn, 0n)],
+      {
+        name: 'values[2]',
+        accepts: 'an APIC id from 0 to 4294967294',
+        wrong: [{ value: undefined, error: 'range', shown: '4294967295n' }],
+      },
+    ],
     [(wrong) => [0, new Uint32Array(1), new BigUint64Array(2), wrong], integer('vtl', 0, 15)],
   ),
   ...routeRows('newRoute', {}, ['msi', 'masked', 'event', 'name']),
@@ -2231,6 +2309,8 @@ describe('a closed object', () => {
     ['cpuidValues', [{ vp: 0, leaves: [{ eax: 1 }] }]],
     ['requestInterrupt', [{ vector: 0x41 }]],
     ['requestMsi', [0xfee00000, 0x41]],
+    ['tryRequestInterrupt', [{ vector: 0x41 }]],
+    ['tryRequestMsi', [0xfee00000, 0x41]],
     ['getRegisters', [0, new Uint32Array(1)]],
     ['setRegisters', [0, new Uint32Array(1), new BigUint64Array(2)]],
     ['vp.getRegisters', [['RAX']]],

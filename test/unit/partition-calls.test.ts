@@ -269,13 +269,12 @@ const methods: readonly Method[] = [
         {
           title: 'requestMsi()',
           call: (calls) => {
-            calls.requestMsi(0xfee0_3000n, 0x8141);
+            calls.requestMsi(0xfee0_3000n, 0x4141);
           },
           hypercall: 'HVCALL_ASSERT_VIRTUAL_INTERRUPT',
           struct: 'hv_input_assert_virtual_interrupt',
           fields: {
             'control.interrupt_type': 1,
-            'control.level_triggered': 1,
             dest_addr: 3,
             vector: 0x41,
           },

@@ -674,8 +674,12 @@ describe('sharing', () => {
     expect(() => host.partition.share()).toThrow(code('ERR_MSHV_CLOSED'));
   });
 
-  it('allows requests for VPs that only the owner knows', () => {
+  it('requests interrupts for VPs that the owner has created since', () => {
     using shared = SharedPartition.receive(host.partition.share(), options());
+    expect(() => {
+      shared.requestMsi(0xfee0f000, 0x41);
+    }).toThrow(code('ERR_OUT_OF_RANGE'));
+    host.partition.createVp(15);
     shared.requestMsi(0xfee0f000, 0x41);
     expect(host.native.calls.at(-1)?.args[0]).toBe(shared.fd);
   });

@@ -152,7 +152,7 @@ const handlers: Record<HandlerName, () => void | Promise<void>> = {
     event.signal();
   },
   'a listener of the end of an interrupt': () => {
-    const msi = { address: 0xfee00000n, data: 0x8042 };
+    const msi = { address: 0xfee00000n, data: 0xc042 };
     const { event, resampleEvent } = partition.irqfd.newResampleRoute({ vector: 0x42, msi });
     resampleEvent?.watch(end);
     event.signal();

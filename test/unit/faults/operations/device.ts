@@ -21,6 +21,10 @@ const without = (step: Step, { errno, status }: FaultKind): Outcome | undefined 
     ? undefined
     : 'otherwise';
 
+/** What the hypervisor refuses is no error, but told. */
+const toldWhereRefused: NonNullable<Operation['outcome']> = (_, { status }) =>
+  status === undefined ? undefined : 'otherwise';
+
 /** Where the first of several steps has been made, trying again makes it again. */
 export const begunAfterFirst: NonNullable<Operation['outcome']> = (
   step,
@@ -106,6 +110,8 @@ const hypercallMethods: Record<string, (calls: PartitionCalls) => unknown> = {
   'requestMsi()': (calls) => {
     calls.requestMsi(0xfee00000, 0x41);
   },
+  'tryRequestInterrupt()': (calls) => calls.tryRequestInterrupt({ vector: 0x41 }),
+  'tryRequestMsi()': (calls) => calls.tryRequestMsi(0xfee00000, 0x41),
   'clearVirtualInterrupt()': (calls) => {
     calls.clearVirtualInterrupt();
   },
@@ -194,6 +200,14 @@ export const devices: readonly Operation[] = [
       () =>
         partition.createVp(9),
   },
+  {
+    name: 'createVp() with an APIC id',
+    arrange:
+      ({ partition }) =>
+      () =>
+        partition.createVp(9, { apicId: 20 }).apicId,
+    outcome: begunAfterFirst,
+  },
   ...Object.entries({ ...hypercallMethods, ...changesInParts }).flatMap(([name, act]) =>
     [
       ['partition', ({ partition }: Situation) => partition] as const,
@@ -211,6 +225,7 @@ export const devices: readonly Operation[] = [
         return () => act(calls);
       },
       ...(name in changesInParts && { outcome: begunAfterFirst }),
+      ...(name.startsWith('tryRequest') && { outcome: toldWhereRefused }),
     })),
   ),
   {

@@ -6,7 +6,7 @@ export const edge = (vector: number, vp = 0) => ({
   address: 0xfee00000n + BigInt(vp << 12),
   data: vector,
 });
-export const level = (vector: number) => ({ address: 0xfee00000n, data: 0x8000 | vector });
+export const level = (vector: number) => ({ address: 0xfee00000n, data: 0xc000 | vector });
 
 export interface RouteOperation {
   readonly name: string;
@@ -68,7 +68,7 @@ export const everything: RouteOperation = {
       remasked?.unmask();
       remasked?.setMsi(0xfee03000n, 0x43);
       remasked?.mask();
-      resample?.setMsi(0xfee01000n, 0x8060);
+      resample?.setMsi(0xfee01000n, 0xc060);
       irqfd.newRoute({ msi: edge(0x44) }).close();
       return [
         irqfd.newRoute({ msi: edge(0x45) }),
@@ -121,7 +121,13 @@ export const routeOperations: readonly RouteOperation[] = [
     route.setMsi(0xfee01000n, 0x41);
   }),
   onRoute('setMsi() of a live resample route', 'disarm push arm', resampling, (route) => {
-    route.setMsi(0xfee01000n, 0x8060);
+    route.setMsi(0xfee01000n, 0xc060);
+  }),
+  onRoute('trySetMsi() of a live route', 'disarm push arm', live, (route) => {
+    route.trySetMsi(0xfee01000n, 0x41);
+  }),
+  onRoute('trySetMsi() of a live route, refused', 'disarm push', live, (route) => {
+    route.trySetMsi(0n, 0x41);
   }),
   onRoute('clearMsi() of a live route', 'disarm push', live, (route) => {
     route.clearMsi();
