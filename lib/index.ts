@@ -172,6 +172,7 @@ export {
 export type { HypercallCall, HypercallDefinition } from './synic/hypercall-table.js';
 export { Interrupt } from './synic/interrupt.js';
 export {
+  type MonitorBits,
   type MonitorMemory,
   MonitorPages,
   type MonitorPagesOptions,

@@ -134,6 +134,13 @@ export interface Native {
   /** Copies the other way round. */
   memoryWrite(memory: number, offset: bigint, bytes: Uint8Array): number;
   /**
+   * Sets bits of the aligned 32-bit word at `offset`, as `Atomics.or` does, and returns those that were not set, as a
+   * bigint. `-EINVAL` where the word is not aligned or not all inside.
+   */
+  memorySetBits(memory: number, offset: bigint, bits: number): bigint | number;
+  /** Clears bits likewise, as `Atomics.and` does, and returns those that were set. */
+  memoryTakeBits(memory: number, offset: bigint, bits: number): bigint | number;
+  /**
    * Detaches the view: its length is 0 from now on. The memory stays mapped. `-EPERM` where the view is marked as
    * untransferable (Node 24), or the environment is being terminated.
    */

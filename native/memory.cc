@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -225,6 +226,33 @@ int Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> 
   return 0;
 }
 
+// A word of the memory, which a guest is changing too. Null where it is not all inside, or not
+// aligned.
+uint32_t* WordAt(const Memory& memory, uint64_t offset) {
+  void* const word = memory.At(offset, sizeof(uint32_t));
+  return offset % sizeof(uint32_t) == 0 ? static_cast<uint32_t*>(word) : nullptr;
+}
+
+CountOrError SetBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
+  uint32_t* const word = WordAt(*memory.memory, offset);
+  if (word == nullptr) {
+    return {.error = -EINVAL};
+  }
+  // No write, no cache line of the guest's, where they are set.
+  const std::atomic_ref shared(*word);
+  const uint32_t present = shared.load();
+  return {.count = (present & bits) == bits ? 0 : ~shared.fetch_or(bits) & bits};
+}
+
+CountOrError TakeBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
+  uint32_t* const word = WordAt(*memory.memory, offset);
+  if (word == nullptr) {
+    return {.error = -EINVAL};
+  }
+  const std::atomic_ref shared(*word);
+  return {.count = (shared.load() & bits) == 0 ? 0 : shared.fetch_and(~bits) & bits};
+}
+
 int Detach(Environment& environment, OwnedMemory memory) {
   return memory->mapping().Detach(environment.detacher());
 }
@@ -242,6 +270,8 @@ void ExportMemory(Environment& environment, napi_value exports) {
   Export<Buffer>(environment, exports, "memoryBuffer");
   Export<Read>(environment, exports, "memoryRead");
   Export<Write>(environment, exports, "memoryWrite");
+  Export<SetBits>(environment, exports, "memorySetBits");
+  Export<TakeBits>(environment, exports, "memoryTakeBits");
   Export<Detach>(environment, exports, "memoryDetach");
   Export<Unmap>(environment, exports, "memoryUnmap");
 }

@@ -370,6 +370,14 @@ export class FakeNative implements Native {
     return this.#linux.memoryWrite(memory, offset, bytes);
   }
 
+  memorySetBits(memory: number, offset: bigint, bits: number): bigint | number {
+    return this.#linux.memorySetBits(memory, offset, bits);
+  }
+
+  memoryTakeBits(memory: number, offset: bigint, bits: number): bigint | number {
+    return this.#linux.memoryTakeBits(memory, offset, bits);
+  }
+
   memoryDetach(memory: number): number {
     return this.#linux.memoryDetach(memory);
   }

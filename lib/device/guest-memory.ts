@@ -93,6 +93,15 @@ const viewTypes: ReadonlySet<unknown> = new Set([
   BigInt64Array,
 ]);
 
+/** Bits of aligned 32-bit words, changed atomically, without a buffer. */
+export interface MemoryBits {
+  /** Sets those that are not set. */
+  setBits(offset: number, bits: number): void;
+  /** Clears bits and returns those that were set. */
+  takeBits(offset: number, bits: number): number;
+}
+
+let bitsOf: (memory: GuestMemory, begin: bigint) => MemoryBits;
 let nativeOf: (memory: GuestMemory) => Native;
 // One more, or one less, that keeps the pages mapped in this process.
 let hold: (memory: GuestMemory) => number;
@@ -136,6 +145,13 @@ export class GuestMemory implements Disposable {
 
   static {
     nativeOf = (memory) => memory.#native;
+    bitsOf = (memory, begin) => ({
+      setBits: (offset, bits) => {
+        memory.#native.memorySetBits(memory.#open(), begin + BigInt(offset), bits >>> 0);
+      },
+      takeBits: (offset, bits) =>
+        Number(memory.#native.memoryTakeBits(memory.#open(), begin + BigInt(offset), bits >>> 0)),
+    });
     hold = (memory) => {
       const handle = memory.#open();
       memory.#holders++;
@@ -444,7 +460,7 @@ export class GuestMemory implements Disposable {
   }
 }
 
-export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative };
+export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative, bitsOf as memoryBits };
 
 /** The whole pages of a file from `offset` on, in bytes. Of a device it says nothing. */
 function restOfFile(fd: number, offset: bigint): bigint {

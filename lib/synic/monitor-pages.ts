@@ -18,13 +18,24 @@ import { Failures, reasonOf, type FailureListener, type FailureReports } from '.
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 
+/**
+ * Bits of a page's aligned 32-bit words, at offsets in bytes. Both functions are atomic, since the guest is changing
+ * other bits, and neither throws as long as nobody takes the memory away.
+ */
+export interface MonitorBits {
+  /** Sets those that are not set. */
+  setBits(offset: number, bits: number): void;
+  /** Clears bits and returns those that were set. */
+  takeBits(offset: number, bits: number): number;
+}
+
 /** What monitor pages need of the guest's memory. */
 export interface MonitorMemory {
   /**
-   * The 4096 bytes of a page, as the guest sees them at this moment; undefined where there is no such
-   * memory. Asked for at each `poll`, and not kept.
+   * The 4096 bytes of a page, as the guest sees them at this moment, or what changes bits of them where there is no
+   * buffer over them; undefined where there is no such memory. Asked for at each `poll`, and not kept.
    */
-  page?(gpa: bigint): Uint8Array | undefined;
+  page?(gpa: bigint): Uint8Array | MonitorBits | undefined;
   /** Allocates a page of zeros for a VTL and returns its GPA; undefined where there is no room. */
   allocatePage?(vtl: number): bigint | undefined;
   /** Takes an allocated page back. */
@@ -63,10 +74,8 @@ const layout = monitorPageLayout;
 const pageSize = BigInt(layout.size);
 /** How long a page that could not be looked at is left alone: a second. */
 const retryInterval = 10_000_000n;
-/** Stands for the contents of such a page. */
-const failed = new Int32Array(1);
-/** Stands for those of a page that is no more. */
-const gone = new Int32Array(0);
+/** Stands for such a page. */
+const failed = 'failed';
 
 /**
  * The guest-to-host monitor pages of a partition, one for each VTL: a guest sets a trigger's bit in the page
@@ -262,17 +271,17 @@ export class MonitorPages implements SynicMonitor, Disposable {
     uint64Argument('now', now);
     let next: bigint | undefined;
     for (const page of [...this.#pages.values()]) {
-      let words = this.#wordsOf(page);
-      if (words === undefined) {
+      let bits = this.#bitsOf(page);
+      if (bits === undefined) {
         continue;
       }
       for (let id = 0; id < layout.monitors; id++) {
         const monitor = this.#monitors[id];
         // A handler may have given the VTL another page, or taken the memory away.
-        if (monitor === undefined || this.#pages.get(page.vtl) !== page || words.length === 0) {
+        if (monitor === undefined || this.#pages.get(page.vtl) !== page || bits === undefined) {
           continue;
         }
-        if (words === failed) {
+        if (bits === failed) {
           next = earlier(next, now + retryInterval);
           break;
         }
@@ -280,10 +289,10 @@ export class MonitorPages implements SynicMonitor, Disposable {
         if (due === undefined || due <= now) {
           due = now + (monitor.latency === 0n ? 1n : monitor.latency);
           page.nextChecks[id] = due;
-          if (takeTrigger(words, id)) {
+          if (takeTrigger(bits, id)) {
             this.#trigger(page, id);
             // It may have put other memory there.
-            words = this.#wordsOf(page) ?? gone;
+            bits = this.#bitsOf(page);
           }
         }
         next = earlier(next, due);
@@ -335,16 +344,16 @@ export class MonitorPages implements SynicMonitor, Disposable {
     }
   }
 
-  /** What is in a page, its groups enabled; undefined where it cannot be seen, `failed` where that may pass. */
-  #wordsOf(page: Page): Int32Array | undefined {
+  /** The bits of a page, its groups enabled; undefined where it cannot be seen, `failed` where that may pass. */
+  #bitsOf(page: Page): MonitorBits | typeof failed | undefined {
     try {
-      const bytes = synchronous('page()', this.#memory.page?.(page.gpa));
-      if (bytes === undefined || bytes.length < layout.size) {
+      const found = synchronous('page()', this.#memory.page?.(page.gpa));
+      if (found === undefined || ('length' in found && found.length < layout.size)) {
         return undefined;
       }
-      const words = new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
-      enable(words, this.#groups);
-      return words;
+      const bits = 'length' in found ? new ViewedBits(found) : found;
+      bits.setBits(layout.triggerState, this.#groups);
+      return bits;
     } catch (cause) {
       this.#failures.report(
         page,
@@ -382,18 +391,29 @@ function groupBit(id: number): number {
   return 1 << Math.floor(id / layout.triggersPerGroup);
 }
 
-/** Enables groups where they are not, and leaves the others alone. */
-function enable(words: Int32Array, groups: number): void {
-  const word = layout.triggerState / 4;
-  if ((Atomics.load(words, word) & groups) !== groups) {
-    Atomics.or(words, word, groups);
+/** The bits of a page that there is a view of. What is set, or not, is not written: the guest's cache line stays its own. */
+class ViewedBits implements MonitorBits {
+  readonly #words: Int32Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
+  }
+
+  setBits(offset: number, bits: number): void {
+    if ((Atomics.load(this.#words, offset / 4) & bits) !== bits) {
+      Atomics.or(this.#words, offset / 4, bits);
+    }
+  }
+
+  takeBits(offset: number, bits: number): number {
+    const present = Atomics.load(this.#words, offset / 4) & bits;
+    return present === 0 ? 0 : Atomics.and(this.#words, offset / 4, ~bits) & bits;
   }
 }
 
-/** Takes a trigger's bit back, where it is set: atomically, the guest is setting others. */
-function takeTrigger(words: Int32Array, id: number): boolean {
+/** Takes a trigger's bit back, where it is set. */
+function takeTrigger(bits: MonitorBits, id: number): boolean {
   const group = Math.floor(id / layout.triggersPerGroup);
-  const word = (layout.triggerGroups + group * layout.triggerGroupSize) / 4;
-  const bit = 1 << (id % layout.triggersPerGroup);
-  return (Atomics.load(words, word) & bit) !== 0 && (Atomics.and(words, word, ~bit) & bit) !== 0;
+  const offset = layout.triggerGroups + group * layout.triggerGroupSize;
+  return bits.takeBits(offset, 1 << (id % layout.triggersPerGroup)) !== 0;
 }

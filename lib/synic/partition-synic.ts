@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
@@ -17,11 +18,12 @@ import {
   typeError,
 } from '../arguments.js';
 import type { HypercallAnswer } from '../device/exit-completion.js';
+import { memoryBits } from '../device/guest-memory.js';
 import type { InterceptRequest } from '../device/intercept-request.js';
 import type { MappedMemory } from '../device/mapped-memory.js';
 import { onMapping } from '../device/mapping-listeners.js';
 import type { EventSignal, SintMessage } from '../device/partition-calls.js';
-import { closedError } from '../errors.js';
+import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
 import type { Native } from '../native.js';
@@ -366,7 +368,15 @@ function mappedMemory(partition: OwnedPartition, pool: readonly bigint[]): Synic
         return undefined;
       }
       const offset = BigInt(mapping.offset) + gpa - mapping.gpa;
-      return mapping.memory.bytes(offset, monitorPageLayout.size);
+      try {
+        return mapping.memory.bytes(offset, monitorPageLayout.size);
+      } catch (error) {
+        // Where the runtime has no buffer over it.
+        if (error instanceof MshvError && error.errno === -constants.errno.ENOTSUP) {
+          return memoryBits(mapping.memory, offset);
+        }
+        throw error;
+      }
     },
     allocatePage: () => {
       const zeroes = new Uint8Array(monitorPageLayout.size);

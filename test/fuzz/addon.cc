@@ -101,6 +101,8 @@ constexpr struct {
     {"memoryFromFd", "vqq"},
     {"memoryRead", "mqB"},
     {"memoryWrite", "mqB"},
+    {"memorySetBits", "mqu"},
+    {"memoryTakeBits", "mqu"},
     {"simSettle", "h"},
     {"simInterrupts", "pQ"},
     {"simListen", "pe"},

@@ -195,6 +195,24 @@ describe.each<[string, Native]>([
     native.memoryUnmap(memory);
   });
 
+  it('has bits of its words set and taken, by the side of all others', () => {
+    const memory = native.memoryCreate(page, false, false);
+    const word = new Uint8Array(8);
+    native.memoryWrite(memory, 4088n, Uint8Array.of(1, 0, 0, 0x80, 2, 0, 0, 0));
+    expect(native.memorySetBits(memory, 4088n, 0x8000_0006)).toBe(6n);
+    expect(native.memorySetBits(memory, 4088n, 6)).toBe(0n);
+    expect(native.memoryTakeBits(memory, 4088n, 0x8000_0012)).toBe(0x8000_0002n);
+    expect(native.memoryTakeBits(memory, 4088n, 0x8000_0012)).toBe(0n);
+    expect(native.memoryRead(memory, 4088n, word)).toBe(0);
+    expect([...word]).toEqual([5, 0, 0, 0, 2, 0, 0, 0]);
+    for (const change of ['memorySetBits', 'memoryTakeBits'] as const) {
+      for (const offset of [1n, 2n, 4093n, 4096n, 2n ** 64n - 4n]) {
+        expect(native[change](memory, offset, 1)).toBe(-EINVAL);
+      }
+    }
+    native.memoryUnmap(memory);
+  });
+
   it('comes from regular files and character devices that are long enough', () => {
     const folder = mkdtempSync(join(tmpdir(), 'mshv-'));
     const name = join(folder, 'memory');
