@@ -172,17 +172,21 @@ export interface Native {
   /**
    * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `control` is -1, or the
    * run-control descriptor of an environment that attached the same VP: all of them can cancel each other's
-   * runs. Returns the run-control descriptor, which this environment owns and may close at any time.
+   * runs. `comesAgain` has the types of the messages, up to 64, that may be dropped where nobody could be told of them;
+   * default: none. It is that of the first who attached the VP. Returns the run-control descriptor, which this environment owns and may close at any time.
    * `-EEXIST` where the descriptor is attached. Closing or releasing the VP's descriptor ends its thread and detaches
    * its pages.
    */
-  vpAttach(vp: number, control: number): number;
+  vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number;
   /**
    * `MSHV_RUN_VP` on this thread, into `message` (256 bytes). `-ECANCELED`: a cancel was acknowledged and
    * the VP did not exit. `-EINTR`: nothing happened, call again; a run is interrupted ten times a second, so that
    * a Worker can be terminated. It is the same run until then, or until the descriptor is closed: nobody else can run the
-   * VP. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running already, or has a thread
-   * here.
+   * VP. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running already, or a thread holds
+   * it.
+   *
+   * What comes once and nobody could be told of, because the Worker is being terminated, is the next run's, whoever runs
+   * the VP: a cancel, and an exit that is not of `comesAgain`.
    */
   vpRun(vp: number, message: Uint8Array): number;
   /**
@@ -193,16 +197,16 @@ export interface Native {
   vpCancel(vp: number): number;
   /**
    * Runs the VP on a thread of its own. After each run `message` is filled and `onExit` called with what
-   * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then. `-EFAULT`: there was an exit, but `message`
-   * had been detached. Holds the loop. `-EBUSY` where the VP has a thread here.
+   * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then, and nobody else can run it until `vpStop`.
+   * `-EFAULT`: there is an exit, but `message` has been detached; it is handed over again. Holds the loop. `-EBUSY` where the
+   * VP has a thread here.
    */
   vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number;
   /** `-EBUSY` where no exit was handed over since the last one, `-ENOENT` where there is no thread. */
   vpResume(vp: number): number;
   /**
    * Ends the thread, wherever it is, and joins it. `onExit` is not called any more, not even for an exit that is
-   * on its way. One that is no instruction, which would be executed again, is the next run's: a SINT or an
-   * interruption deliverable, an EOI. `-ENOENT` where there is no thread.
+   * on its way. One that comes once is the next run's, as with vpRun. `-ENOENT` where there is no thread.
    */
   vpStop(vp: number): number;
   /** Whether the thread keeps the event loop alive (it does at first). `-ENOENT` where there is no thread. */

@@ -5,11 +5,21 @@
 
 namespace mshv {
 
-// Calls a JavaScript function from a libuv callback, with the one argument that `make_argument`
-// makes; not at all where it makes none (null). What the function throws is an uncaught exception.
-// The call may destroy whatever the caller has, so it is the last thing to do.
-template <typename MakeArgument>
-void CallFromLoop(napi_env env, napi_ref on_event, MakeArgument make_argument) {
+// Whether the environment was told to end, which the runtime tells by refusing what could run
+// JavaScript: a Worker that is being terminated still turns its loop.
+inline bool IsEnding(napi_env env) {
+  napi_value global = nullptr;
+  bool has = false;
+  return napi_get_global(env, &global) != napi_ok ||
+         napi_has_named_property(env, global, "undefined", &has) != napi_ok;
+}
+
+// Calls a JavaScript function from a libuv callback, with the one argument that `take` takes from
+// wherever it comes once; not at all where there is nothing (null). Nothing is taken where the
+// environment is ending, which nobody could be told of. What the function throws is an uncaught
+// exception. The call may destroy whatever the caller has, so it is the last thing to do.
+template <typename Take>
+void CallFromLoop(napi_env env, napi_ref on_event, Take take) {
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) {
     return;
@@ -18,8 +28,8 @@ void CallFromLoop(napi_env env, napi_ref on_event, MakeArgument make_argument) {
   napi_value receiver = nullptr;
   // The receiver must be an object: with undefined the call fails without an exception.
   if (napi_get_reference_value(env, on_event, &function) == napi_ok && function != nullptr &&
-      napi_get_global(env, &receiver) == napi_ok) {
-    const napi_value argument = make_argument();
+      napi_get_global(env, &receiver) == napi_ok && !IsEnding(env)) {
+    const napi_value argument = take();
     if (argument != nullptr && napi_make_callback(env, nullptr, receiver, function, 1, &argument,
                                                   nullptr) == napi_pending_exception) {
       napi_value error = nullptr;

@@ -90,12 +90,12 @@ void Poller::OnReadable(uv_poll_t* handle, int, int) {
     return;
   }
   watched.turn = loop.loop_count;
-  uint64_t count = 0;
-  // An empty counter is no error: an irqfd or another reader was faster.
-  if (sys::EventFdRead(watched.fd, &count) == 0) {
-    const napi_env env = watched.poller->env_;
-    CallFromLoop(env, watched.on_count, [env, count] { return ToResult(env, count); });
-  }
+  const napi_env env = watched.poller->env_;
+  CallFromLoop(env, watched.on_count, [env, fd = watched.fd]() -> napi_value {
+    uint64_t count = 0;
+    // An empty counter is no error: an irqfd or another reader was faster.
+    return sys::EventFdRead(fd, &count) == 0 ? ToResult(env, count) : nullptr;
+  });
 }
 
 namespace {

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -29,11 +31,15 @@ struct RunControl::Block {
   // Shared between mappings, which the lock takes for processes.
   pthread_mutex_t lock{};
   bool canceled = false;
-  // A thread is between Enter and Leave, or was interrupted there and is about to enter again.
+  // Null where nobody holds the VP. It is there as long as it does.
+  const void* holder = nullptr;
+  // The holder is between Enter and Leave, or was interrupted there and is about to enter again.
   bool running = false;
   bool kicked = false;
   // The running one's.
-  timer_t runner{};
+  timer_t timer{};
+  size_t comes_again_size = 0;
+  std::array<uint32_t, 64> comes_again{};
   bool has_kept = false;
   abi::mshv_run_vp kept{};
 };
@@ -54,8 +60,12 @@ int Map(int fd, Mapping* mapping) {
 }
 
 }  // namespace
-int RunControl::Create() {
+
+int RunControl::Create(std::span<const uint32_t> comes_again) {
   static_assert(sizeof(Block) <= kSize);
+  if (comes_again.size() > Block{}.comes_again.size()) {
+    return -EINVAL;
+  }
   UniqueFd fd(kernel::CreateSealed("mshv_run_control", kSize));
   if (!fd) {
     return fd.get();
@@ -70,6 +80,8 @@ int RunControl::Create() {
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   pthread_mutex_init(&block->lock, &attributes);
   pthread_mutexattr_destroy(&attributes);
+  block->comes_again_size = comes_again.size();
+  std::copy(comes_again.begin(), comes_again.end(), block->comes_again.begin());
   block->process = getpid();
   block->magic = Block::kMagic;
   return fd.release();
@@ -107,10 +119,32 @@ int RunControl::Run(Runner& runner, int vp, void* message) {
   return Leave(runner, TakeKept(message) ? 0 : sys::Ioctl(vp, abi::MSHV_RUN_VP, message));
 }
 
-void RunControl::Keep(const abi::mshv_run_vp& message) {
+bool RunControl::ComesOnce(int result, const void* message) const {
+  if (result < 0) {
+    return result == -ECANCELED;
+  }
+  uint32_t type = 0;
+  std::memcpy(&type, message, sizeof(type));
+  const auto again = std::span(block().comes_again).first(block().comes_again_size);
+  return std::find(again.begin(), again.end(), type) == again.end();
+}
+
+void RunControl::Release(const Runner& runner, int untold, const void* message) {
   const Lock lock(*this);
-  block().kept = message;
-  block().has_kept = true;
+  if (!IsHeldBy(runner)) {
+    return;
+  }
+  EndRun(runner);
+  block().holder = nullptr;
+  if (!ComesOnce(untold, message)) {
+    return;
+  }
+  if (untold == -ECANCELED) {
+    block().canceled = true;
+  } else {
+    std::memcpy(&block().kept, message, sizeof(block().kept));
+    block().has_kept = true;
+  }
 }
 
 bool RunControl::TakeKept(void* message) {
@@ -128,17 +162,10 @@ void RunControl::Cancel() {
   Kick();
 }
 
-void RunControl::GiveUp(const Runner& runner) {
-  const Lock lock(*this);
-  if (IsRunBy(runner)) {
-    EndRun(runner);
-  }
-}
-
 void RunControl::End(Runner& runner) {
   const Lock lock(*this);
   runner.ended = true;
-  if (block().runner == runner.timer()) {
+  if (IsHeldBy(runner)) {
     Kick();
   }
 }
@@ -149,23 +176,22 @@ void RunControl::Release() { pthread_mutex_unlock(&block().lock); }
 
 bool RunControl::Running() const { return block().running; }
 
-bool RunControl::IsRunBy(const Runner& runner) const {
-  return block().running && block().runner == runner.timer();
-}
+bool RunControl::IsHeldBy(const Runner& runner) const { return block().holder == &runner; }
 
 void RunControl::Kick() {
   if (block().running && !std::exchange(block().kicked, true)) {
-    Runner::Kick(block().runner);
+    Runner::Kick(block().timer);
   }
 }
 
 int RunControl::Enter(const Runner& runner) {
   const Lock lock(*this);
-  if (block().running && !IsRunBy(runner)) {
+  if (block().holder != nullptr && !IsHeldBy(runner)) {
     return runner.ended ? -ESHUTDOWN : -EBUSY;
   }
+  block().holder = &runner;
   block().running = true;
-  block().runner = runner.timer();
+  block().timer = runner.timer();
   const bool canceled = !runner.ended && std::exchange(block().canceled, false);
   if (runner.ended || canceled) {
     EndRun(runner);

@@ -2,7 +2,9 @@
 #define MSHV_NATIVE_RUN_CONTROL_H_
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "abi/mshv.h"
@@ -17,26 +19,32 @@ namespace mshv {
 // A cancel stays until a run has ended by it (-ECANCELED). Whoever finds it before entering, or is
 // interrupted while it is there, acknowledges it; an exit that comes first is not thrown away for
 // it. Kicks go on until the runner has left.
+//
+// Who has run the VP holds it until Release, so that nobody runs it between the end of a run and
+// the keeping of what came of it.
 class RunControl {
  public:
-  // Makes a block. Returns its descriptor.
-  static int Create();
+  // Makes a block. `comes_again`: the types of the messages of instructions, which the guest
+  // executes again where nobody was told of them; -EINVAL where there are too many. Returns its
+  // descriptor.
+  static int Create(std::span<const uint32_t> comes_again);
   // -EINVAL where `fd` is something else, or another process's.
   static int Open(int fd, std::unique_ptr<RunControl>* control);
 
-  // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End. After -EINTR the
-  // run goes on with the same runner's next call: nobody else can run the VP until then.
+  // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End. -EBUSY where
+  // another runner holds the VP, else this one does from now on. After -EINTR the run goes on with
+  // its next call.
   int Run(Runner& runner, int vp, void* message);
 
-  // There will be no such call: a run that was only interrupted is over.
-  void GiveUp(const Runner& runner);
+  // Whether what Run returned does not come again by itself.
+  bool ComesOnce(int result, const void* message) const;
+
+  // The runner, where it holds the VP, does so no longer. `untold` is what Run returned and nobody
+  // was told of, -EINTR where there is no such thing: what comes once is the next run's.
+  void Release(const Runner& runner, int untold, const void* message);
 
   // The run under way, or the next one, is to end with -ECANCELED.
   void Cancel();
-
-  // The next run returns this message of a run, whose exit nobody was told of, before the VP runs
-  // on.
-  void Keep(const abi::mshv_run_vp& message);
 
   // A runner that is used with this VP only is to run no more: it is interrupted until it has left.
   void End(Runner& runner);
@@ -68,7 +76,7 @@ class RunControl {
   void Acquire();
   void Release();
   bool Running() const;
-  bool IsRunBy(const Runner& runner) const;
+  bool IsHeldBy(const Runner& runner) const;
   void Kick();
   int Enter(const Runner& runner);
   bool TakeKept(void* message);

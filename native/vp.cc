@@ -6,27 +6,17 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "abi/mshv.h"
 #include "abi/vp.h"
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
+#include "loop_callback.h"
 #include "syscalls.h"
 
 namespace mshv {
-namespace {
-
-// Whether the environment was told to end, which the runtime tells by refusing what could run
-// JavaScript.
-bool IsEnding(napi_env env) {
-  napi_value global = nullptr;
-  bool has = false;
-  return napi_get_global(env, &global) != napi_ok ||
-         napi_has_named_property(env, global, "undefined", &has) != napi_ok;
-}
-
-}  // namespace
 
 int Vp::Map(uint32_t number, std::span<uint8_t>* bytes) {
   if (number >= pages_.size()) {
@@ -102,7 +92,7 @@ void VpTable::Forget() {
 void VpTable::EndRuns(Vp& vp) {
   vp.End();
   if (runner_ != nullptr) {
-    vp.control().GiveUp(*runner_);
+    vp.control().Release(*runner_, -EINTR, nullptr);
   }
 }
 
@@ -119,10 +109,13 @@ int VpTable::Run(Vp& vp, void* message) {
       return error;
     }
   }
-  const int result = vp.control().Run(*runner_, vp.fd(), message);
-  ending_ = result == -EINTR && IsEnding(env_);
+  RunControl& control = vp.control();
+  const int result = control.Run(*runner_, vp.fd(), message);
+  ending_ = (result == -EINTR || control.ComesOnce(result, message)) && IsEnding(env_);
   if (ending_) {
-    vp.control().GiveUp(*runner_);
+    control.Release(*runner_, result, message);
+  } else if (result != -EINTR) {
+    control.Release(*runner_, -EINTR, nullptr);
   }
   return ending_ ? -ESHUTDOWN : result;
 }
@@ -182,14 +175,16 @@ bool IsState(uint32_t type, std::span<const uint8_t> state) {
   return type <= UINT8_MAX && !state.empty() && state.size() <= kLongestState;
 }
 
-int Attach(Environment& environment, OwnedFd vp, int32_t control) {
+int Attach(Environment& environment, OwnedFd vp, int32_t control,
+           std::optional<std::span<uint32_t>> comes_again) {
   if (environment.vps().Find(vp.number) != nullptr) {
     return -EEXIST;
   }
   if (control != -1 && !environment.Owns(control)) {
     return -EBADF;
   }
-  const int fd = control == -1 ? environment.Own(RunControl::Create()) : control;
+  const std::span<const uint32_t> types = comes_again.value_or(std::span<uint32_t>());
+  const int fd = control == -1 ? environment.Own(RunControl::Create(types)) : control;
   if (fd < 0) {
     return fd;
   }

@@ -6,23 +6,11 @@
 #include <cstring>
 #include <utility>
 
-#include "abi/vp.h"
 #include "export.h"
 #include "loop_callback.h"
 #include "system_call.h"
 
 namespace mshv {
-namespace {
-
-// An intercepted instruction is executed again. These come once.
-bool ComesOnce(const abi::mshv_run_vp& exit) {
-  uint32_t type = 0;
-  std::memcpy(&type, &exit, sizeof(type));
-  return type == abi::HVMSG_SYNIC_SINT_DELIVERABLE ||
-         type == abi::HVMSG_X64_INTERRUPTION_DELIVERABLE || type == abi::HVMSG_X64_APIC_EOI;
-}
-
-}  // namespace
 
 int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
                     RunControl& control, napi_value message, napi_value on_exit,
@@ -47,21 +35,15 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
 }
 
 void VpThread::End(std::unique_ptr<VpThread> thread) {
-  bool handed_over = false;
   {
     const std::lock_guard guard(thread->lock_);
-    handed_over = std::exchange(thread->state_, State::kEnding) == State::kHandedOver;
+    thread->state_ = State::kEnding;
   }
   thread->changed_.notify_all();
   thread->control_.End(*thread->runner_);
   pthread_join(thread->thread_, nullptr);
+  thread->control_.Release(*thread->runner_, thread->untold_, &thread->exit_);
   thread->runner_.reset();
-  // Nobody was told of how this run has ended: what does not come again is the next run's.
-  if (!handed_over && thread->result_ == -ECANCELED) {
-    thread->control_.Cancel();
-  } else if (!handed_over && thread->result_ == 0 && ComesOnce(thread->exit_)) {
-    thread->control_.Keep(thread->exit_);
-  }
   Discard(std::move(thread));
 }
 
@@ -117,7 +99,7 @@ int VpThread::StartThread() {
   guard.unlock();
   pthread_join(thread_, nullptr);
   failed_step = failed_step_;
-  return result_;
+  return untold_;
 }
 
 void* VpThread::Main(void* self) {
@@ -125,7 +107,9 @@ void* VpThread::Main(void* self) {
   const int error = Runner::Create(std::chrono::nanoseconds(0), &thread.runner_);
   {
     const std::lock_guard guard(thread.lock_);
-    thread.result_ = error;
+    if (error < 0) {
+      thread.untold_ = error;
+    }
     thread.failed_step_ = failed_step;
     thread.state_ = error < 0 ? State::kEnding : State::kRunning;
   }
@@ -137,10 +121,15 @@ void* VpThread::Main(void* self) {
 }
 
 void VpThread::Loop() {
+  std::unique_lock guard(lock_);
   while (true) {
-    const int result = RunUntilExit();
-    std::unique_lock guard(lock_);
-    result_ = result;
+    // What could not be handed over is offered again.
+    if (untold_ == -EINTR) {
+      guard.unlock();
+      const int result = RunUntilExit();
+      guard.lock();
+      untold_ = result;
+    }
     if (state_ == State::kEnding) {
       return;
     }
@@ -163,19 +152,22 @@ int VpThread::RunUntilExit() {
 
 void VpThread::OnAsync(uv_async_t* handle) {
   auto& thread = *static_cast<VpThread*>(handle->data);
-  int result = 0;
-  {
-    const std::lock_guard guard(thread.lock_);
-    // libuv may call once more than was sent.
-    if (thread.state_ != State::kExited) {
-      return;
-    }
-    thread.state_ = State::kHandedOver;
-    result = thread.result_;
+  CallFromLoop(thread.env_, thread.on_exit_, [&thread] { return thread.TakeExit(); });
+}
+
+napi_value VpThread::TakeExit() {
+  const std::lock_guard guard(lock_);
+  // libuv may call once more than was sent.
+  if (state_ != State::kExited) {
+    return nullptr;
   }
-  CallFromLoop(thread.env_, thread.on_exit_, [&thread, result] {
-    return ToResult(thread.env_, result < 0 ? result : thread.CopyMessage());
-  });
+  state_ = State::kHandedOver;
+  if (untold_ == 0) {
+    if (const int error = CopyMessage(); error < 0) {
+      return ToResult(env_, error);
+    }
+  }
+  return ToResult(env_, std::exchange(untold_, -EINTR));
 }
 
 // The array may have been detached since the start.

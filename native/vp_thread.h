@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <uv.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -27,7 +28,8 @@ class VpThread {
                    RunControl& control, napi_value message, napi_value on_exit,
                    std::unique_ptr<VpThread>* thread);
 
-  // Interrupts and joins it. The function is not called any more.
+  // Interrupts and joins it. The function is not called any more: what comes once and it was not
+  // told of is the next run's.
   static void End(std::unique_ptr<VpThread> thread);
 
   VpThread(const VpThread&) = delete;
@@ -49,6 +51,7 @@ class VpThread {
   int StartThread();
   void Loop();
   int RunUntilExit();
+  napi_value TakeExit();
   int CopyMessage() const;
   uv_handle_t* handle() { return reinterpret_cast<uv_handle_t*>(&async_); }
 
@@ -65,8 +68,8 @@ class VpThread {
   std::mutex lock_;
   std::condition_variable changed_;
   State state_ = State::kStarting;
-  // Of the last run; the thread's while it runs, the loop's after that.
-  int result_ = 0;
+  // What the last run returned and nobody was told of yet, -EINTR where there is no such thing.
+  int untold_ = -EINTR;
   // Where the thread could not begin.
   FailedStep failed_step_;
   abi::mshv_run_vp exit_{};

@@ -417,8 +417,8 @@ export class FakeNative implements Native {
     );
   }
 
-  vpAttach(vp: number, control: number): number {
-    return this.#perform('vpAttach', [vp, control], () => this.vps.attach(vp, control));
+  vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number {
+    return this.#perform('vpAttach', [vp, control, comesAgain], () => this.vps.attach(vp, control));
   }
 
   vpRun(vp: number, message: Uint8Array): number {

@@ -10,6 +10,8 @@ export type VpWork =
   | { readonly kind: 'run'; readonly vp: VpToken; readonly seen: Int32Array }
   /** The same on a thread of its own. */
   | { readonly kind: 'start'; readonly vp: VpToken; readonly seen: Int32Array }
+  /** Starts the VP and never lets its event loop turn again. */
+  | { readonly kind: 'busy'; readonly vp: VpToken }
   /** Sets RBX of VP 0 to what RAX is, and asserts interrupt 0x51. */
   | { readonly kind: 'partition'; readonly partition: PartitionToken };
 

@@ -53,6 +53,12 @@ async function perform(work: VpWork): Promise<void> {
   if (work.kind === 'partition') {
     callPartition(work.partition);
     say('ready');
+  } else if (work.kind === 'busy') {
+    Vp.receive(work.vp, options).start(() => {
+      throw new Error('an event loop that does not turn calls no handler');
+    });
+    say('ready');
+    for (;;);
   } else {
     using vp = Vp.receive(work.vp, options);
     say('ready');

@@ -14,6 +14,19 @@ export type Intercept =
 /** What an `Intercept` can have as its `type`. */
 export type InterceptType = Intercept['type'];
 
+/** Makes an `Intercept` over 256 bytes. */
+export type InterceptView = new (message: Uint8Array) => Intercept;
+
+/** The types of messages that a hypervisor of an architecture sends. */
+export function interceptViews(
+  architecture: Architecture = ownArchitecture,
+): readonly { readonly code: number; readonly view: InterceptView }[] {
+  return [
+    ...Object.values(commonMessages),
+    ...(architecture === 'x64' ? Object.values(x64Messages) : Object.values(arm64Messages)),
+  ];
+}
+
 /**
  * Decodes the message in 256 bytes that are filled again and again.
  *
@@ -37,12 +50,10 @@ export class InterceptMessages {
     }
     this.#view = new DataView(message.buffer, message.byteOffset, message.length);
     this.#unknown = new UnknownMessage(message);
-    const definitions = [
-      ...Object.values(commonMessages),
-      ...(architecture === 'x64' ? Object.values(x64Messages) : Object.values(arm64Messages)),
-    ];
     // By the code as a signed number: an unsigned one above 2³¹ would be a heap object each time.
-    this.#views = new Map(definitions.map(({ code, view }) => [code | 0, new view(message)]));
+    this.#views = new Map(
+      interceptViews(architecture).map(({ code, view }) => [code | 0, new view(message)]),
+    );
   }
 
   /** The message that the bytes hold now, as a view. */

@@ -1,3 +1,4 @@
+import { comesAgain } from '../abi/messages/table.js';
 import { closedError } from '../errors.js';
 import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
@@ -86,7 +87,7 @@ export class VpDescriptor {
   }
 
   #tryAttach(): number {
-    const result = this.native.vpAttach(this.fd, -1);
+    const result = this.native.vpAttach(this.fd, -1, comesAgain);
     if (result >= 0) {
       this.#control = result;
     }

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
+import { MshvError } from '../errors.js';
 import { stepError } from '../step-error.js';
 import { isThenable } from '../thenable.js';
 import type { PendingExit } from './pending-exit.js';
@@ -51,8 +52,8 @@ export class VpRun {
    * Settles when the VP has stopped and its thread is gone; the handler is not called any more then.
    *
    * Rejects with what the handler threw or rejected with, and with an MshvError where the VP could not be
-   * run: `EFAULT`, `EIO`, …, `ERR_MSHV_VP_RUNNING` where another thread runs it. Whoever does not look at it gets
-   * an unhandled rejection.
+   * run: `EFAULT`, `EIO`, …, `ERR_MSHV_VP_RUNNING` where another thread runs it or waits for an answer. Whoever does not
+   * look at it gets an unhandled rejection.
    */
   readonly finished: Promise<RunEnd>;
 
@@ -93,11 +94,12 @@ export class VpRun {
 
   /**
    * Stops the VP wherever it is and ends its thread; `finished` resolves with `'stopped'`. An exit that was
-   * on its way is not delivered: the guest executes its instruction again. One that is none (`'sint-deliverable'`,
-   * `'interruption-deliverable'`, `'apic-eoi'`) is delivered by the next run.
+   * on its way is not delivered: the guest executes its instruction again. One that is no instruction, as
+   * `'sint-deliverable'`, comes once and is delivered by the next run.
    *
-   * A handler that calls this may complete its exit before or after it, until the next run. Harmless where the
-   * run has ended.
+   * A handler that calls this may complete its exit before or after it, until the next run. What it throws after
+   * the end is an uncaught exception, but for `ERR_MSHV_CLOSED` and `ERR_MSHV_STALE_EXIT`, which say that it came too
+   * late. Harmless where the run has ended.
    */
   stop(): void {
     finish(this, 'stopped');
@@ -136,29 +138,26 @@ export class VpRun {
       this.#fail(runError(this.#vp.index, result));
       return;
     }
-    let answer;
     try {
-      answer = this.#handler(this.#pending.arrive());
+      const answer = this.#handler(this.#pending.arrive());
+      // Looking for `then` may throw as well.
+      if (isThenable(answer)) {
+        this.#pending.retire();
+        void this.#await(answer);
+      } else {
+        this.#answer(answer);
+      }
     } catch (error) {
       this.#fail(error);
-      return;
-    }
-    if (isThenable(answer)) {
-      void this.#await(answer);
-    } else {
-      this.#answer(answer);
     }
   }
 
   async #await(promise: PromiseLike<ExitAnswer>): Promise<void> {
-    let answer;
     try {
-      answer = await promise;
+      this.#answer(await promise);
     } catch (error) {
       this.#fail(error);
-      return;
     }
-    this.#answer(answer);
   }
 
   #answer(answer: ExitAnswer): void {
@@ -171,8 +170,7 @@ export class VpRun {
     }
     const given: unknown = answer;
     if (given !== undefined) {
-      this.#fail(answerError(given));
-      return;
+      throw answerError(given);
     }
     this.#pending.clear();
     const { native, index, fd } = this.#vp;
@@ -182,15 +180,18 @@ export class VpRun {
     }
   }
 
-  /** An error after the end, of a handler that stopped its own run, must not go unseen either. */
+  /**
+   * An error after the end, of a handler that stopped its own run, must not go unseen either, but for what
+   * the end itself makes of a handler that goes on.
+   */
   #fail(error: unknown): void {
     const settle = this.#end();
-    if (settle === undefined) {
+    if (settle !== undefined) {
+      settle.reject(error);
+    } else if (!(error instanceof MshvError && causedByTheEnd.has(error.code))) {
       queueMicrotask(() => {
         throw error;
       });
-    } else {
-      settle.reject(error);
     }
   }
 
@@ -199,6 +200,8 @@ export class VpRun {
     const settle = this.#settle;
     if (settle !== undefined) {
       this.#settle = undefined;
+      // Its handler may go on, and so long as another run.
+      this.#pending.retire();
       this.#vp.native.vpStop(this.#vp.fd);
       this.#onEnd();
     }
@@ -207,6 +210,9 @@ export class VpRun {
 }
 
 export { begin as beginRun, finish as finishRun };
+
+/** What a handler runs into that goes on after its run has ended, or its VP was closed. */
+const causedByTheEnd: ReadonlySet<string> = new Set(['ERR_MSHV_CLOSED', 'ERR_MSHV_STALE_EXIT']);
 
 function answerError(answer: unknown): TypeError {
   return Object.assign(

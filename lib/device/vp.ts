@@ -8,11 +8,12 @@ import { messageLayout } from '../abi/message-types.js';
 import type { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
 import type { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
+import { Message } from '../abi/messages/message.js';
 import type { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import type { X64Intercept } from '../abi/messages/x64-intercept.js';
 import type { RegisterName } from '../abi/registers.js';
 import type { VpStateType } from '../abi/vp-state.js';
-import { functionArgument } from '../arguments.js';
+import { functionArgument, instanceArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { ApicIds } from '../irq/apic-ids.js';
@@ -144,7 +145,9 @@ export class Vp implements Disposable {
    * Runs the VP on this thread until it exits: the thread does nothing else meanwhile, so this is for a
    * Worker.
    *
-   * A Worker can be terminated, and the process can exit, within a tenth of a second. Allocates nothing.
+   * A Worker can be terminated, and the process can exit, within a tenth of a second. Allocates nothing in a loop that
+   * awaits nothing: such a loop gets an object again after 63 other exits of its type, and never one that it had before
+   * it awaited something.
    *
    * @returns the exit, valid until the next `run()` or `start()`; undefined where `cancel()` ended the run before the VP
    *   exited. What the driver resolves itself (a first access to memory, a doorbell) is no exit.
@@ -162,6 +165,7 @@ export class Vp implements Disposable {
     for (;;) {
       const result = descriptor.native.vpRun(fd, exits.message);
       if (result >= 0) {
+        exits.retireLater();
         return exits.arrive();
       }
       if (result === -ECANCELED) {
@@ -187,10 +191,11 @@ export class Vp implements Disposable {
     if (this.#run !== undefined) {
       throw runningError(this.index, `start VP ${this.index}`);
     }
-    this.#exits.clear();
-    return (this.#run = beginRun(this.#descriptor, this.#exits, handler, () => {
+    this.#run = beginRun(this.#descriptor, this.#exits, handler, () => {
       this.#run = undefined;
-    }));
+    });
+    this.#exits.clear();
+    return this.#run;
   }
 
   /**
@@ -351,6 +356,18 @@ export class Vp implements Disposable {
    */
   completeHypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
     this.#completion.hypercall(exit, answer);
+  }
+
+  /**
+   * Checks that the VP is stopped with this exit, or what it is a snapshot of, and that it is not completed: for
+   * whoever answers exits by other means than the completions.
+   *
+   * @throws MshvError `ERR_MSHV_STALE_EXIT` where it is not; `ERR_MSHV_CLOSED`
+   */
+  checkExit(exit: Message): void {
+    instanceArgument('exit', exit, Message);
+    this.#descriptor.checkOpen();
+    this.#exits.check(exit);
   }
 
   /**

@@ -67,9 +67,9 @@ export interface SynicMemory extends HypercallMemory, MonitorMemory {}
 /** A VP whose exits `PartitionSynic.handleExit` handles: a `Vp` is one. */
 export interface SynicVp {
   completeHypercall(exit: HypercallIntercept, answer: HypercallAnswer): void;
+  /** Throws unless the VP is stopped with this exit. Where this is absent, whoever has the VP knows. */
+  checkExit?(exit: Intercept): void;
 }
-
-const vpMethods = ['completeHypercall'] as const;
 
 /** Where a guest can write in order to signal a connection. */
 export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
@@ -255,17 +255,18 @@ export class PartitionSynic implements Synic, Disposable {
    *
    * @param vp - that has stopped with `exit`
    * @returns whether it was one of those: the VP can run on
-   * @throws MshvError as `vp.completeHypercall()`. An exit that the VP did not stop with is not dispatched; one that
-   *   could not be completed has been, and would be again
+   * @throws MshvError as `vp.completeHypercall()` and `vp.checkExit()`. An exit that the VP did not stop with is not
+   *   handled; a hypercall that could not be completed has been dispatched, and would be again
    */
   handleExit(vp: SynicVp, exit: Intercept): boolean {
-    implementationArgument('vp', vp, vpMethods);
+    implementationArgument('vp', vp, ['completeHypercall'], ['checkExit']);
     instanceArgument<Message>('exit', exit, Message);
     switch (exit.type) {
       case 'hypercall':
         vp.completeHypercall(exit, this.#answer);
         return true;
       case 'sint-deliverable':
+        vp.checkExit?.(exit);
         this.messages.sintsDeliverable(exit.vtl, exit.vpIndex, exit.deliverableSints);
         return true;
       default:

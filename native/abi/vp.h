@@ -128,9 +128,7 @@ inline constexpr uint32_t HVMSG_SYNIC_SINT_DELIVERABLE = 0x80000062;
 inline constexpr uint32_t HVMSG_X64_IO_PORT_INTERCEPT = 0x80010000;
 inline constexpr uint32_t HVMSG_X64_MSR_INTERCEPT = 0x80010001;
 inline constexpr uint32_t HVMSG_X64_CPUID_INTERCEPT = 0x80010002;
-inline constexpr uint32_t HVMSG_X64_APIC_EOI = 0x80010004;
 inline constexpr uint32_t HVMSG_X64_HALT = 0x80010007;
-inline constexpr uint32_t HVMSG_X64_INTERRUPTION_DELIVERABLE = 0x80010008;
 
 inline constexpr size_t HV_MESSAGE_SIZE = 256;
 inline constexpr size_t HV_MESSAGE_PAYLOAD_BYTE_COUNT = 240;

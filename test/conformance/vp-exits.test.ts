@@ -117,20 +117,25 @@ describe('run()', () => {
     expect(exit.messageType).toBe(new DataView(message.buffer).getUint32(0, true));
   });
 
-  it('returns messages in their order, as the same object for the same type', () => {
+  it('returns messages in their order', () => {
     for (const [, message] of messages) guest.queueMessage(partition, 0, message);
     const exits = messages.map(() => vp.run());
     expect(exits.map((exit) => exit?.type)).toEqual(messages.map(([type]) => type));
-    expect(stopWith(halt)).toBe(exits[6]);
   });
 
-  it('reuses the exit, and a snapshot stays', () => {
+  it('fills the bytes of an exit again, and a snapshot stays', () => {
     const exit = stopWith(encodeMessage('io-port', { port: 1, size: 1, access: 'read' }));
     const snapshot = exit.snapshot();
     const later = stopWith(encodeMessage('io-port', { port: 2, size: 1, access: 'read' }));
-    expect(later).toBe(exit);
     expect(later).toMatchObject({ port: 2 });
+    expect(exit).toMatchObject({ port: 2 });
     expect(snapshot).toMatchObject({ type: 'io-port', port: 1 });
+  });
+
+  it('returns an object again, but not for the exits that follow', () => {
+    const exits = Array.from({ length: 200 }, () => stopWith(halt));
+    expect(new Set(exits.slice(0, 64)).size).toBe(64);
+    expect(new Set(exits).size).toBe(64);
   });
 
   it('keeps two VPs apart', () => {

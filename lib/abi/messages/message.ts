@@ -15,6 +15,35 @@ class Hexadecimal {
   }
 }
 
+// Which stop of a VP a message was handed out for.
+let markStop: (message: Message, stop: number) => void;
+let stopOf: (message: Message) => number;
+
+/** What all messages over the same bytes share. */
+interface Views {
+  readonly header: DataView;
+  readonly payload: DataView;
+  /** Of a snapshot: the stop that it is of. */
+  stop: number;
+}
+
+const viewsOf = new WeakMap<Uint8Array, Views>();
+
+function viewsOver(message: Uint8Array): Views {
+  let views = viewsOf.get(message);
+  if (views === undefined) {
+    const { buffer, byteOffset } = message;
+    const { payload, payloadCapacity } = messageLayout;
+    views = {
+      header: new DataView(buffer, byteOffset, payload),
+      payload: new DataView(buffer, byteOffset + payload, payloadCapacity),
+      stop: 0,
+    };
+    viewsOf.set(message, views);
+  }
+  return views;
+}
+
 function printed(value: unknown): unknown {
   if (typeof value === 'number' || typeof value === 'bigint') {
     return new Hexadecimal(value);
@@ -47,6 +76,8 @@ export abstract class Message {
   readonly #header: DataView;
   readonly #names: readonly string[];
   readonly #size: number;
+  /** 0 where it was not handed out for one. */
+  #stop: number;
 
   /**
    * @param message - 256 bytes
@@ -55,14 +86,19 @@ export abstract class Message {
    */
   protected constructor(message: Uint8Array, names: readonly string[], size: number) {
     this.message = message;
-    this.#header = new DataView(message.buffer, message.byteOffset, messageLayout.payload);
-    this.view = new DataView(
-      message.buffer,
-      message.byteOffset + messageLayout.payload,
-      messageLayout.payloadCapacity,
-    );
+    const views = viewsOver(message);
+    this.#header = views.header;
+    this.view = views.payload;
     this.#names = names;
     this.#size = size;
+    this.#stop = views.stop;
+  }
+
+  static {
+    markStop = (message, stop) => {
+      message.#stop = stop;
+    };
+    stopOf = (message) => message.#stop;
   }
 
   /** The hypervisor's code for the type. */
@@ -105,7 +141,9 @@ export abstract class Message {
 
   /** A copy of its own of the bytes behind this view. */
   protected copy(): Uint8Array {
-    return new Uint8Array(this.message);
+    const bytes = new Uint8Array(this.message);
+    viewsOver(bytes).stop = this.#stop;
+    return bytes;
   }
 
   /** The same message over a copy of the bytes: stays what it is. */
@@ -121,6 +159,8 @@ export abstract class Message {
     return `${options.stylize(name, 'special')} ${inspect(shown, { ...options, depth })}`;
   }
 }
+
+export { markStop, stopOf };
 
 /** A message that this library knows no fields of. Its payload is all there is. */
 export class UnknownMessage extends Message {

@@ -82,6 +82,11 @@ interface MessageDefinition {
   /** Of `messageTypes`. */
   readonly code: number;
   readonly layout: Layout;
+  /**
+   * Whether the hypervisor sends it once. It sends that of an instruction again where nobody was told of it, for the guest
+   * executes the instruction again.
+   */
+  readonly comesOnce: boolean;
   /** How many bytes the payload has. */
   readonly size: number;
   readonly view: new (message: Uint8Array) => Message;
@@ -91,36 +96,42 @@ interface MessageDefinition {
 export const commonMessages = {
   'timer-expired': {
     code: messageTypes.TIMER_EXPIRED,
+    comesOnce: true,
     layout: timerExpiredLayout,
     size: timerExpiredSize,
     view: TimerExpired,
   },
   opaque: {
     code: messageTypes.OPAQUE_INTERCEPT,
+    comesOnce: true,
     layout: opaqueLayout,
     size: opaqueSize,
     view: OpaqueIntercept,
   },
   'sint-intercept': {
     code: messageTypes.SYNIC_SINT_INTERCEPT,
+    comesOnce: true,
     layout: sintInterceptLayout,
     size: sintInterceptSize,
     view: SintIntercept,
   },
   'async-call-completion': {
     code: messageTypes.ASYNC_CALL_COMPLETION,
+    comesOnce: true,
     layout: asyncCallCompletionLayout,
     size: asyncCallCompletionSize,
     view: AsyncCallCompletion,
   },
   'scheduler-vp-signal-bitset': {
     code: messageTypes.SCHEDULER_VP_SIGNAL_BITSET,
+    comesOnce: true,
     layout: vpSignalBitsetLayout,
     size: vpSignalBitsetSize,
     view: SchedulerVpSignalBitset,
   },
   'scheduler-vp-signal-pair': {
     code: messageTypes.SCHEDULER_VP_SIGNAL_PAIR,
+    comesOnce: true,
     layout: vpSignalPairLayout,
     size: vpSignalPairSize,
     view: SchedulerVpSignalPair,
@@ -131,108 +142,126 @@ export const commonMessages = {
 export const x64Messages = {
   'unmapped-gpa': {
     code: messageTypes.UNMAPPED_GPA,
+    comesOnce: false,
     layout: memoryLayout,
     size: memorySize,
     view: UnmappedGpaIntercept,
   },
   'gpa-intercept': {
     code: messageTypes.GPA_INTERCEPT,
+    comesOnce: false,
     layout: memoryLayout,
     size: memorySize,
     view: GpaIntercept,
   },
   'unaccepted-gpa': {
     code: messageTypes.UNACCEPTED_GPA,
+    comesOnce: false,
     layout: memoryLayout,
     size: memorySize,
     view: UnacceptedGpaIntercept,
   },
   'gpa-attribute': {
     code: messageTypes.GPA_ATTRIBUTE_INTERCEPT,
+    comesOnce: false,
     layout: gpaAttributeLayout,
     size: gpaAttributeSize,
     view: GpaAttributeIntercept,
   },
   'invalid-vp-register-value': {
     code: messageTypes.INVALID_VP_REGISTER_VALUE,
+    comesOnce: false,
     layout: invalidVpRegisterValueLayout,
     size: invalidVpRegisterValueSize,
     view: InvalidVpRegisterValue,
   },
   'unrecoverable-exception': {
     code: messageTypes.UNRECOVERABLE_EXCEPTION,
+    comesOnce: false,
     layout: x64HeaderLayout,
     size: x64HeaderSize,
     view: UnrecoverableException,
   },
   'unsupported-feature': {
     code: messageTypes.UNSUPPORTED_FEATURE,
+    comesOnce: false,
     layout: unsupportedFeatureLayout,
     size: unsupportedFeatureSize,
     view: UnsupportedFeature,
   },
   hypercall: {
     code: messageTypes.HYPERCALL_INTERCEPT,
+    comesOnce: false,
     layout: hypercallLayout,
     size: hypercallSize,
     view: HypercallIntercept,
   },
   'sint-deliverable': {
     code: messageTypes.SYNIC_SINT_DELIVERABLE,
+    comesOnce: true,
     layout: sintDeliverableLayout,
     size: sintDeliverableSize,
     view: SintDeliverable,
   },
   'io-port': {
     code: messageTypes.X64_IO_PORT_INTERCEPT,
+    comesOnce: false,
     layout: ioPortLayout,
     size: ioPortSize,
     view: IoPortIntercept,
   },
   msr: {
     code: messageTypes.X64_MSR_INTERCEPT,
+    comesOnce: false,
     layout: msrLayout,
     size: msrSize,
     view: MsrIntercept,
   },
   cpuid: {
     code: messageTypes.X64_CPUID_INTERCEPT,
+    comesOnce: false,
     layout: cpuidLayout,
     size: cpuidSize,
     view: CpuidIntercept,
   },
   exception: {
     code: messageTypes.X64_EXCEPTION_INTERCEPT,
+    comesOnce: false,
     layout: exceptionLayout,
     size: exceptionSize,
     view: ExceptionIntercept,
   },
   'apic-eoi': {
     code: messageTypes.X64_APIC_EOI,
+    comesOnce: true,
     layout: apicEoiLayout,
     size: apicEoiSize,
     view: ApicEoi,
   },
   halt: {
     code: messageTypes.X64_HALT,
+    comesOnce: false,
     layout: x64HeaderLayout,
     size: x64HeaderSize,
     view: HaltIntercept,
   },
   'interruption-deliverable': {
     code: messageTypes.X64_INTERRUPTION_DELIVERABLE,
+    comesOnce: true,
     layout: interruptionDeliverableLayout,
     size: interruptionDeliverableSize,
     view: InterruptionDeliverable,
   },
   sipi: {
     code: messageTypes.X64_SIPI_INTERCEPT,
+    comesOnce: false,
     layout: sipiLayout,
     size: sipiSize,
     view: SipiIntercept,
   },
   'sev-vmgexit': {
     code: messageTypes.X64_SEV_VMGEXIT_INTERCEPT,
+    comesOnce: true,
     layout: sevVmgexitLayout,
     size: sevVmgexitSize,
     view: SevVmgexitIntercept,
@@ -243,24 +272,28 @@ export const x64Messages = {
 export const arm64Messages = {
   'arm64-unmapped-gpa': {
     code: messageTypes.UNMAPPED_GPA,
+    comesOnce: false,
     layout: arm64MemoryLayout,
     size: arm64MemorySize,
     view: Arm64UnmappedGpaIntercept,
   },
   'arm64-gpa-intercept': {
     code: messageTypes.GPA_INTERCEPT,
+    comesOnce: false,
     layout: arm64MemoryLayout,
     size: arm64MemorySize,
     view: Arm64GpaIntercept,
   },
   'arm64-unaccepted-gpa': {
     code: messageTypes.UNACCEPTED_GPA,
+    comesOnce: false,
     layout: arm64MemoryLayout,
     size: arm64MemorySize,
     view: Arm64UnacceptedGpaIntercept,
   },
   'arm64-reset': {
     code: messageTypes.ARM64_RESET_INTERCEPT,
+    comesOnce: true,
     layout: arm64ResetLayout,
     size: arm64ResetSize,
     view: Arm64ResetIntercept,
@@ -269,3 +302,12 @@ export const arm64Messages = {
 
 /** All of them. */
 export const allMessages = { ...commonMessages, ...x64Messages, ...arm64Messages } as const;
+
+/**
+ * The codes of the messages that come again where nobody was told of them. What the library does not know may come
+ * once.
+ */
+export const comesAgain = Uint32Array.from(
+  Object.values(allMessages).filter(({ comesOnce }) => !comesOnce),
+  ({ code }) => code,
+);

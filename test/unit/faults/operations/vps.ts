@@ -151,6 +151,9 @@ export const vps: readonly Operation[] = [
   onExit('vp.completeHypercall()', encodeMessage('hypercall', at), (vp, exit) => {
     if (exit.type === 'hypercall') vp.completeHypercall(exit, () => ({ status: 2 }));
   }),
+  onExit('vp.checkExit()', encodeMessage('halt', at), (vp, exit) => {
+    vp.checkExit(exit);
+  }),
   onExit('vp.skipInstruction()', encodeMessage('halt', at), (vp, exit) => {
     if (exit.type === 'halt') vp.skipInstruction(exit);
   }),
