@@ -1,0 +1,241 @@
+import { setTimeout as later } from 'node:timers/promises';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { encodeMessage } from '../../lib/abi/encode-message.js';
+import {
+  PartitionSynic,
+  Vp,
+  type ExitAnswer,
+  type ExitHandler,
+  type Intercept,
+  type Partition,
+} from '../../lib/index.js';
+import { vpOf } from '../vp-of.js';
+import { guestSideForTests } from './guest-side-for-tests.js';
+
+// An exit is one stop of one run. What has been kept of an earlier one completes nothing, though it is equal to the present
+// one, or shows its bytes.
+
+const guest = await guestSideForTests();
+const { native } = guest;
+let partition: Partition;
+let vp: Vp;
+
+beforeEach(() => {
+  partition = guest.createPartition(2);
+  vp = vpOf(partition, 0);
+  vp.setRegisters(before);
+  return () => {
+    partition.close();
+  };
+});
+
+const before = { RAX: 0x1111n, RBX: 0x2222n, RCX: 0x3333n, RDX: 0x4444n, RIP: 0x1000n };
+const names = ['RAX', 'RBX', 'RCX', 'RDX', 'RIP'] as const;
+const at = { vpIndex: 0, rip: 0x1000, instructionLength: 2 };
+
+interface Way {
+  readonly message: Uint8Array;
+  readonly complete: (exit: Intercept) => void;
+}
+
+const never = (exit: Intercept): never => {
+  throw new Error(`the VP stopped with ${exit.type}`);
+};
+
+const ways: Readonly<Record<string, Way>> = {
+  'completeIoPort()': {
+    message: encodeMessage('io-port', { ...at, port: 0x60, size: 1, access: 'read' }),
+    complete: (exit) => {
+      if (exit.type === 'io-port') vp.completeIoPort(exit, 0xaa);
+      else never(exit);
+    },
+  },
+  'completeMsr()': {
+    message: encodeMessage('msr', { ...at, msr: 0x10, access: 'read' }),
+    complete: (exit) => {
+      if (exit.type === 'msr') vp.completeMsr(exit, 0xaa);
+      else never(exit);
+    },
+  },
+  'completeCpuid()': {
+    message: encodeMessage('cpuid', at),
+    complete: (exit) => {
+      const result = { eax: 0xaa, ebx: 0xaa, ecx: 0xaa, edx: 0xaa };
+      if (exit.type === 'cpuid') vp.completeCpuid(exit, result);
+      else never(exit);
+    },
+  },
+  'completeHypercall()': {
+    message: encodeMessage('hypercall', at),
+    complete: (exit) => {
+      if (exit.type === 'hypercall') vp.completeHypercall(exit, { status: 0xaa });
+      else never(exit);
+    },
+  },
+  'completeHypercall() with a function': {
+    message: encodeMessage('hypercall', at),
+    complete: (exit) => {
+      if (exit.type === 'hypercall') vp.completeHypercall(exit, never.bind(undefined, exit));
+      else never(exit);
+    },
+  },
+  'skipInstruction()': {
+    message: encodeMessage('halt', at),
+    complete: (exit) => {
+      if (exit.type === 'halt') vp.skipInstruction(exit);
+      else never(exit);
+    },
+  },
+  'checkExit()': {
+    message: encodeMessage('unmapped-gpa', at),
+    complete: (exit) => {
+      vp.checkExit(exit);
+    },
+  },
+  'handleExit() of a hypercall': {
+    message: encodeMessage('hypercall', at),
+    complete: (exit) => {
+      new PartitionSynic(partition, { native }).handleExit(vp, exit);
+    },
+  },
+  'handleExit() of free slots': {
+    message: encodeMessage('sint-deliverable', { ...at, deliverableSints: 4 }),
+    complete: (exit) => {
+      new PartitionSynic(partition, { native }).handleExit(vp, exit);
+    },
+  },
+};
+
+function runWith(message: Uint8Array): Intercept {
+  guest.queueMessage(partition, 0, message);
+  const exit = vp.run();
+  if (exit === undefined) throw new Error('nobody has canceled the VP');
+  return exit;
+}
+
+/** Starts the VP with a handler that stops it, and returns the exit, which waits to be completed. */
+async function stopWith(message: Uint8Array, handle: ExitHandler = () => 'stop') {
+  let stopped: Intercept | undefined;
+  guest.queueMessage(partition, 0, message);
+  const run = vp.start((exit) => {
+    stopped = exit;
+    return handle(exit);
+  });
+  await run.finished;
+  if (stopped === undefined) throw new Error('the VP has not stopped');
+  return stopped;
+}
+
+/** Ways to have kept an exit. */
+const kept: Readonly<Record<string, (message: Uint8Array) => Promise<Intercept> | Intercept>> = {
+  'an exit of run()': runWith,
+  'a snapshot of an exit of run()': (message) => runWith(message).snapshot(),
+  'an exit of start()': (message) => stopWith(message),
+  'a snapshot of an exit of start()': async (message) => (await stopWith(message)).snapshot(),
+  'a snapshot of a snapshot': (message) => runWith(message).snapshot().snapshot(),
+  'an exit whose asynchronous handler never answers': async (message) => {
+    let stopped: Intercept | undefined;
+    guest.queueMessage(partition, 0, message);
+    const run = vp.start((exit) => {
+      stopped = exit;
+      run.stop();
+      return new Promise(() => undefined);
+    });
+    await run.finished;
+    if (stopped === undefined) throw new Error('the VP has not stopped');
+    return stopped;
+  },
+  'an exit of a run of another object that has the VP': (message) => {
+    using other = Vp.receive(vp.share(), { native });
+    guest.queueMessage(partition, 0, message);
+    const exit = other.run();
+    if (exit === undefined) throw new Error('nobody has canceled the VP');
+    return exit;
+  },
+  'an exit of another VP': (message) => {
+    guest.queueMessage(partition, 1, message);
+    const exit = vpOf(partition, 1).run();
+    if (exit === undefined) throw new Error('nobody has canceled the VP');
+    return exit;
+  },
+  'the intercept page': (message) => {
+    const exit = runWith(message);
+    return vp.interceptPage?.current ?? exit;
+  },
+};
+
+/** Ways in which the VP comes to its present stop. */
+const present: Readonly<Record<string, (message: Uint8Array) => Promise<Intercept> | Intercept>> = {
+  'run()': runWith,
+  'start()': (message) => stopWith(message),
+};
+
+describe.each(Object.entries(ways))('%s', (_, { message, complete }) => {
+  describe.each(Object.entries(kept))('refuses %s', (__, keep) => {
+    it.each(Object.entries(present))('where the VP has stopped by %s since', async (___, stop) => {
+      const old = await keep(message);
+      const exit = await stop(message);
+      const stale = expect.objectContaining({ code: 'ERR_MSHV_STALE_EXIT' }) as Error;
+      for (const one of [old, old.snapshot()]) {
+        expect(() => {
+          complete(one);
+        }).toThrow(stale);
+      }
+      expect(vp.getRegisters(names)).toEqual(before);
+      // The present one is none the worse for that.
+      vp.checkExit(exit);
+      vp.checkExit(exit.snapshot());
+    });
+  });
+});
+
+const io = (port: number): Uint8Array =>
+  encodeMessage('io-port', { ...at, port, size: 1, access: 'read' });
+
+it('an object that a slow handler keeps is no later exit’s, however many there are', async () => {
+  const objects = new Set<Intercept>();
+  const slow: Intercept[] = [];
+  for (let i = 0; i < 200; i++) {
+    const exit = await stopWith(io(i), async (): Promise<ExitAnswer> => {
+      await Promise.resolve();
+      return 'stop';
+    });
+    slow.push(exit);
+    objects.add(exit);
+  }
+  for (let i = 0; i < 200; i++) {
+    const exit = runWith(io(i));
+    slow.push(exit);
+    objects.add(exit);
+    await Promise.resolve();
+  }
+  expect(objects.size).toBe(slow.length);
+});
+
+it('a late device completes nothing, and its handler is not an error of anybody', async () => {
+  const completed: number[] = [];
+  const handler =
+    (value: number, delay: number): ExitHandler =>
+    async (exit): Promise<ExitAnswer> => {
+      await later(delay);
+      if (exit.type === 'io-port') vp.completeIoPort(exit, value);
+      completed.push(value);
+      return 'stop';
+    };
+  guest.queueMessage(partition, 0, io(0x60));
+  let called: () => void = () => undefined;
+  const call = new Promise<void>((resolve) => (called = resolve));
+  const first = vp.start((exit) => {
+    called();
+    return handler(0xaa, 20)(exit);
+  });
+  await call;
+  first.stop();
+  guest.queueMessage(partition, 0, io(0x61));
+  const second = vp.start(handler(0x02, 60));
+  expect([await first.finished, await second.finished]).toEqual(['stopped', 'stopped']);
+  expect(completed).toEqual([0x02]);
+  expect(runWith(io(0x62)).type).toBe('io-port');
+  expect(vp.getRegisters(['RAX', 'RIP'])).toEqual({ RAX: 0x02n, RIP: 0x1002n });
+});
