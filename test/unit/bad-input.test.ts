@@ -945,6 +945,7 @@ const vpRows: readonly Row[] = [
       integer('result.repsCompleted', 0, 0xfff),
     ],
   ),
+  ...rows('vp', 'checkExit', [only, required(instance('exit', 'Message', { type: 'hypercall' }))]),
   ...rows('vp', 'skipInstruction', [only, exitArgument('X64Intercept', 'timer-expired')]),
   ...rows('page', 'get', [only, required(choice('name', ...Object.keys(registerPageFields)))]),
   ...rows(
@@ -2322,6 +2323,7 @@ describe('a closed object', () => {
     ['completeMsr', [exitOf('msr', write)]],
     ['completeCpuid', [exitOf('cpuid', read), cpuidResult]],
     ['completeHypercall', [exitOf('hypercall', read), { status: 0 }]],
+    ['checkExit', [exitOf('halt', read)]],
     ['skipInstruction', [exitOf('halt', read)]],
     ['get', ['RIP']],
     ['set', ['RIP', 0]],
