@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -61,12 +62,29 @@ struct CountOrError {
   uint64_t count = 0;
 };
 
+// A number that is one of the type: Node-API's own functions for integers take it modulo 2^32.
+template <typename Integer>
+int ReadInteger(Environment& environment, napi_value value, Integer* out) {
+  double number = 0;
+  if (napi_get_value_double(environment.env(), value, &number) != napi_ok) {
+    return -EINVAL;
+  }
+  // Not with NaN either.
+  const bool fits = number >= std::numeric_limits<Integer>::min() &&
+                    number <= std::numeric_limits<Integer>::max();
+  if (!fits) {
+    return -EINVAL;
+  }
+  *out = static_cast<Integer>(number);
+  return *out == number ? 0 : -EINVAL;
+}
+
 inline int ReadArgument(Environment& environment, napi_value value, int32_t* out) {
-  return napi_get_value_int32(environment.env(), value, out) == napi_ok ? 0 : -EINVAL;
+  return ReadInteger(environment, value, out);
 }
 
 inline int ReadArgument(Environment& environment, napi_value value, uint32_t* out) {
-  return napi_get_value_uint32(environment.env(), value, out) == napi_ok ? 0 : -EINVAL;
+  return ReadInteger(environment, value, out);
 }
 
 inline int ReadArgument(Environment& environment, napi_value value, bool* out) {
@@ -122,7 +140,8 @@ inline int ReadArgument(Environment& environment, napi_value value, std::string*
       napi_ok) {
     return -EINVAL;
   }
-  return 0;
+  // The kernel would take what is before a NUL for all of it.
+  return out->find('\0') == std::string::npos ? 0 : -EINVAL;
 }
 
 template <typename Element>
