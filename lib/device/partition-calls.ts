@@ -219,6 +219,10 @@ const noPayload = new Uint8Array(0);
 
 let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
 let apicIdsOf: (calls: PartitionCalls) => ApicIds;
+let lookUpRegisters: (
+  calls: PartitionCalls,
+  registersOf: (index: number) => VpRegisters | undefined,
+) => void;
 
 /**
  * The hypercalls on a partition's descriptor, whoever opened it.
@@ -233,17 +237,13 @@ export abstract class PartitionCalls {
   readonly #apicIds: ApicIds;
   readonly #targets: MsiTargets;
   readonly #registerCalls: RegisterCalls;
-  readonly #registersOf: (index: number) => VpRegisters | undefined;
+  /** Those of a VP that this environment has open, where its register page may count. */
+  #registersOf: (index: number) => VpRegisters | undefined = () => undefined;
 
   /**
-   * @param registersOf - those of a VP that this environment has open, where its register page may count
    * @param memory - which VP has which APIC id, as other environments have it. Default: no VPs yet
    */
-  protected constructor(
-    native: Native,
-    registersOf: (index: number) => VpRegisters | undefined,
-    memory?: SharedArrayBuffer,
-  ) {
+  protected constructor(native: Native, memory?: SharedArrayBuffer) {
     const apicIds = new ApicIds(memory);
     this.#native = native;
     this.#apicIds = apicIds;
@@ -253,12 +253,14 @@ export abstract class PartitionCalls {
       fastInjection: false,
       level: undefined,
     };
-    this.#registersOf = registersOf;
     this.#registerCalls = new RegisterCalls(native, () => this.fd, apicIds);
   }
 
   static {
     apicIdsOf = (calls) => calls.#apicIds;
+    lookUpRegisters = (calls, registersOf) => {
+      calls.#registersOf = registersOf;
+    };
     registerCallsOf = (partition) => partition.#registerCalls;
   }
 
@@ -822,7 +824,7 @@ export abstract class PartitionCalls {
   }
 }
 
-export { apicIdsOf };
+export { apicIdsOf, lookUpRegisters };
 
 /** What a request of an interrupt can be refused for. */
 const requestAccepts = {

@@ -23,7 +23,7 @@ import {
 } from './memory-map.js';
 import type { PageBitmap } from './page-bitmap.js';
 import { msrActionArgument, type MsrAction } from './intercept-result.js';
-import { apicIdsOf, PartitionCalls } from './partition-calls.js';
+import { apicIdsOf, lookUpRegisters, PartitionCalls } from './partition-calls.js';
 import type { PartitionToken } from './share-token.js';
 import { sharePartition } from './shared-partition.js';
 import { createVp, pagedRegisters, type Vp } from './vp.js';
@@ -80,7 +80,8 @@ export class Partition extends PartitionCalls implements Disposable {
     fastInjection: boolean,
     ended: () => void,
   ) {
-    super(native, (index) => {
+    super(native);
+    lookUpRegisters(this, (index) => {
       const vp = this.#vps.get(index);
       return vp === undefined ? undefined : pagedRegisters(vp);
     });

@@ -28,7 +28,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   #fd: number;
 
   private constructor(native: Native, fd: number, apicIds: ApicIds) {
-    super(native, () => undefined, apicIds.memory);
+    super(native, apicIds.memory);
     this.#native = native;
     this.#fd = fd;
   }
