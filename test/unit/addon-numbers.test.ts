@@ -92,6 +92,8 @@ const both: { [Name in keyof Native]: (given: Given) => readonly unknown[] } = {
   memoryBuffer: ({ memory }) => [memory],
   memoryRead: ({ memory }) => [memory, uint64(0n), bytes],
   memoryWrite: ({ memory }) => [memory, uint64(0n), bytes],
+  memorySetBits: ({ memory }) => [memory, uint64(0n), uint(1)],
+  memoryTakeBits: ({ memory }) => [memory, uint64(0n), uint(1)],
   memoryDetach: ({ memory }) => [memory],
   memoryUnmap: ({ memory }) => [memory],
   share: () => [new Int32Array(0), new Int32Array(2)],
