@@ -32,13 +32,21 @@ export interface EventFdOptions {
 // Marks an event as part of something else, whose close() is then the only way to close it.
 let setOwner: (event: EventFd, owner: string | undefined) => void;
 let nativeOf: (event: EventFd) => Native;
+let numberOf: (event: EventFd) => number;
 
 /**
  * An eventfd: a 64-bit counter in the kernel that signals add to and reads reset to 0.
  *
  * An EventFd owns its descriptor until `close()` or `release()`; the end of its environment (a
- * terminated Worker, the end of the process) closes it too. It is always non-blocking and
- * close-on-exec. Nothing here blocks.
+ * terminated Worker, the end of the process) closes it too. It is close-on-exec, and nobody is told its number: `fd` is
+ * another descriptor.
+ *
+ * Nothing here blocks the event loop, whatever others do with what they share. Flags and counter belong to the open file,
+ * so whoever has a descriptor of it can make it blocking, fill it and take counts away. Reads do not wait for a
+ * blocking eventfd (`preadv2` with `RWF_NOWAIT`). A `signal()` of one that others have (its `fd` was read, it was adopted, it or a
+ * clone was released) waits for no more than about a millisecond where the counter is full and blocking; that bound costs
+ * a few system calls, which the signals of any other do without. What others take is gone, as it is from any eventfd. Code of
+ * this process that closes numbers at random can do anything.
  *
  * While an irqfd is armed on an eventfd, the driver consumes the counter inside the write: reads,
  * `pending` and watchers then see nothing (`mshv_irqfd_wakeup`).
@@ -48,6 +56,9 @@ export class EventFd implements Disposable {
   /** Whether each read consumes one unit. Of an adopted eventfd only Linux 6.9 or later tells. */
   readonly semaphore: boolean;
   #fd: number;
+  /** The descriptor that others were told of. */
+  #shown: number | undefined;
+  readonly #file: OpenFile;
   #owner: string | undefined;
   #holdsLoop = true;
   /** Whether a promise was resolved without the event loop since that has turned last. */
@@ -56,11 +67,12 @@ export class EventFd implements Disposable {
   readonly #takers = new Set<Taker>();
   readonly #listeners = new Set<Listener>();
 
-  private constructor(native: Native, fd: number, semaphore: boolean) {
+  private constructor(native: Native, fd: number, semaphore: boolean, file: OpenFile) {
     this.#native = native;
     this.#fd = fd;
     this.semaphore = semaphore;
-    owned.add(fd);
+    this.#file = file;
+    owners.set(fd, this);
   }
 
   static {
@@ -68,6 +80,7 @@ export class EventFd implements Disposable {
       event.#owner = owner;
     };
     nativeOf = (event) => event.#native;
+    numberOf = (event) => event.#open();
   }
 
   /**
@@ -85,18 +98,19 @@ export class EventFd implements Disposable {
     if (fd < 0) {
       throw stepError(native, 'create an eventfd', fd);
     }
-    return new EventFd(native, fd, semaphore);
+    return new EventFd(native, fd, semaphore, { isShared: false });
   }
 
   /**
    * Takes ownership of a descriptor that came from elsewhere: from another Worker's `release()`, over
-   * a socket, or inherited. The open file becomes non-blocking for everybody who shares it.
+   * a socket, or inherited. The number is closed, in favour of another one of the same open file that nobody knows; the
+   * open file stays blocking or not, as those who share it have it.
    *
    * The caller must not use or close the number afterwards. Where this throws, it is still the
    * caller's.
    *
    * @throws MshvError `EBADF` where `fd` is not open, `EINVAL` where it is no eventfd, `EBUSY` where an
-   *   EventFd of this environment owns it already
+   *   EventFd of this environment owns it already, `EMFILE` where the process has no room for one more
    */
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
     integerArgument('fd', fd, 0, 2 ** 31 - 1);
@@ -104,19 +118,37 @@ export class EventFd implements Disposable {
     const { native = linuxNative() } = options;
     nativeArgument('options.native', native);
     const attempt = `adopt descriptor ${fd}`;
-    if (owned.has(fd)) {
+    if (owners.has(fd)) {
       throw systemError(attempt, -constants.errno.EBUSY, { syscall: '' }, ownedHint);
     }
     const result = native.eventfdAdopt(fd);
     if (result < 0) {
       throw stepError(native, attempt, result, adoptHints);
     }
-    return new EventFd(native, fd, isSemaphore(fd));
+    return new EventFd(native, result, isSemaphore(result), { isShared: true });
   }
 
-  /** The descriptor. Borrowed: whoever passes it on must not close it. */
+  /**
+   * A descriptor for others: to be inherited by a process, sent over a socket, given to another addon. It is made when it
+   * is read first, is the same from then on, and is closed with the EventFd (with `release()` too); nobody else has to close it. Who does
+   * so all the same ends this number only, and the EventFd works on: reading `fd` gives another one then.
+   *
+   * Whoever has it can make the eventfd blocking: from the first reading on, signals are bounded (see above).
+   *
+   * @throws MshvError `EMFILE`, `ENFILE` where the kernel has no room for it
+   */
   get fd(): number {
-    return this.#open();
+    const shown = this.#native.eventfdShow(this.#open());
+    if (shown < 0) {
+      throw stepError(this.#native, `give out a descriptor of eventfd ${this.#fd}`, shown);
+    }
+    if (shown !== this.#shown) {
+      this.#disown(this.#shown);
+      owners.set(shown, this);
+      this.#shown = shown;
+    }
+    this.#file.isShared = true;
+    return shown;
   }
 
   get closed(): boolean {
@@ -127,16 +159,25 @@ export class EventFd implements Disposable {
    * Adds to the counter.
    *
    * @param n - 1 to 2^64 - 2
-   * @throws MshvError `EAGAIN` where the counter would pass 2^64 - 2; it is unchanged then
+   * @throws MshvError `EAGAIN` where the counter would pass 2^64 - 2; it is unchanged then. `ENOBUFS`, of an eventfd that
+   *   others have, where the thread can have no timer (`ulimit -i`, or others use every real-time signal)
    */
   signal(n?: number | bigint): void {
-    const result =
-      n === undefined
-        ? this.#native.eventfdSignal(this.#fd)
-        : this.#native.eventfdSignal(this.#fd, uint64Argument('n', n, 1n, largestCount));
+    const native = this.#native;
+    let result;
+    if (n === undefined) {
+      result = this.#file.isShared
+        ? native.eventfdSignalBounded(this.#fd)
+        : native.eventfdSignal(this.#fd);
+    } else {
+      const count = uint64Argument('n', n, 1n, largestCount);
+      result = this.#file.isShared
+        ? native.eventfdSignalBounded(this.#fd, count)
+        : native.eventfdSignal(this.#fd, count);
+    }
     if (result < 0) {
       this.#open();
-      throw stepError(this.#native, `signal eventfd ${this.#fd}`, result, signalHints);
+      throw stepError(this.#native, `signal eventfd ${this.#name}`, result, signalHints);
     }
   }
 
@@ -150,7 +191,7 @@ export class EventFd implements Disposable {
       return undefined;
     }
     this.#open();
-    throw stepError(this.#native, `read eventfd ${this.#fd}`, result);
+    throw stepError(this.#native, `read eventfd ${this.#name}`, result);
   }
 
   /** Whether the counter is not 0. Consumes nothing. */
@@ -158,7 +199,7 @@ export class EventFd implements Disposable {
     const result = this.#native.eventfdPoll(this.#fd);
     if (result < 0) {
       this.#open();
-      throw stepError(this.#native, `poll eventfd ${this.#fd}`, result);
+      throw stepError(this.#native, `poll eventfd ${this.#name}`, result);
     }
     return result === 1;
   }
@@ -265,15 +306,15 @@ export class EventFd implements Disposable {
   clone(): EventFd {
     const fd = this.#native.dup(this.#open());
     if (fd < 0) {
-      throw stepError(this.#native, `clone eventfd ${this.#fd}`, fd);
+      throw stepError(this.#native, `clone eventfd ${this.#name}`, fd);
     }
-    return new EventFd(this.#native, fd, this.semaphore);
+    return new EventFd(this.#native, fd, this.semaphore, this.#file);
   }
 
   /**
    * Gives up the descriptor without closing it and returns it; the object is closed afterwards. This
    * is how an eventfd gets to another Worker: post `event.clone().release()`, then `EventFd.adopt` it
-   * there. A number that nobody adopts stays open until the process ends.
+   * there. A number that nobody adopts stays open until the process ends. What `fd` has given out is closed.
    *
    * @throws MshvError `ERR_MSHV_OWNED` where the event belongs to a route
    */
@@ -281,6 +322,7 @@ export class EventFd implements Disposable {
     const fd = this.#open();
     this.#refuseOwned('release');
     this.#detach();
+    this.#file.isShared = true;
     return this.#native.release(fd);
   }
 
@@ -315,7 +357,7 @@ export class EventFd implements Disposable {
 
   [inspect.custom](): string {
     const kind = this.semaphore ? 'semaphore ' : '';
-    return this.closed ? 'EventFd { closed }' : `EventFd { ${kind}fd: ${this.#fd} }`;
+    return this.closed ? 'EventFd { closed }' : `EventFd { ${kind}fd: ${this.#name} }`;
   }
 
   #open(): number {
@@ -323,6 +365,18 @@ export class EventFd implements Disposable {
       throw closedError('EventFd');
     }
     return this.#fd;
+  }
+
+  /** The number that others know it by, where there is one. */
+  get #name(): number {
+    return this.#shown ?? this.#fd;
+  }
+
+  #disown(fd: number | undefined): void {
+    // A number that others have closed may be another object's by now.
+    if (fd !== undefined && owners.get(fd) === this) {
+      owners.delete(fd);
+    }
   }
 
   #refuseOwned(verb: string): void {
@@ -334,8 +388,10 @@ export class EventFd implements Disposable {
   }
 
   #detach(): void {
-    owned.delete(this.#fd);
+    this.#disown(this.#fd);
+    this.#disown(this.#shown);
     this.#fd = -1;
+    this.#shown = undefined;
     const takers = [...this.#takers];
     this.#takers.clear();
     this.#listeners.clear();
@@ -377,7 +433,7 @@ export class EventFd implements Disposable {
         this.#deliver(count);
       });
       if (result < 0) {
-        throw stepError(this.#native, `watch eventfd ${this.#fd}`, result);
+        throw stepError(this.#native, `watch eventfd ${this.#name}`, result);
       }
       this.#native.holdLoop(this.#fd, this.#holdsLoop);
     }
@@ -420,10 +476,16 @@ export class EventFd implements Disposable {
   }
 }
 
-// Across addons: each of them knows only its own.
-const owned = new Set<number>();
+/** One open file, which several objects of this environment may have. */
+interface OpenFile {
+  /** Whether anybody else can have a descriptor of it, and thereby its flags. */
+  isShared: boolean;
+}
 
-export { nativeOf as eventFdNative, setOwner as setEventFdOwner };
+// Across addons: each of them knows only its own.
+const owners = new Map<number, EventFd>();
+
+export { nativeOf as eventFdNative, numberOf as eventFdNumber, setOwner as setEventFdOwner };
 
 interface Taker {
   onCount(count: bigint): void;
@@ -442,9 +504,15 @@ function isSemaphore(fd: number): boolean {
   }
 }
 
-const signalHints = new Map([[-constants.errno.EAGAIN, 'the counter would overflow']]);
-
 const ownedHint = 'another object of this environment owns it; clone() that one';
+
+const signalHints = new Map([
+  [-constants.errno.EAGAIN, 'the counter would overflow'],
+  [
+    -constants.errno.ENOBUFS,
+    'no timer to bound a write that others may block: raise ulimit -i, or free a real-time signal',
+  ],
+]);
 
 const adoptHints = new Map([
   [-constants.errno.EBADF, 'it is not open'],

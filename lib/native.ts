@@ -247,15 +247,25 @@ export interface Native {
 
   eventfdCreate(initial: number, semaphore: boolean): number;
   /**
-   * Takes ownership of `fd` and makes it non-blocking and close-on-exec. `-EBUSY` where this environment
-   * owns it already.
+   * Takes ownership of `fd`: closes it and returns another descriptor of the same open file, close-on-exec, whose
+   * number nobody else knows. `-EBUSY` where this environment owns it already. Where it fails, `fd` stays open.
    */
   eventfdAdopt(fd: number): number;
-  /** Adds `n` (1 where absent) to the counter. */
+  /**
+   * A second descriptor, for others to know: the same one each time unless somebody has closed it. It is closed with
+   * `fd`, and when that is released, where it is a descriptor of the same eventfd still.
+   */
+  eventfdShow(fd: number): number;
+  /** Adds `n` (1 where absent) to the counter. For a descriptor whose open file nobody else has: see the next. */
   eventfdSignal(fd: number, n?: bigint): number;
-  /** The consumed count as a bigint, or a negative errno as a number (`-EAGAIN`: nothing there). */
+  /**
+   * The same where others may have cleared O_NONBLOCK, which belongs to the open file. A full counter is `-EAGAIN` after a
+   * millisecond then; `-ENOBUFS` where the thread can have no timer for that.
+   */
+  eventfdSignalBounded(fd: number, n?: bigint): number;
+  /** The consumed count as a bigint, or a negative errno as a number (`-EAGAIN`: nothing there), whatever O_NONBLOCK is. */
   eventfdRead(fd: number): bigint | number;
-  /** 1 where the counter is not 0, else 0. Consumes nothing. */
+  /** 1 where the counter is not 0, else 0. Consumes nothing. `-EBADF` where somebody has closed the number. */
   eventfdPoll(fd: number): number;
 
   /**

@@ -11,6 +11,7 @@ namespace {
 int Release(Environment& environment, OwnedFd fd) {
   environment.poller().Unwatch(fd.number);
   environment.vps().Detach(fd.number);
+  environment.Hide(fd.number);
   environment.Disown(fd.number);
   return fd.number;
 }

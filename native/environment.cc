@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "eventfd_identity.h"
 #include "syscalls.h"
 
 namespace mshv {
@@ -25,9 +26,35 @@ int Environment::Own(int fd_or_error) {
     if (fd >= owned_.size()) {
       owned_.resize(fd + 1);
     }
+    if (owned_[fd]) {
+      // Whoever was told the number has closed it.
+      std::erase_if(shown_, [&](const auto& shown) { return shown.second == fd_or_error; });
+    }
     owned_[fd] = true;
   }
   return fd_or_error;
+}
+
+int Environment::Show(int fd) {
+  if (const auto found = shown_.find(fd); found != shown_.end()) {
+    if (Owns(found->second) && IsSameEventFd(fd, found->second)) {
+      return found->second;
+    }
+    Hide(fd);
+  }
+  const int copy = Own(sys::Dup(fd));
+  if (copy >= 0) {
+    shown_[fd] = copy;
+  }
+  return copy;
+}
+
+void Environment::Hide(int fd) {
+  const auto shown = shown_.extract(fd);
+  if (shown && Owns(shown.mapped())) {
+    Disown(shown.mapped());
+    sys::EventFdCloseCopy(fd, shown.mapped());
+  }
 }
 
 void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
@@ -39,6 +66,9 @@ void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
   environment->tokens_.Close();
   environment->closing_.WhenEmpty([environment, hook] {
     const std::unique_ptr<Environment> last(environment);
+    while (!last->shown_.empty()) {
+      last->Hide(last->shown_.begin()->first);
+    }
     for (size_t fd = 0; fd < last->owned_.size(); ++fd) {
       if (last->owned_[fd]) {
         sys::Close(static_cast<int>(fd));

@@ -3,6 +3,7 @@
 
 #include <node_api.h>
 
+#include <unordered_map>
 #include <vector>
 
 #include "buffer_detacher.h"
@@ -39,6 +40,11 @@ class Environment {
   }
   void Disown(int fd) { owned_[static_cast<size_t>(fd)] = false; }
 
+  // A second descriptor of an eventfd, for others to know: the same one each time until Hide, which
+  // closes it unless somebody has done that already. Returns it or -errno.
+  int Show(int fd);
+  void Hide(int fd);
+
  private:
   Environment(napi_env env, uv_loop_t* loop)
       : env_(env),
@@ -58,6 +64,8 @@ class Environment {
   VpTable vps_;
   ShareTokens tokens_;
   std::vector<bool> owned_;
+  // By the descriptor that nobody else knows.
+  std::unordered_map<int, int> shown_;
 };
 
 }  // namespace mshv

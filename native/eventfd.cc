@@ -14,12 +14,17 @@ int Adopt(Environment& environment, int32_t fd) {
   if (environment.Owns(fd)) {
     return -EBUSY;
   }
-  const int error = sys::EventFdAdopt(fd);
-  return error < 0 ? error : environment.Own(fd);
+  return environment.Own(sys::EventFdAdopt(fd));
 }
 
+int Show(Environment& environment, OwnedFd fd) { return environment.Show(fd.number); }
+
 int Signal(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
-  return sys::EventFdWrite(fd.number, count.value_or(1));
+  return sys::EventFdWrite(fd.number, count.value_or(1), false);
+}
+
+int SignalBounded(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
+  return sys::EventFdWrite(fd.number, count.value_or(1), true);
 }
 
 CountOrError Read(Environment&, OwnedFd fd) {
@@ -35,7 +40,9 @@ int Poll(Environment&, OwnedFd fd) { return sys::EventFdPoll(fd.number); }
 void ExportEventFd(Environment& environment, napi_value exports) {
   Export<Create>(environment, exports, "eventfdCreate");
   Export<Adopt>(environment, exports, "eventfdAdopt");
+  Export<Show>(environment, exports, "eventfdShow");
   Export<Signal>(environment, exports, "eventfdSignal");
+  Export<SignalBounded>(environment, exports, "eventfdSignalBounded");
   Export<Read>(environment, exports, "eventfdRead");
   Export<Poll>(environment, exports, "eventfdPoll");
 }

@@ -13,6 +13,7 @@
 
 #include "abi/mshv.h"
 #include "descriptor_link.h"
+#include "eventfd_identity.h"
 #include "kernel_eventfd.h"
 #include "syscalls.h"
 #include "system_call.h"
@@ -80,8 +81,24 @@ int Identify(int fd, Kind kind) {
 int EventFdCreate(uint32_t initial, bool semaphore) {
   return Step("eventfd", kernel::EventFdCreate(initial, semaphore));
 }
-int EventFdAdopt(int fd) { return kernel::EventFdAdopt(fd); }
-int EventFdWrite(int fd, uint64_t value) { return Step("write", kernel::EventFdWrite(fd, value)); }
+int EventFdAdopt(int fd) {
+  if (const int error = kernel::EventFdCheck(fd); error < 0) {
+    return error;
+  }
+  const int own = Dup(fd);
+  if (own >= 0) {
+    Close(fd);
+  }
+  return own;
+}
+void EventFdCloseCopy(int fd, int copy) {
+  if (IsSameEventFd(fd, copy)) {
+    Close(copy);
+  }
+}
+int EventFdWrite(int fd, uint64_t value, bool bounded) {
+  return kernel::EventFdWrite(fd, value, bounded);
+}
 int EventFdRead(int fd, uint64_t* value) { return Step("read", kernel::EventFdRead(fd, value)); }
 int EventFdPoll(int fd) { return Step("poll", kernel::EventFdPoll(fd)); }
 

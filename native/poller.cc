@@ -80,8 +80,14 @@ void Poller::Release(std::unique_ptr<Watched> watched) {
   closing_.Close(handle, std::move(watched));
 }
 
-void Poller::OnReadable(uv_poll_t* handle, int, int) {
+void Poller::OnReadable(uv_poll_t* handle, int status, int) {
   auto& watched = *static_cast<Watched*>(handle->data);
+  // A counter at 2^64-1, which only the kernel's own signals reach, is an error for poll, and libuv
+  // has stopped the handle. Reading it ends that. libuv aborts the process for a number that is not
+  // open: whoever closed that hears no more.
+  if (status < 0 && sys::EventFdPoll(watched.fd) >= 0) {
+    uv_poll_start(handle, UV_READABLE, OnReadable);
+  }
   // Where a thousand descriptors are readable libuv polls again, up to 48 times, before timers have
   // their turn. What is left in the counter is there in the next turn, too.
   uv_metrics_t loop{};

@@ -23,7 +23,7 @@ namespace mshv {
 
 // The same in both addons, which may share one.
 struct RunControl::Block {
-  static constexpr uint64_t kMagic = 0x6d736876'72756e31;
+  static constexpr uint64_t kMagic = 0x6d736876'72756e32;
 
   uint64_t magic = 0;
   // A timer means something in its own process only, and so does whoever holds the lock.
@@ -35,9 +35,11 @@ struct RunControl::Block {
   const void* holder = nullptr;
   // The holder is between Enter and Leave, or was interrupted there and is about to enter again.
   bool running = false;
+  // It is between Enter and Leave.
+  bool inside = false;
   bool kicked = false;
-  // The running one's.
-  timer_t timer{};
+  // The running one's, while it is inside: a kick may have to make another one.
+  ThreadTimer timer;
   size_t comes_again_size = 0;
   std::array<uint32_t, 64> comes_again{};
   bool has_kept = false;
@@ -134,7 +136,7 @@ void RunControl::Release(const Runner& runner, int untold, const void* message) 
   if (!IsHeldBy(runner)) {
     return;
   }
-  EndRun(runner);
+  EndRun();
   block().holder = nullptr;
   if (!ComesOnce(untold, message)) {
     return;
@@ -178,44 +180,63 @@ bool RunControl::Running() const { return block().running; }
 
 bool RunControl::IsHeldBy(const Runner& runner) const { return block().holder == &runner; }
 
+// Who is not inside finds out when it is about to enter.
 void RunControl::Kick() {
-  if (block().running && !std::exchange(block().kicked, true)) {
-    Runner::Kick(block().timer);
+  // The driver has no flag for leaving at once, so a kick that comes just before the ioctl is lost:
+  // kicks are repeated.
+  constexpr auto kInterval = std::chrono::microseconds(500);
+  if (!block().inside || block().kicked) {
+    return;
+  }
+  // Nobody could be told that there is no other timer; the one that there is would call what others
+  // have installed.
+  if (block().timer.PrepareFromOutside() == 0) {
+    block().kicked = true;
+    block().timer.Arm(std::chrono::nanoseconds(1), kInterval);
   }
 }
 
-int RunControl::Enter(const Runner& runner) {
+int RunControl::Enter(Runner& runner) {
   const Lock lock(*this);
   if (block().holder != nullptr && !IsHeldBy(runner)) {
     return runner.ended ? -ESHUTDOWN : -EBUSY;
   }
   block().holder = &runner;
   block().running = true;
-  block().timer = runner.timer();
   const bool canceled = !runner.ended && std::exchange(block().canceled, false);
   if (runner.ended || canceled) {
-    EndRun(runner);
+    EndRun();
     return canceled ? -ECANCELED : -ESHUTDOWN;
+  }
+  if (const int error = runner.timer.Prepare(); error < 0) {
+    EndRun();
+    return error;
+  }
+  block().timer = runner.timer;
+  block().inside = true;
+  if (runner.rest.count() > 0) {
+    block().timer.Arm(runner.rest, runner.rest);
   }
   return 0;
 }
 
-int RunControl::Leave(const Runner& runner, int result) {
+int RunControl::Leave(Runner& runner, int result) {
   const Lock lock(*this);
+  block().inside = false;
+  // Nothing else is to be interrupted by it.
+  if (std::exchange(block().kicked, false) || runner.rest.count() > 0) {
+    block().timer.Disarm();
+  }
+  runner.timer = block().timer;
   // Where the runner ends as well, nobody would be told of the cancel.
   const bool acknowledged =
       result == -EINTR && !runner.ended && std::exchange(block().canceled, false);
   if (result != -EINTR || acknowledged || runner.ended) {
-    EndRun(runner);
+    EndRun();
   }
   return acknowledged ? -ECANCELED : result;
 }
 
-void RunControl::EndRun(const Runner& runner) {
-  block().running = false;
-  if (std::exchange(block().kicked, false)) {
-    runner.Rest();
-  }
-}
+void RunControl::EndRun() { block().running = false; }
 
 }  // namespace mshv

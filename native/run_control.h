@@ -78,10 +78,10 @@ class RunControl {
   bool Running() const;
   bool IsHeldBy(const Runner& runner) const;
   void Kick();
-  int Enter(const Runner& runner);
+  int Enter(Runner& runner);
   bool TakeKept(void* message);
-  int Leave(const Runner& runner, int result);
-  void EndRun(const Runner& runner);
+  int Leave(Runner& runner, int result);
+  void EndRun();
 
   const Mapping mapping_;
 };

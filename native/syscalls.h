@@ -41,17 +41,25 @@ int Identify(int fd, Kind kind);
 // eventfd(2), always O_CLOEXEC and O_NONBLOCK.
 int EventFdCreate(uint32_t initial, bool semaphore);
 
-// Takes over an eventfd that came from elsewhere and makes it O_NONBLOCK and O_CLOEXEC. -EINVAL
-// where `fd` is open but no eventfd, -EBADF where it is not open.
+// Takes over an eventfd that came from elsewhere: a new descriptor of it with O_CLOEXEC, whose
+// number nobody else knows, is returned and `fd` closed. O_NONBLOCK stays as it is for all who
+// share it. -EINVAL where `fd` is open but no eventfd, -EBADF where it is not open; it is still
+// open then.
 int EventFdAdopt(int fd);
 
-// Adds `value` to the counter; -EAGAIN where it would overflow.
-int EventFdWrite(int fd, uint64_t value);
+// Closes `copy`, a descriptor that came of Dup(fd), where it is one of the same eventfd still:
+// others were told the number, may have closed it, and it may mean another file by now.
+void EventFdCloseCopy(int fd, int copy);
 
-// Consumes the counter (one unit of a semaphore); -EAGAIN where it is 0.
+// Adds `value` to the counter; -EAGAIN where it would overflow. `bounded` where others may have
+// cleared O_NONBLOCK: then it may take a millisecond, and is -ENOBUFS where the thread can have no
+// timer.
+int EventFdWrite(int fd, uint64_t value, bool bounded);
+
+// Consumes the counter (one unit of a semaphore); -EAGAIN where it is 0, whatever its O_NONBLOCK.
 int EventFdRead(int fd, uint64_t* value);
 
-// 1 where EventFdRead would succeed, 0 where not.
+// 1 where EventFdRead would succeed, 0 where not; -EBADF where it is not open.
 int EventFdPoll(int fd);
 
 }  // namespace mshv::sys

@@ -72,7 +72,7 @@ void VpTable::Detach(int fd) {
       page.Forget(env_);
     }
   }
-  // Nothing else is to be interrupted by its timer.
+  // Nobody needs its timer.
   if (vps_.empty()) {
     runner_.reset();
   }

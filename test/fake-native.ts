@@ -53,7 +53,9 @@ export type FallibleCall =
   | 'eventfdAdopt'
   | 'dup'
   | 'watch'
+  | 'eventfdShow'
   | 'eventfdSignal'
+  | 'eventfdSignalBounded'
   | 'eventfdRead'
   | 'eventfdPoll';
 
@@ -147,7 +149,7 @@ export class FakeNative implements Native {
   readonly vps = new FakeVps(
     {
       eventfdCreate: (...args) => this.#forgotten(this.#linux.eventfdCreate(...args)),
-      eventfdAdopt: (fd) => this.#forgotten(this.#linux.eventfdAdopt(fd)),
+      eventfdAdopt: (fd) => this.#adoptInPlace(fd),
     },
     (fd) => this.#counterOf(fd),
   );
@@ -492,6 +494,28 @@ export class FakeNative implements Native {
 
   eventfdSignal(fd: number, n?: bigint): number {
     return this.#perform('eventfdSignal', [fd, n], () => this.#linux.eventfdSignal(fd, n));
+  }
+
+  /** What stands for a VP is an eventfd, and the adopted number of a VP stays what it is. */
+  #adoptInPlace(fd: number): number {
+    const adopted = this.#linux.eventfdAdopt(fd);
+    if (adopted < 0) return adopted;
+    const others = [adopted];
+    let copy = this.#linux.dup(adopted);
+    // The number is free, so that one of the next is this one.
+    for (; copy >= 0 && copy !== fd; copy = this.#linux.dup(adopted)) others.push(copy);
+    for (const other of others) this.#linux.close(other);
+    return this.#forgotten(copy);
+  }
+
+  eventfdSignalBounded(fd: number, n?: bigint): number {
+    return this.#perform('eventfdSignalBounded', [fd, n], () =>
+      this.#linux.eventfdSignalBounded(fd, n),
+    );
+  }
+
+  eventfdShow(fd: number): number {
+    return this.#perform('eventfdShow', [fd], () => this.#forgotten(this.#linux.eventfdShow(fd)));
   }
 
   eventfdRead(fd: number): bigint | number {

@@ -10,7 +10,7 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
-import { EventFd, eventFdNative, setEventFdOwner } from '../eventfd.js';
+import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
 import { createDoorbell, type Doorbell, type DoorbellState } from './doorbell.js';
 
@@ -167,7 +167,7 @@ export class DoorbellTable {
   #ioeventfd({ gpa, size, match, event }: DoorbellState, flags: number): number {
     return this.#partition.native.ioeventfd(
       this.#partition.fd(),
-      event.fd,
+      eventFdNumber(event),
       gpa,
       size,
       match ?? 0n,

@@ -13,7 +13,7 @@ import {
 } from '../arguments.js';
 import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
-import { EventFd, eventFdNative, setEventFdOwner } from '../eventfd.js';
+import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
 import { dropThenable, isThenable } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
@@ -344,7 +344,7 @@ export class IrqFd {
       const flags = route.resampleEvent === undefined ? 0 : irqfdFlags.RESAMPLE;
       this.#irqfd(route, flags, 'arm');
       // The driver has injected for what was pending and left it in the counter.
-      this.#partition.native.eventfdRead(route.event.fd);
+      this.#partition.native.eventfdRead(eventFdNumber(route.event));
     },
     disarm: (route: RouteState): void => {
       this.#irqfd(route, irqfdFlags.DEASSIGN, 'disarm');
@@ -356,8 +356,8 @@ export class IrqFd {
     const { native } = this.#partition;
     const result = native.irqfd(
       this.#partition.fd(),
-      event.fd,
-      resampleEvent?.fd ?? -1,
+      eventFdNumber(event),
+      resampleEvent === undefined ? -1 : eventFdNumber(resampleEvent),
       gsi,
       flags,
     );

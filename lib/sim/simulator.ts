@@ -19,7 +19,7 @@ import {
 import { Mshv } from '../device/mshv.js';
 import { Partition, type DriverGeneration } from '../device/partition.js';
 import { closedError, MshvError, systemError } from '../errors.js';
-import { EventFd } from '../eventfd.js';
+import { EventFd, eventFdNumber } from '../eventfd.js';
 import { simNative, type Native, type SimNative } from '../native.js';
 import { TakingIterator } from '../taking-iterator.js';
 import {
@@ -561,7 +561,7 @@ export class Simulator implements Disposable {
     try {
       this.#checked(
         'listen for interrupts',
-        this.#native.simListen(this.#fdOf(partition), recorded.fd),
+        this.#native.simListen(this.#fdOf(partition), eventFdNumber(recorded)),
       );
     } catch (error) {
       recorded.close();

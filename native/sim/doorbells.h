@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../eventfd_identity.h"
 #include "../unique_fd.h"
-#include "eventfd_identity.h"
 #include "hypervisor.h"
 
 namespace mshv::sim {

@@ -62,9 +62,10 @@ void Host::Forget(EventFdId id) {
   UpdateRegistry(id);
 }
 
-int Host::Write(EventFdId id, int fd, uint64_t value) {
+int Host::Write(EventFdId id, int fd, uint64_t value, bool bounded) {
   const std::lock_guard guard(lock_);
-  return irqfds_.Contains(id) ? irqfds_.Write(id, fd, value) : kernel::EventFdWrite(fd, value);
+  return irqfds_.Contains(id) ? irqfds_.Write(id, fd, value, bounded)
+                              : kernel::EventFdWrite(fd, value, bounded);
 }
 
 int Host::Read(EventFdId id, int fd, uint64_t* value) {
@@ -356,7 +357,7 @@ void Host::Record(Partition& partition, const LapicInterrupt& interrupt, std::op
                                   .fast = fast,
                                   .time = MonotonicNanoseconds()});
   for (const Listener& listener : partition.listeners) {
-    kernel::EventFdWrite(listener.fd.get(), 1);
+    kernel::EventFdSignal(listener.fd.get());
   }
 }
 
@@ -371,7 +372,7 @@ int Host::Ring(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value
     if (irqfds_.Contains(doorbell.id)) {
       irqfds_.Signal(doorbell.id, doorbell.fd.get());
     } else {
-      kernel::EventFdWrite(doorbell.fd.get(), 1);
+      kernel::EventFdSignal(doorbell.fd.get());
     }
   });
 }
@@ -393,7 +394,7 @@ void Host::DropListeners(Partition& partition) {
   const std::vector<Listener> listeners = std::exchange(partition.listeners, {});
   for (const Listener& listener : listeners) {
     // Whoever waits for an interrupt is to see that none will come.
-    kernel::EventFdWrite(listener.fd.get(), 1);
+    kernel::EventFdSignal(listener.fd.get());
     UpdateRegistry(listener.id);
   }
 }

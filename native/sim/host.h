@@ -66,7 +66,7 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   void Forget(EventFdId id);
 
   // write(2), read(2), poll(2) of an eventfd that may be armed here.
-  int Write(EventFdId id, int fd, uint64_t value);
+  int Write(EventFdId id, int fd, uint64_t value, bool bounded);
   int Read(EventFdId id, int fd, uint64_t* value);
   int Poll(EventFdId id, int fd);
 

@@ -174,16 +174,16 @@ int IrqFds::Acknowledge(Partition& partition, uint32_t vp, uint32_t vector) {
           partition.routes.Find(irqfd.gsi).Decode().type == abi::HV_X64_INTERRUPT_TYPE_EXTINT) {
         result += kCleared;
       }
-      kernel::EventFdWrite(irqfd.resample.get(), 1);
+      kernel::EventFdSignal(irqfd.resample.get());
       ++result;
     }
   }
   return result;
 }
 
-int IrqFds::Write(EventFdId id, int fd, uint64_t value) {
+int IrqFds::Write(EventFdId id, int fd, uint64_t value, bool bounded) {
   ProcessPending();
-  const int error = kernel::EventFdWrite(fd, value);
+  const int error = kernel::EventFdWrite(fd, value, bounded);
   // A write of 0 wakes waiters as well, but with an empty counter it is no epoll event.
   if (error == 0 && value == 0 && hooks_.at(id).left == 0) {
     Wake(id);
@@ -193,7 +193,7 @@ int IrqFds::Write(EventFdId id, int fd, uint64_t value) {
 
 void IrqFds::Signal(EventFdId id, int fd) {
   // The kernel's own signal takes no notice of a counter that has no room: it wakes all the same.
-  if (Write(id, fd, 1) == -EAGAIN) {
+  if (Write(id, fd, 1, true) < 0) {
     Wake(id);
   }
 }

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../eventfd_identity.h"
 #include "../unique_fd.h"
-#include "eventfd_identity.h"
 #include "partition.h"
 #include "signal_watcher.h"
 
@@ -69,7 +69,7 @@ class IrqFds {
   bool Contains(EventFdId id) const { return hooks_.contains(id); }
 
   // write(2), read(2) and poll(2) of an armed eventfd: what user space sees of one.
-  int Write(EventFdId id, int fd, uint64_t value);
+  int Write(EventFdId id, int fd, uint64_t value, bool bounded);
   int Read(EventFdId id, int fd, uint64_t* value);
   int Poll(EventFdId id);
   // eventfd_signal: what the driver does to an armed eventfd.

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../eventfd_identity.h"
 #include "../unique_fd.h"
 #include "doorbells.h"
-#include "eventfd_identity.h"
 #include "guest_memory.h"
 #include "hypervisor.h"
 #include "intercepts.h"

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "eventfd_identity.h"
+#include "../eventfd_identity.h"
 #include "file.h"
 #include "host.h"
 

@@ -159,7 +159,7 @@ void Host::SignalVp(VirtualProcessor& vp) {
 void Host::Kick(VirtualProcessor& vp) {
   vp.kicked = true;
   if (waiting_.contains(&vp)) {
-    kernel::EventFdWrite(vp.wake.get(), 1);
+    kernel::EventFdWrite(vp.wake.get(), 1, false);
   }
 }
 
@@ -184,7 +184,7 @@ int Host::WaitForKick(Lock& lock, VirtualProcessor& vp) {
 
 void Host::WakeRunners() {
   for (const VirtualProcessor* vp : waiting_) {
-    kernel::EventFdWrite(vp->wake.get(), 1);
+    kernel::EventFdWrite(vp->wake.get(), 1, false);
   }
 }
 

@@ -55,7 +55,7 @@ void SignalWatcher::Stop() {
   if (!epoll_) {
     return;
   }
-  kernel::EventFdWrite(stop_.get(), 1);
+  kernel::EventFdWrite(stop_.get(), 1, false);
   pthread_join(thread_, nullptr);
   epoll_.reset();
   stop_.reset();

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "../eventfd_identity.h"
 #include "../unique_fd.h"
-#include "eventfd_identity.h"
 
 namespace mshv::sim {
 

@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "../abi/mshv.h"
+#include "../eventfd_identity.h"
 #include "../kernel_eventfd.h"
-#include "eventfd_identity.h"
 #include "file.h"
 #include "host.h"
 #include "registry.h"
@@ -157,25 +157,44 @@ int EventFdCreate(uint32_t initial, bool semaphore) {
 }
 
 int EventFdAdopt(int fd) {
-  sim::EventFdIdentity identity;
-  if (const int error = kernel::EventFdAdopt(fd); error < 0) {
+  if (const int error = kernel::EventFdCheck(fd); error < 0) {
     return error;
   }
-  if (const int error = Step("open", sim::IdentifyEventFd(fd, &identity)); error < 0) {
+  EventFdIdentity identity;
+  if (const int error = Step("open", IdentifyEventFd(fd, &identity)); error < 0) {
     return error;
   }
-  sim::Registry::Get().AddEventFd(fd, identity.id, identity.semaphore);
-  return 0;
+  const int own = kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); });
+  if (own < 0) {
+    return own;
+  }
+  // First, or its last number would be gone meanwhile.
+  sim::Registry::Get().AddEventFd(own, identity.id, identity.semaphore);
+  Close(fd);
+  return own;
 }
 
-int EventFdWrite(int fd, uint64_t value) {
-  return kernel::Attempt("write", [fd, value] {
-    const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
-    if (id == 0 && sim::IsFile(fd)) {
-      return -EINVAL;
-    }
-    return host != nullptr ? host->Write(id, fd, value) : kernel::EventFdWrite(fd, value);
-  });
+void EventFdCloseCopy(int fd, int copy) {
+  sim::Registry& registry = sim::Registry::Get();
+  if (registry.FindEventFd(copy).id == registry.FindEventFd(fd).id) {
+    registry.Remove(copy);
+  }
+  if (IsSameEventFd(fd, copy)) {
+    close(copy);
+  }
+}
+
+int EventFdWrite(int fd, uint64_t value, bool bounded) {
+  // The write itself is a step; before it there may be others.
+  if (const int error = Step("write", Fault("write")); error < 0) {
+    return error;
+  }
+  const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
+  if (id == 0 && sim::IsFile(fd)) {
+    return Step("write", -EINVAL);
+  }
+  return host != nullptr ? host->Write(id, fd, value, bounded)
+                         : kernel::EventFdWrite(fd, value, bounded);
 }
 
 int EventFdRead(int fd, uint64_t* value) {

@@ -66,7 +66,9 @@ const descriptors = (): ReadonlySet<string> =>
 /** Closes what a call opened, and what it gave up. */
 function closeNew(native: Native, before: ReadonlySet<string>): void {
   for (const fd of descriptors()) {
-    if (!before.has(fd) && native.close(Number(fd)) === -EBADF) closeSync(Number(fd));
+    // An eventfd's second number goes with the first.
+    if (before.has(fd) || linkOf(fd) === undefined) continue;
+    if (native.close(Number(fd)) === -EBADF) closeSync(Number(fd));
   }
 }
 

@@ -16,8 +16,8 @@ import { vpThreads } from '../process-threads.js';
 
 const { EBADF, EBUSY, ECANCELED, EFAULT, EINTR, EINVAL, ENOENT, ENOTTY } = constants.errno;
 
-/** SIGRTMIN of the C library, which keeps the first two. */
-const kickSignal = 34;
+/** SIGRTMAX: nobody else of this process has it. */
+const kickSignal = 64;
 const runVp = ioctls.MSHV_RUN_VP;
 
 const program = (name: string): string =>

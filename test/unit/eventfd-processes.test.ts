@@ -81,7 +81,7 @@ describe.concurrent('another process', () => {
     expect(errors).toContain('nobody catches this');
   });
 
-  it('makes what it adopts non-blocking and close-on-exec', async () => {
+  it('gets another number of what it adopts, close-on-exec, and leaves it blocking for those who share it', async () => {
     // Python makes an eventfd that is neither; Node closes on exec only what it finds below. Sanitizers are not for
     // Python: it does not start with that of threads.
     const script = `import os, sys
@@ -99,8 +99,8 @@ os.execv(sys.argv[2], sys.argv[2:])`;
     );
     expect((await text(child.stdout)).split('\n')).toEqual([
       'before 2',
-      'after 2004002',
-      'read 6',
+      'after false 2000002',
+      'read 6 ',
       '',
     ]);
   });

@@ -84,7 +84,8 @@ describe('semaphore', () => {
       expect([event.semaphore, clone.semaphore]).toEqual([semaphore, semaphore]);
     }
     const event = create({ semaphore: true });
-    expect(inspect(event)).toBe(`EventFd { semaphore fd: ${event.fd} }`);
+    const { fd } = event;
+    expect(inspect(event)).toBe(`EventFd { semaphore fd: ${fd} }`);
   });
 
   it('says what was adopted, on a kernel that tells (Linux 6.9 or later)', () => {
@@ -488,7 +489,10 @@ describe('release() and adopt()', () => {
     expect(event.closed).toBe(true);
     expect(openDescriptors()).toBe(before + 1);
     using adopted = EventFd.adopt(fd);
-    expect(adopted.fd).toBe(fd);
+    expect(openDescriptors()).toBe(before + 1);
+    expect(() => {
+      closeSync(fd);
+    }).toThrow('EBADF');
     adopted.signal();
     expect(adopted.tryRead()).toBe(1n);
     adopted.close();
@@ -591,7 +595,8 @@ describe('close()', () => {
     {
       using event = create();
       expect(event.closed).toBe(false);
-      expect(inspect(event)).toBe(`EventFd { fd: ${event.fd} }`);
+      const { fd } = event;
+      expect(inspect(event)).toBe(`EventFd { fd: ${fd} }`);
       event.close();
       event.close();
       expect(event.closed).toBe(true);

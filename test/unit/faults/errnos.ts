@@ -143,7 +143,9 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   eventfdAdopt: { calls: ['fcntl', 'readlink'], own: ['EINVAL', 'EBUSY'] },
   dup: { calls: ['fcntl'] },
   watch: { calls: ['uv_poll_init', 'uv_poll_start'] },
+  eventfdShow: { calls: ['fcntl'] },
   eventfdSignal: { calls: ['write'] },
+  eventfdSignalBounded: { calls: ['write'], own: ['ENOBUFS'] },
   eventfdRead: { calls: ['read'] },
   eventfdPoll: { calls: ['poll'] },
 };

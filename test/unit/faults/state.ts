@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { inspect, types } from 'node:util';
 
+import { eventFdNumber } from '../../../lib/eventfd.js';
 import { EventFd, GuestMemory, Interrupt, IrqFdRoute, MshvError, Vp } from '../../../lib/index.js';
 
 /** Accessors that make calls, and change something by it: each is an operation. */
 const lazy: ReadonlyMap<object, readonly string[]> = new Map<object, readonly string[]>([
-  [EventFd.prototype, ['pending']],
+  [EventFd.prototype, ['fd', 'pending']],
   [GuestMemory.prototype, ['buffer', 'dataView']],
   [Interrupt.prototype, ['event']],
   [IrqFdRoute.prototype, ['pending']],
@@ -87,6 +88,6 @@ function read(value: object, key: string, seen: Map<object, number>): unknown {
 /** What is in the counter, without looking through the library. */
 function countOf(event: EventFd): string | undefined {
   if (event.closed) return undefined;
-  const info = readFileSync(`/proc/self/fdinfo/${event.fd}`, 'utf8');
+  const info = readFileSync(`/proc/self/fdinfo/${eventFdNumber(event)}`, 'utf8');
   return /^eventfd-count:\s*(\w+)$/m.exec(info)?.[1];
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 import { EventFd, Interrupt } from '../../../lib/index.js';
 
@@ -102,8 +102,8 @@ const scenarios: Record<string, () => void> = {
   'adopts descriptor 40': () => {
     say('before', flagsOf(40).toString(8));
     const event = EventFd.adopt(40);
-    say('after', flagsOf(40).toString(8));
-    say('read', event.tryRead());
+    say('after', existsSync('/proc/self/fd/40'), flagsOf(event.fd).toString(8));
+    say('read', event.tryRead(), event.tryRead());
   },
 };
 

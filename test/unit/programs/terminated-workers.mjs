@@ -76,14 +76,22 @@ const rounds = {
   close: (n) => n.close(n.eventfdCreate(0, false)),
   dup: (n, t) => keep(n, t, n.dup(t.event)),
   failedStep: (n, t) => [n.eventfdRead(t.event), n.failedStep()],
-  release: (n, t) => n.eventfdAdopt(n.release(t.event)),
+  release: (n, t) => (t.event = n.eventfdAdopt(n.release(t.event))),
   open: (n, t) => keep(n, t, n.open(t.path)),
   fastInjection: (n, t) => n.fastInjection(t.device),
   createPartition: (n, t) => end(n, n.createPartition(t.device, 1n, 0n)),
   createPartitionV2: (n, t) => end(n, n.createPartitionV2(t.device, 9n, 0n, 0n, 0n, 0n)),
   eventfdCreate: (n, t) => keep(n, t, n.eventfdCreate(1, true)),
-  eventfdAdopt: (n, t) => n.eventfdAdopt(n.release(t.event)),
+  eventfdAdopt: (n, t) => (t.event = n.eventfdAdopt(n.release(t.event))),
+  eventfdShow: (n, t) => {
+    if (t.count % 8 === 0) keep(n, t, (t.shown = n.dup(t.event)));
+    return n.eventfdShow(t.shown);
+  },
   eventfdSignal: (n, t) => [n.eventfdSignal(t.armed), n.eventfdSignal(t.event, 2n)],
+  eventfdSignalBounded: (n, t) => [
+    n.eventfdSignalBounded(t.armed),
+    n.eventfdSignalBounded(t.event, 2n),
+  ],
   eventfdRead: (n, t) => [n.eventfdSignal(t.event), n.eventfdRead(t.event)],
   eventfdPoll: (n, t) => [n.eventfdPoll(t.event), n.eventfdPoll(t.armed)],
   watch: (n, t) => [n.watch(t.event, () => undefined), n.unwatch(t.event)],

@@ -79,6 +79,19 @@ export const eventfds: readonly Operation[] = [
   onEvent('event.signal(n)', 5, (event) => {
     event.signal(2n);
   }),
+  onEvent('event.fd', 0, (event) => event.fd),
+  {
+    name: 'event.signal() of one that others have',
+    arrange: (situation) => {
+      const event = situation.own(EventFd.create({ native: situation.native }));
+      expect(event.fd).toBeGreaterThan(2);
+      // The thread's timer is made once.
+      event.signal();
+      return () => {
+        event.signal(2n);
+      };
+    },
+  },
   onEvent('event.tryRead()', 5, (event) => event.tryRead(), whereEmpty('otherwise')),
   onEvent('event.pending', 5, (event) => event.pending),
   onEvent('event.wait(), with a count there', 5, (event) => event.wait(), whereEmpty('done')),

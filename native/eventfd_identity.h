@@ -1,11 +1,11 @@
-#ifndef MSHV_NATIVE_SIM_EVENTFD_IDENTITY_H_
-#define MSHV_NATIVE_SIM_EVENTFD_IDENTITY_H_
+#ifndef MSHV_NATIVE_EVENTFD_IDENTITY_H_
+#define MSHV_NATIVE_EVENTFD_IDENTITY_H_
 
 #include <cstdint>
 
-#include "../unique_fd.h"
+#include "unique_fd.h"
 
-namespace mshv::sim {
+namespace mshv {
 
 // What the kernel calls one eventfd, however many descriptors it has. Unique while any is open.
 using EventFdId = uint64_t;
@@ -24,6 +24,10 @@ int IdentifyEventFd(int fd, EventFdIdentity* identity);
 // meanwhile.
 int AcquireEventFd(int fd, UniqueFd* own, EventFdIdentity* identity);
 
-}  // namespace mshv::sim
+// Whether two descriptors are of one eventfd. Where the kernel does not tell (without /proc) they
+// are taken for it.
+bool IsSameEventFd(int fd, int other);
 
-#endif  // MSHV_NATIVE_SIM_EVENTFD_IDENTITY_H_
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_EVENTFD_IDENTITY_H_

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace mshv::sim {
+namespace mshv {
 namespace {
 
 std::optional<uint64_t> Field(std::string_view text, std::string_view name, int base) {
@@ -54,4 +54,11 @@ int AcquireEventFd(int fd, UniqueFd* own, EventFdIdentity* identity) {
   return *own ? IdentifyEventFd(own->get(), identity) : -errno;
 }
 
-}  // namespace mshv::sim
+bool IsSameEventFd(int fd, int other) {
+  EventFdIdentity one;
+  EventFdIdentity two;
+  const int error = IdentifyEventFd(fd, &one);
+  return IdentifyEventFd(other, &two) == error && one.id == two.id;
+}
+
+}  // namespace mshv

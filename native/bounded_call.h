@@ -1,0 +1,39 @@
+#ifndef MSHV_NATIVE_BOUNDED_CALL_H_
+#define MSHV_NATIVE_BOUNDED_CALL_H_
+
+#include <cerrno>
+#include <chrono>
+
+#include "thread_timer.h"
+
+namespace mshv {
+
+// A system call that may block where others want it to is left after this time, or a little more.
+constexpr auto kBound = std::chrono::milliseconds(1);
+
+// The calling thread's timer for that, made when it is needed first.
+ThreadTimer& BoundTimer();
+
+// Makes a call that returns a value >= 0 or -errno. Returns what it returns; -EAGAIN where it
+// blocked until the bound; -ENOBUFS, without a call, where the thread can have no timer.
+template <typename Call>
+int CallBounded(Call call) {
+  ThreadTimer& timer = BoundTimer();
+  if (timer.Prepare() < 0) {
+    return -ENOBUFS;
+  }
+  const auto end = std::chrono::steady_clock::now() + kBound;
+  // Again and again: the first could come before the call has begun.
+  timer.Arm(kBound, kBound);
+  int result = 0;
+  do {
+    result = call();
+    // Signals of others interrupt as well.
+  } while (result == -EINTR && std::chrono::steady_clock::now() < end);
+  timer.Disarm();
+  return result == -EINTR ? -EAGAIN : result;
+}
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_BOUNDED_CALL_H_

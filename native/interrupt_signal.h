@@ -1,0 +1,27 @@
+#ifndef MSHV_NATIVE_INTERRUPT_SIGNAL_H_
+#define MSHV_NATIVE_INTERRUPT_SIGNAL_H_
+
+#include <array>
+
+namespace mshv {
+
+// The real-time signals whose handler is ours. It does nothing and has no SA_RESTART: that a system
+// call is interrupted, and stays so, is all it is for.
+//
+// From SIGRTMAX down: those whose handler is ours already, whichever addon or environment of this
+// process has installed it, else those that nobody handles. Handlers of others, and what others
+// ignore, are left alone. Two of them, so that a thread that is inside a system call, and can
+// unblock no other signal, is interrupted all the same where somebody has replaced the handler of
+// one.
+using InterruptSignals = std::array<int, 2>;
+
+// 0 or -errno; -ENOSPC where others have taken all real-time signals. Where one only is left it is
+// there twice.
+int TakeInterruptSignals(InterruptSignals* signals);
+
+// Whether the handler of `signal` is ours at this moment.
+bool IsInterruptSignal(int signal);
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_INTERRUPT_SIGNAL_H_
