@@ -84,8 +84,8 @@ const rounds = {
   eventfdCreate: (n, t) => keep(n, t, n.eventfdCreate(1, true)),
   eventfdAdopt: (n, t) => (t.event = n.eventfdAdopt(n.release(t.event))),
   eventfdShow: (n, t) => {
-    if (t.count % 8 === 0) keep(n, t, (t.shown = n.dup(t.event)));
-    return n.eventfdShow(t.shown);
+    const copy = n.dup(t.event);
+    return [n.eventfdShow(copy), n.close(copy)];
   },
   eventfdSignal: (n, t) => [n.eventfdSignal(t.armed), n.eventfdSignal(t.event, 2n)],
   eventfdSignalBounded: (n, t) => [

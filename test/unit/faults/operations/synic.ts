@@ -1,7 +1,6 @@
 import { expect } from 'vitest';
 
 import { encodeMessage } from '../../../../lib/abi/encode-message.js';
-import { InterceptMessages } from '../../../../lib/abi/intercepts.js';
 import {
   EventFd,
   GuestMemory,
@@ -202,10 +201,13 @@ export const synics: readonly Operation[] = [
     (there) => {
       queueMessage(there);
       there.driver.emptySlots();
-      const exit = new InterceptMessages(deliverable).current;
+      const vp = there.situation.vp(1);
+      there.driver.exitWith(there.situation.partition, vp, deliverable);
+      const exit = vp.run();
+      if (exit === undefined) throw new Error('the VP did not exit');
       return () => {
         if (there.synic.messages.size === 0) fillSlot(there);
-        else expect(there.synic.handleExit(there.situation.vp(1), exit)).toBe(true);
+        else expect(there.synic.handleExit(vp, exit)).toBe(true);
       };
     },
     postingAndAsking,
