@@ -27,6 +27,14 @@ export function rangeError(name: string, accepted: string, value: unknown): Code
   );
 }
 
+/** A value of the right type that is no good; as Node's own functions say it. */
+export function valueError(name: string, expected: string, value: unknown): CodedError {
+  return Object.assign(
+    new TypeError(`The "${name}" argument must be ${expected}, received ${show(value)}`),
+    { code: 'ERR_INVALID_ARG_VALUE' },
+  );
+}
+
 /** A whole number from `least` to `most`, both within the safe integers. */
 export function integerArgument(name: string, value: unknown, least: number, most: number): number {
   if (typeof value !== 'number') {
@@ -91,6 +99,14 @@ export function stringArgument(name: string, value: unknown): string {
     throw rangeError(name, 'a string without NUL characters', show(value));
   }
   return value;
+}
+
+/** A path, which Node's `fs` refuses likewise. */
+export function pathArgument(name: string, value: unknown): string {
+  if (typeof value === 'string' && value.includes('\0')) {
+    throw valueError(name, 'a string without NUL characters', value);
+  }
+  return stringArgument(name, value);
 }
 
 export function functionArgument<F extends (...args: never[]) => unknown>(
@@ -173,14 +189,27 @@ const typedArrays = {
   BigUint64Array: types.isBigUint64Array,
 } as const;
 
-/** A typed array of one kind: no proxy of one, and nothing that only looks like it. */
-export function typedArrayArgument<Value extends object>(
+function isGone(value: Uint8Array | Uint32Array | BigUint64Array): boolean {
+  try {
+    value.at(0);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** A typed array of one kind, whose memory is there: no proxy of one, and nothing that only looks like it. */
+export function typedArrayArgument<Value extends Uint8Array | Uint32Array | BigUint64Array>(
   name: string,
   value: Value,
   type: keyof typeof typedArrays,
 ): Value {
   if (!typedArrays[type](value)) {
     throw typeError(name, `a ${type}`, value);
+  }
+  // What was transferred, and what its buffer has become too short for, is as long as what is empty.
+  if (value.length === 0 && isGone(value)) {
+    throw valueError(name, `a ${type} that is neither detached nor out of bounds`, value);
   }
   return value;
 }

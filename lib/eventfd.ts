@@ -113,7 +113,7 @@ export class EventFd implements Disposable {
    *   EventFd of this environment owns it already, `EMFILE` where the process has no room for one more
    */
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
-    integerArgument('fd', fd, 0, 2 ** 31 - 1);
+    fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['native']);
     const { native = linuxNative() } = options;
     nativeArgument('options.native', native);
@@ -314,7 +314,8 @@ export class EventFd implements Disposable {
   /**
    * Gives up the descriptor without closing it and returns it; the object is closed afterwards. This
    * is how an eventfd gets to another Worker: post `event.clone().release()`, then `EventFd.adopt` it
-   * there. A number that nobody adopts stays open until the process ends. What `fd` has given out is closed.
+   * there. A number that nobody adopts stays open until the process ends: so does that of a Worker which is terminated between
+   * this and the other's `adopt()`, in whose message it is lost. What `fd` has given out is closed.
    *
    * @throws MshvError `ERR_MSHV_OWNED` where the event belongs to a route
    */

@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 
 import {
+  bytesArgument,
   booleanArgument,
   choiceArgument,
   integerArgument,
@@ -97,6 +98,7 @@ function writeField(view: DataView, name: string, field: Field, value: unknown):
       if (!types.isUint8Array(value)) {
         throw typeError(name, 'a Uint8Array', value);
       }
+      bytesArgument(name, value);
       if (value.length > most) {
         throw rangeError(name, `at most ${most} bytes`, `${value.length} bytes`);
       }

@@ -68,14 +68,13 @@ export function checkedCpuidResult(result: CpuidResultOptions): CheckedCpuidResu
   ]);
   const { leaf, subleaf, alwaysOverride = true } = result;
   const vp = vpOrAllArgument(result.vp);
-  integerArgument('result.leaf', leaf, 0, 0xffff_ffff);
   const eax = bitsArgument('result.eax', result.eax);
   const ebx = bitsArgument('result.ebx', result.ebx);
   const ecx = bitsArgument('result.ecx', result.ecx);
   const edx = bitsArgument('result.edx', result.edx);
   return {
     vp,
-    leaf,
+    leaf: integerArgument('result.leaf', leaf, 0, 0xffff_ffff),
     subleaf: subleaf === undefined ? 0 : integerArgument('result.subleaf', subleaf, 0, 0xffff_ffff),
     subleafSpecific: subleaf !== undefined,
     alwaysOverride: booleanArgument('result.alwaysOverride', alwaysOverride),

@@ -6,7 +6,7 @@ import {
   booleanArgument,
   nativeArgument,
   optionsArgument,
-  stringArgument,
+  pathArgument,
   typeError,
   uint64Argument,
 } from '../arguments.js';
@@ -112,7 +112,7 @@ export class Mshv implements Disposable {
   static open(options: MshvOpenOptions = {}): Mshv {
     optionsArgument('options', options, ['path', 'native', 'fastInjection']);
     const { path = devicePath, native = linuxNative(), fastInjection } = options;
-    stringArgument('options.path', path);
+    pathArgument('options.path', path);
     nativeArgument('options.native', native);
     if (fastInjection !== undefined) {
       booleanArgument('options.fastInjection', fastInjection);

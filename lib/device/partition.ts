@@ -179,9 +179,9 @@ export class Partition extends PartitionCalls implements Disposable {
    */
   createVp(index: number, options: VpOptions = {}): Vp {
     index = vpArgument('index', index);
-    const { apicId } = optionsArgument('options', options, vpOptionNames);
+    let { apicId } = optionsArgument('options', options, vpOptionNames);
     if (apicId !== undefined) {
-      integerArgument('options.apicId', apicId, 0, highestApicId);
+      apicId = integerArgument('options.apicId', apicId, 0, highestApicId);
       this.#apicIds.check(index, apicId);
     }
     const fd = this.#begunVps.get(index) ?? this.#native.createVp(this.fd, index);

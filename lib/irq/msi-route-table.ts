@@ -8,6 +8,7 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { systemError } from '../errors.js';
+import { synchronous } from '../thenable.js';
 import { sameMsi, type MsiRoute } from './msi.js';
 
 /** What one GSI is to be routed to; undefined unroutes it. */
@@ -67,7 +68,8 @@ export class MsiRouteTable {
    * Makes the changes with at most one push, none where nothing differs from the driver's table.
    * Returns the changes that undo them.
    *
-   * @throws MshvError where the driver refused; nothing has changed then, neither here nor there
+   * @throws MshvError where the driver refused; nothing has changed then, neither here nor there. What `push` throws, and
+   *   TypeError `ERR_INVALID_RETURN_VALUE` where it is asynchronous: nothing has changed here, and the table is `unknown`
    */
   commit(changes: readonly RouteChange[]): RouteChange[] {
     changesArgument(changes);
@@ -81,11 +83,21 @@ export class MsiRouteTable {
     }
     undo.reverse();
     if (undo.length > 0 || this.#unknown) {
-      const result = this.#push(this.#words);
-      if (result < 0) {
+      const takeBack = (): void => {
         for (const { gsi, msi } of undo) {
           this.#set(gsi, msi);
         }
+      };
+      let result: number;
+      try {
+        result = synchronous('push()', this.#push(this.#words));
+      } catch (error) {
+        takeBack();
+        this.#unknown = true;
+        throw error;
+      }
+      if (result < 0) {
+        takeBack();
         throw systemError('set the MSI routing table', result, { ioctl: 'MSHV_SET_MSI_ROUTING' });
       }
       this.#unknown = false;

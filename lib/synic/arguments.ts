@@ -15,15 +15,23 @@ export function connectionIdArgument(connectionId: number): number {
   return integerArgument('connectionId', connectionId, 0, synicLimits.connectionIdMask);
 }
 
+export interface SintTarget {
+  readonly vtl: number;
+  readonly vp: number;
+  readonly sint: number;
+}
+
 /**
  * A SINT of a VP.
  *
  * @param owner - what these are properties of, with a dot: `'target.'`
  */
-export function targetArguments(vtl: number, vp: number, sint: number, owner = ''): void {
-  vtlArgument(`${owner}vtl`, vtl);
-  vpArgument(`${owner}vp`, vp);
-  sintArgument(`${owner}sint`, sint);
+export function targetArguments(vtl: number, vp: number, sint: number, owner = ''): SintTarget {
+  return {
+    vtl: vtlArgument(`${owner}vtl`, vtl),
+    vp: vpArgument(`${owner}vp`, vp),
+    sint: sintArgument(`${owner}sint`, sint),
+  };
 }
 
 /** The error for a VP that the partition could have, and has not. */

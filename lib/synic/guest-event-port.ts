@@ -87,10 +87,9 @@ export class DirectGuestEventPort implements GuestEventPort {
    */
   set(vtl: number, vp: number, sint: number, flag: number): void {
     this.#open();
-    targetArguments(vtl, vp, sint);
-    flagArgument('flag', flag);
-    this.#present(vp);
-    this.#flag = { vtl, vp, sint, flag };
+    const target = { ...targetArguments(vtl, vp, sint), flag: flagArgument('flag', flag) };
+    this.#present(target.vp);
+    this.#flag = target;
     this.#chosen = true;
   }
 
@@ -107,7 +106,8 @@ export class DirectGuestEventPort implements GuestEventPort {
    */
   setTargetVp(vp: number): void {
     this.#open();
-    this.#present(vpArgument('vp', vp));
+    vp = vpArgument('vp', vp);
+    this.#present(vp);
     if (this.#flag !== undefined) {
       this.#flag = { ...this.#flag, vp };
     }

@@ -7,11 +7,13 @@ import { synicLimits } from '../abi/synic.js';
 import { arrayArgument, integerArgument, optionsArgument } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
+import { synchronous } from '../thenable.js';
 import {
   implementationArgument,
   messageArguments,
   noVpError,
   targetArguments,
+  type SintTarget,
 } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
@@ -42,8 +44,9 @@ export interface MessageVpOwner {
    * told what came of that when it has returned.
    *
    * @param sints - exactly the SINTs to be told of, a bit for each
+   * @returns at once, and no promise: one is reported as a failure
    */
-  setDeliverabilityNotifications(vtl: number, sints: number): void;
+  setDeliverabilityNotifications(vtl: number, sints: number): unknown;
 }
 
 export interface GuestMessagesOptions {
@@ -146,10 +149,10 @@ export class GuestMessages implements MessagePoster {
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
    */
   newPort(vtl: number, vp: number, sint: number): GuestMessagePort {
-    this.#targetArguments(vtl, vp, sint);
+    ({ vtl, vp, sint } = this.#targetArguments(vtl, vp, sint));
     const poster: Poster = { waiting: undefined };
     return new SintMessagePort(vtl, vp, sint, {
-      hasVp: (index) => this.#partition.hasVp(index),
+      hasVp: (index) => synchronous('hasVp()', this.#partition.hasVp(index)),
       post: (target, type, payload) =>
         this.#post(this.#queuesOf(vtl, target), sint, poster, type, payload),
       move: (from, to) => {
@@ -168,7 +171,7 @@ export class GuestMessages implements MessagePoster {
     type: number,
     payload: Uint8Array,
   ): boolean | Promise<void> {
-    this.#targetArguments(vtl, vp, sint);
+    ({ vtl, vp, sint } = this.#targetArguments(vtl, vp, sint));
     messageArguments(type, payload);
     const queues = this.#queuesOf(vtl, vp);
     const poster = queues.anonymous[sint];
@@ -182,7 +185,7 @@ export class GuestMessages implements MessagePoster {
    * @throws MshvError `ERR_MSHV_VP_OWNED` where the VP has an owner
    */
   attachVp(vp: number, owner: MessageVpOwner): Disposable {
-    vpArgument('vp', vp);
+    vp = vpArgument('vp', vp);
     implementationArgument('owner', owner, ['setDeliverabilityNotifications']);
     if (this.#owners.has(vp)) {
       throw new MshvError(`VP ${vp} has an owner already`, { code: 'ERR_MSHV_VP_OWNED' });
@@ -207,9 +210,9 @@ export class GuestMessages implements MessagePoster {
    * @param sints - a bit for each; those that nothing waits for do no harm
    */
   sintsDeliverable(vtl: number, vp: number, sints: number): void {
-    vtlArgument('vtl', vtl);
-    vpArgument('vp', vp);
-    integerArgument('sints', sints, 0, allSints);
+    vtl = vtlArgument('vtl', vtl);
+    vp = vpArgument('vp', vp);
+    sints = integerArgument('sints', sints, 0, allSints);
     const queues = this.#queues.get(keyOf(vtl, vp));
     if (queues === undefined) {
       return;
@@ -291,28 +294,29 @@ export class GuestMessages implements MessagePoster {
     return `GuestMessages { size: ${this.size}, bound: ${this.#bound} }`;
   }
 
-  #targetArguments(vtl: number, vp: number, sint: number, owner = ''): void {
-    targetArguments(vtl, vp, sint, owner);
-    if (!this.#partition.hasVp(vp)) {
-      throw noVpError(vp);
+  #targetArguments(vtl: number, vp: number, sint: number, owner = ''): SintTarget {
+    const target = targetArguments(vtl, vp, sint, owner);
+    if (!synchronous('hasVp()', this.#partition.hasVp(target.vp))) {
+      throw noVpError(target.vp);
     }
+    return target;
   }
 
   #savedArgument(saved: SavedGuestMessages): readonly SavedQueue[] {
     optionsArgument('saved', saved, ['queues']);
     arrayArgument('saved.queues', saved.queues);
-    saved.queues.forEach((queue, i) => {
+    return saved.queues.map((queue, i) => {
       const name = `saved.queues[${i}]`;
       optionsArgument(name, queue, ['vtl', 'vp', 'sint', 'messages']);
-      this.#targetArguments(queue.vtl, queue.vp, queue.sint, `${name}.`);
+      const target = this.#targetArguments(queue.vtl, queue.vp, queue.sint, `${name}.`);
       arrayArgument(`${name}.messages`, queue.messages);
       queue.messages.forEach((message, j) => {
         const messageName = `${name}.messages[${j}]`;
         optionsArgument(messageName, message, ['type', 'payload']);
         messageArguments(message.type, message.payload, `${messageName}.`);
       });
+      return { ...target, messages: queue.messages };
     });
-    return saved.queues;
   }
 
   #queuesOf(vtl: number, vp: number): VpQueues {
@@ -416,7 +420,10 @@ export class GuestMessages implements MessagePoster {
     let status: number | undefined;
     let cause: unknown;
     try {
-      status = this.#partition.postMessage(vtl, vp, sint, type, payload);
+      status = synchronous(
+        'postMessage()',
+        this.#partition.postMessage(vtl, vp, sint, type, payload),
+      );
     } catch (error) {
       cause = error;
       status = error instanceof MshvError ? error.hvStatus?.code : undefined;
@@ -476,7 +483,8 @@ export class GuestMessages implements MessagePoster {
     const { vtl, vp, blocked } = queues;
     queues.registered = blocked;
     try {
-      owner.setDeliverabilityNotifications(vtl, blocked);
+      const result: unknown = owner.setDeliverabilityNotifications(vtl, blocked);
+      synchronous('setDeliverabilityNotifications()', result);
       return true;
     } catch (cause) {
       queues.registered = undefined;

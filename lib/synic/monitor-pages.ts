@@ -140,9 +140,9 @@ export class MonitorPages implements SynicMonitor, Disposable {
    * @throws MshvError `ERR_MSHV_MONITOR_ID_IN_USE`, naming the connection
    */
   registerMonitor(monitorId: number, connectionId: number, latency: number): Disposable {
-    integerArgument('monitorId', monitorId, 0, layout.monitors - 1);
-    connectionIdArgument(connectionId);
-    integerArgument('latency', latency, 0, 0xffff);
+    monitorId = integerArgument('monitorId', monitorId, 0, layout.monitors - 1);
+    connectionId = connectionIdArgument(connectionId);
+    latency = integerArgument('latency', latency, 0, 0xffff);
     const present = this.#monitors[monitorId];
     if (present !== undefined) {
       throw new MshvError(
@@ -169,9 +169,9 @@ export class MonitorPages implements SynicMonitor, Disposable {
    * @throws MshvError `ERR_MSHV_MONITOR_PAGE_IN_USE` where it is another VTL's; what `memory.page` throws
    */
   setMonitorPage(vtl: number, gpa: bigint | undefined): void {
-    vtlArgument('vtl', vtl);
+    vtl = vtlArgument('vtl', vtl);
     if (gpa !== undefined) {
-      pageMultipleArgument('gpa', gpa);
+      gpa = pageMultipleArgument('gpa', gpa);
     }
     this.#set(vtl, gpa, false);
   }
@@ -182,7 +182,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
    * @returns its GPA; undefined where the memory has no page to give, and nothing changes
    */
   allocateMonitorPage(vtl: number): bigint | undefined {
-    vtlArgument('vtl', vtl);
+    vtl = vtlArgument('vtl', vtl);
     const gpa = synchronous('allocatePage()', this.#memory.allocatePage?.(vtl));
     if (gpa === undefined) {
       return undefined;

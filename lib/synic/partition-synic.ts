@@ -279,8 +279,8 @@ export class PartitionSynic implements Synic, Disposable {
     minimumVtl: number,
     event: EventFd,
   ): Disposable | undefined {
-    connectionIdArgument(connectionId);
-    vtlArgument('minimumVtl', minimumVtl);
+    connectionId = connectionIdArgument(connectionId);
+    minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     instanceArgument('event', event, EventFd);
     return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }

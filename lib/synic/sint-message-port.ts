@@ -39,7 +39,8 @@ export class SintMessagePort implements GuestMessagePort {
 
   setTargetVp(vp: number): void {
     this.#open();
-    if (!this.#messages.hasVp(vpArgument('vp', vp))) {
+    vp = vpArgument('vp', vp);
+    if (!this.#messages.hasVp(vp)) {
       throw noVpError(vp);
     }
     const from = this.#vp;

@@ -88,8 +88,8 @@ export class SynicPortMap {
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
    */
   addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable {
-    connectionIdArgument(connectionId);
-    vtlArgument('minimumVtl', minimumVtl);
+    connectionId = connectionIdArgument(connectionId);
+    minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, ['handleMessage']);
     return this.#add({
       kind: 'message',
@@ -109,8 +109,8 @@ export class SynicPortMap {
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
    */
   addEventPort(connectionId: number, minimumVtl: number, port: HostEventPort): Disposable {
-    connectionIdArgument(connectionId);
-    vtlArgument('minimumVtl', minimumVtl);
+    connectionId = connectionIdArgument(connectionId);
+    minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, [], ['handleEvent']);
     const { osEvent, flagCount = synicLimits.eventFlags } = port;
     if (osEvent === undefined) {
@@ -153,11 +153,11 @@ export class SynicPortMap {
     message: Uint8Array,
     type: number = vmbusMessageType,
   ): number {
-    vtlArgument('vtl', vtl);
-    integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
+    vtl = vtlArgument('vtl', vtl);
+    connectionId = integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
     booleanArgument('secure', secure);
     bytesArgument('message', message);
-    integerArgument('type', type, 0, 0xffff_ffff);
+    type = integerArgument('type', type, 0, 0xffff_ffff);
     const entry = this.#ports.get(connectionId);
     if (entry?.kind !== 'message') {
       return hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID;
@@ -194,9 +194,9 @@ export class SynicPortMap {
    * @param flag - 0 to 65535
    */
   handleSignalEvent(vtl: number, connectionId: number, flag: number): number {
-    vtlArgument('vtl', vtl);
-    integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
-    integerArgument('flag', flag, 0, 0xffff);
+    vtl = vtlArgument('vtl', vtl);
+    connectionId = integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
+    flag = integerArgument('flag', flag, 0, 0xffff);
     const entry = this.#ports.get(connectionId);
     if (entry?.kind !== 'event') {
       return hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID;

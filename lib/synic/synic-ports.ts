@@ -93,7 +93,7 @@ export class SynicPorts implements SynicPortAccess {
   }
 
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
-    targetArguments(vtl, vp, sint);
+    ({ vtl, vp, sint } = targetArguments(vtl, vp, sint));
     const synic = this.#synic;
     return (
       synic.newGuestMessagePort?.(vtl, vp, sint) ??
@@ -123,14 +123,14 @@ export class SynicPorts implements SynicPortAccess {
     }
     const [portId, vtl, vp, sint, flag, monitorInfo] = args;
     integerArgument('portId', portId, 0, synicLimits.connectionIdMask);
-    targetArguments(vtl, vp, sint);
-    flagArgument('flag', flag);
+    const target = targetArguments(vtl, vp, sint);
+    const checkedFlag = flagArgument('flag', flag);
     if (monitorInfo !== undefined) {
       monitorInfoArgument(monitorInfo);
     }
     const port = this.#synic.newGuestEventPort();
     try {
-      port.set(vtl, vp, sint, flag);
+      port.set(target.vtl, target.vp, target.sint, checkedFlag);
       return port;
     } catch (error) {
       port[Symbol.dispose]();
@@ -145,7 +145,7 @@ export class SynicPorts implements SynicPortAccess {
     type: number,
     payload: Uint8Array,
   ): boolean | Promise<void> {
-    targetArguments(vtl, vp, sint);
+    ({ vtl, vp, sint } = targetArguments(vtl, vp, sint));
     messageArguments(type, payload);
     return this.#synic.postMessage(vtl, vp, sint, type, payload);
   }
@@ -163,7 +163,7 @@ class SynicPortsMonitor implements SynicMonitorAccess {
   }
 
   setMonitorPage(vtl: number, gpas: MonitorPageGpas | undefined): void {
-    vtlArgument('vtl', vtl);
+    vtl = vtlArgument('vtl', vtl);
     if (gpas === undefined) {
       this.#monitor.setMonitorPage(vtl, undefined);
       return;
@@ -177,7 +177,7 @@ class SynicPortsMonitor implements SynicMonitorAccess {
   }
 
   allocateMonitorPage(vtl: number): MonitorPageGpas | undefined {
-    vtlArgument('vtl', vtl);
+    vtl = vtlArgument('vtl', vtl);
     const childToParent = this.#monitor.allocateMonitorPage?.(vtl);
     return childToParent === undefined ? undefined : { parentToChild: 0n, childToParent };
   }

@@ -1504,7 +1504,7 @@ const table: readonly Row[] = [
     'open',
     [only, keyed('options', 'path', 'native', 'fastInjection')],
     [option('fastInjection'), boolean('options.fastInjection')],
-    [option('path'), string('options.path')],
+    [option('path'), string('options.path').slice(0, 1)],
     [option('native'), addon('options.native')],
   ),
   ...rows(

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import {
   DirectGuestEventPort,
+  GuestMessages,
   HypercallDispatcher,
   MonitorPages,
+  MsiRouteTable,
   type MshvError,
   SynicPortMap,
   type GuestHypercall,
@@ -281,6 +283,34 @@ describe.each(kinds)('%s', (_, make) => {
     port.interrupt().deliver();
     expect(errors).toMatchObject([{ code: 'ERR_MSHV_EVENT_REFUSED' }]);
     expect(() => port.signal()).toThrow();
+    await turns();
+    expect(unheard).toEqual([]);
+  });
+
+  it('is no answer of a partition that a message is posted to, and no notification', async () => {
+    let answer: unknown;
+    const messages = new GuestMessages(
+      { hasVp: () => true, postMessage: () => answer as number },
+      { onError },
+    );
+    answer = make().value;
+    void messages.postMessage(0, 0, 2, 1, Uint8Array.of(1));
+    expect(errors).toMatchObject([{ code: 'ERR_MSHV_MESSAGE_REFUSED' }]);
+    expect(messages.size).toBe(0);
+
+    answer = hvStatusCodes.HV_STATUS_OBJECT_IN_USE;
+    messages.attachVp(1, { setDeliverabilityNotifications: () => make().value });
+    void messages.postMessage(0, 1, 2, 1, Uint8Array.of(1));
+    expect(errors.at(-1)).toMatchObject({ code: 'ERR_MSHV_NOTIFICATION' });
+    await turns();
+    expect(unheard).toEqual([]);
+  });
+
+  it('is no answer of the driver to a routing table', async () => {
+    const table = new MsiRouteTable(() => make().value as number);
+    const msi = { address: 0xfee0_0000n, data: 0x41 };
+    expect(() => table.commit([{ gsi: 24, msi }])).toThrow();
+    expect([table.size, table.unknown]).toEqual([0, true]);
     await turns();
     expect(unheard).toEqual([]);
   });
