@@ -18,10 +18,12 @@ const lives = fc.sample(fc.nat(300), { seed: 20261121, numRuns: 8 });
 // With the real driver: test/lab/killed-process.test.ts.
 it(`a process that does everything with the simulator leaves nothing when it is killed, ${lives.length} times`, async () => {
   using event = EventFd.create();
+  // A duplicate for others, from the first look at it on.
+  const { fd } = event;
   const before = { descriptors: openDescriptors(), sharedMemory: readdirSync('/dev/shm') };
   for (const [seed, life] of lives.entries()) {
     const child = spawn(process.execPath, [...typescriptProgram(program), `${seed}`], {
-      stdio: ['ignore', 'pipe', 'pipe', event.fd],
+      stdio: ['ignore', 'pipe', 'pipe', fd],
     });
     if (child.stdout === null || child.stderr === null) throw new Error('it has no output');
     const errors = text(child.stderr);
