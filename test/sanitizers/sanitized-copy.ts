@@ -1,24 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { boundedRun, type Output } from '../bounded-run.js';
+import { copyProject, project, projectModules } from '../project-copy.js';
 import { reportsIn, type Report } from './report.js';
 import { environment, launcher, type Options, type Sanitizer } from './sanitizer.js';
-
-const project = fileURLToPath(new URL('../..', import.meta.url));
-const modules = realpathSync(join(project, 'node_modules'));
 
 const buildSeconds = 600;
 
@@ -100,22 +88,7 @@ export class SanitizedCopy {
   /** Takes over the project's files and compiles `dist` from them, once. */
   async #fill(): Promise<void> {
     if (this.#filled) return;
-    mkdirSync(join(this.#folder, 'build'), { recursive: true });
-    for (const name of readdirSync(this.#folder)) {
-      if (name !== 'build') rmSync(join(this.#folder, name), { recursive: true });
-    }
-    const files = execFileSync('git', ['ls-files', '-zco', '--exclude-standard'], {
-      cwd: project,
-      encoding: 'utf8',
-    });
-    for (const file of files.split('\0')) {
-      const from = join(project, file);
-      if (file !== '' && file !== 'node_modules' && existsSync(from)) {
-        // With their times, by which make knows what to compile.
-        cpSync(from, join(this.#folder, file), { preserveTimestamps: true });
-      }
-    }
-    symlinkSync(modules, join(this.#folder, 'node_modules'));
+    copyProject(this.#folder);
     await this.#make('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
     this.#filled = true;
   }
@@ -150,7 +123,7 @@ export class SanitizedCopy {
     words: readonly string[],
     variables: NodeJS.ProcessEnv = {},
   ): Promise<void> {
-    const problem = await boundedRun(process.execPath, [join(modules, program), ...words], {
+    const problem = await boundedRun(process.execPath, [join(projectModules, program), ...words], {
       cwd: this.#folder,
       env: { ...process.env, ...variables },
       seconds: buildSeconds,

@@ -1072,9 +1072,8 @@ describe('on a host', () => {
         );
       }
       set(pageAt);
-      const words = memory.view(Uint32Array, inMemory, 4);
-      words[0] = 0xf;
-      words[2] = 0b110;
+      const words = Uint32Array.of(0xf, 0, 0b110, 0);
+      memory.write(inMemory, new Uint8Array(words.buffer));
       vi.advanceTimersByTime(5);
       expect([handled, errors, vi.getTimerCount()]).toEqual([1, [], 0]);
     });
