@@ -1775,40 +1775,43 @@ const table: readonly Row[] = [
       quantity(`options.leaves[1].${key}`, 0n, 2n ** 64n - 1n),
     ]),
   ),
+  ...(['requestInterrupt', 'tryRequestInterrupt'] as const).flatMap((name) =>
+    rows(
+      'calls',
+      name,
+      [only, keyed('request', 'type', 'vector', 'destination', 'vtl', 'level', 'logical')],
+      [
+        option('type', { vector: 0x41 }),
+        choice(
+          'request.type',
+          ...['fixed', 'lowest-priority', 'smi', 'nmi', 'init', 'sipi', 'extint'],
+          ...['local-int0', 'local-int1'],
+        ),
+      ],
+      [option('vector'), required(integer('request.vector', 0, 255))],
+      [option('destination', { vector: 0x41 }), integer('request.destination', 0, 0xffffffff)],
+      [option('level', { vector: 0x41 }), boolean('request.level')],
+      [option('logical', { vector: 0x41 }), boolean('request.logical')],
+      [option('vtl', { vector: 0x41 }), integer('request.vtl', 0, 15)],
+    ),
+  ),
+  // What the other one answers for a guest's values.
   ...rows(
     'calls',
     'requestInterrupt',
-    [only, keyed('request', 'type', 'vector', 'destination', 'vtl', 'level', 'logical')],
-    [
-      option('type', { vector: 0x41 }),
-      choice(
-        'request.type',
-        ...['fixed', 'lowest-priority', 'smi', 'nmi', 'init', 'sipi', 'extint'],
-        ...['local-int0', 'local-int1'],
-      ),
-    ],
     [
       option('vector'),
-      required(integer('request.vector', 0, 255)),
-      {
-        name: 'request.vector',
-        accepts: 'a whole number from 16 to 255',
-        wrong: range(0, 15),
-      },
+      { name: 'request.vector', accepts: 'a whole number from 16 to 255', wrong: range(0, 15) },
     ],
     [option('vector', { type: 'nmi' }), required(integer('request.vector', 0, 255))],
     [
       option('destination', { vector: 0x41 }),
-      integer('request.destination', 0, 0xffffffff),
       {
         name: 'request.destination',
         accepts: 'the APIC id of an existing VP',
         wrong: range(4, 255, 0xffffffff),
       },
     ],
-    [option('level', { vector: 0x41 }), boolean('request.level')],
-    [option('logical', { vector: 0x41 }), boolean('request.logical')],
-    [option('vtl', { vector: 0x41 }), integer('request.vtl', 0, 15)],
   ),
   ...rows(
     'calls',
@@ -1816,35 +1819,18 @@ const table: readonly Row[] = [
     [(wrong) => [wrong, 0x41], msi('').address],
     [(wrong) => [0xfee00000, wrong], msi('').data],
   ),
-  ...rows(
-    'calls',
-    'tryRequestInterrupt',
-    [only, keyed('request', 'type', 'vector', 'destination', 'vtl', 'level', 'logical')],
+  ...(
     [
-      option('type', { vector: 0x41 }),
-      choice(
-        'request.type',
-        ...['fixed', 'lowest-priority', 'smi', 'nmi', 'init', 'sipi', 'extint'],
-        ...['local-int0', 'local-int1'],
-      ),
-    ],
-    [option('vector'), required(integer('request.vector', 0, 255))],
-    [option('destination', { vector: 0x41 }), integer('request.destination', 0, 0xffffffff)],
-    [option('level', { vector: 0x41 }), boolean('request.level')],
-    [option('logical', { vector: 0x41 }), boolean('request.logical')],
-    [option('vtl', { vector: 0x41 }), integer('request.vtl', 0, 15)],
-  ),
-  ...rows(
-    'calls',
-    'tryRequestMsi',
-    [(wrong) => [wrong, 0x41], required(quantity('address', 0n, 2n ** 64n - 1n))],
-    [(wrong) => [0xfee00000, wrong], required(integer('data', 0, 0xffffffff))],
-  ),
-  ...rows(
-    'route',
-    'trySetMsi',
-    [(wrong) => [wrong, 0x41], required(quantity('address', 0n, 2n ** 64n - 1n))],
-    [(wrong) => [0xfee00000, wrong], required(integer('data', 0, 0xffffffff))],
+      ['calls', 'tryRequestMsi'],
+      ['route', 'trySetMsi'],
+    ] as const
+  ).flatMap(([target, name]) =>
+    rows(
+      target,
+      name,
+      [(wrong) => [wrong, 0x41], required(quantity('address', 0n, 2n ** 64n - 1n))],
+      [(wrong) => [0xfee00000, wrong], required(integer('data', 0, 0xffffffff))],
+    ),
   ),
   ...rows('calls', 'hasVp', [only, required(integer('index', 0, 255))]),
   ...rows(
