@@ -185,8 +185,9 @@ export interface Native {
    * VP. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running already, or a thread holds
    * it.
    *
-   * What comes once and nobody could be told of, because the Worker is being terminated, is the next run's, whoever runs
-   * the VP: a cancel, and an exit that is not of `comesAgain`.
+   * What comes once is a cancel, and an exit that is not of `comesAgain`. A `message` of 257 bytes has a mark in the
+   * last one, which is 0 then, until the caller says that somebody was told. Where this environment ends before that, and
+   * before it calls the addon for this VP again, it is the next run's, whoever runs the VP.
    */
   vpRun(vp: number, message: Uint8Array): number;
   /**
@@ -206,7 +207,7 @@ export interface Native {
   vpResume(vp: number): number;
   /**
    * Ends the thread, wherever it is, and joins it. `onExit` is not called any more, not even for an exit that is
-   * on its way. One that comes once is the next run's, as with vpRun. `-ENOENT` where there is no thread.
+   * on its way. One that comes once is the next run's. `-ENOENT` where there is no thread.
    */
   vpStop(vp: number): number;
   /** Whether the thread keeps the event loop alive (it does at first). `-ENOENT` where there is no thread. */

@@ -9,6 +9,7 @@
     'environment.cc',
     'eventfd.cc',
     'eventfd_identity.cc',
+    'exit_message.cc',
     'hypercall.cc',
     'interrupt_signal.cc',
     'memory.cc',

@@ -49,6 +49,8 @@ struct AttachedVp {
 struct KeptBytes {
   napi_value array = nullptr;
   size_t size = 0;
+  // As long as this call lasts.
+  uint8_t* data = nullptr;
 };
 
 // A JavaScript function.
@@ -171,7 +173,7 @@ int ReadArgument(Environment& environment, napi_value value, std::span<Element>*
 inline int ReadArgument(Environment& environment, napi_value value, KeptBytes* out) {
   std::span<uint8_t> bytes;
   const int error = ReadArgument(environment, value, &bytes);
-  *out = {value, bytes.size()};
+  *out = {value, bytes.size(), bytes.data()};
   return error;
 }
 

@@ -42,8 +42,9 @@ struct RunControl::Block {
   ThreadTimer timer;
   size_t comes_again_size = 0;
   std::array<uint32_t, 64> comes_again{};
-  bool has_kept = false;
-  abi::mshv_run_vp kept{};
+  // More than one where several environments have ended since the last run, each with one.
+  size_t kept_size = 0;
+  std::array<abi::mshv_run_vp, 8> kept{};
 };
 
 namespace {
@@ -144,17 +145,35 @@ void RunControl::Release(const Runner& runner, int untold, const void* message) 
   if (untold == -ECANCELED) {
     block().canceled = true;
   } else {
-    std::memcpy(&block().kept, message, sizeof(block().kept));
-    block().has_kept = true;
+    PushKept(message);
   }
+}
+
+void RunControl::Keep(const void* message) {
+  const Lock lock(*this);
+  PushKept(message);
+}
+
+void RunControl::PushKept(const void* message) {
+  // The oldest goes where nobody runs the VP but environments that end.
+  if (block().kept_size == block().kept.size()) {
+    DropKept();
+  }
+  std::memcpy(&block().kept.at(block().kept_size++), message, sizeof(abi::mshv_run_vp));
+}
+
+void RunControl::DropKept() {
+  std::shift_left(block().kept.begin(), block().kept.end(), 1);
+  --block().kept_size;
 }
 
 bool RunControl::TakeKept(void* message) {
   const Lock lock(*this);
-  if (!std::exchange(block().has_kept, false)) {
+  if (block().kept_size == 0) {
     return false;
   }
-  std::memcpy(message, &block().kept, sizeof(block().kept));
+  std::memcpy(message, block().kept.data(), sizeof(abi::mshv_run_vp));
+  DropKept();
   return true;
 }
 

@@ -39,6 +39,9 @@ class RunControl {
   // Whether what Run returned does not come again by itself.
   bool ComesOnce(int result, const void* message) const;
 
+  // A later run returns this message of an exit that comes once and that nobody was told of.
+  void Keep(const void* message);
+
   // The runner, where it holds the VP, does so no longer. `untold` is what Run returned and nobody
   // was told of, -EINTR where there is no such thing: what comes once is the next run's.
   void Release(const Runner& runner, int untold, const void* message);
@@ -80,6 +83,8 @@ class RunControl {
   void Kick();
   int Enter(Runner& runner);
   bool TakeKept(void* message);
+  void PushKept(const void* message);
+  void DropKept();
   int Leave(Runner& runner, int result);
   void EndRun();
 

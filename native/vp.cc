@@ -50,8 +50,39 @@ bool Vp::End() {
   return true;
 }
 
+void Vp::Offer(napi_value message, int result, const void* exit) {
+  if (message_.Refer(message)) {
+    offered_ = result;
+    if (result == 0) {
+      std::memcpy(&offered_exit_, exit, sizeof(offered_exit_));
+    }
+  }
+}
+
+void Vp::Tell() {
+  if (thread != nullptr) {
+    thread->Tell();
+  }
+  offered_ = -EINTR;
+  message_.Forget();
+}
+
+void Vp::KeepUntold() {
+  if (thread != nullptr && thread->IsTold()) {
+    thread->Tell();
+  }
+  if (offered_ != -EINTR && !message_.IsMarked()) {
+    if (offered_ == 0) {
+      control_->Keep(&offered_exit_);
+    } else {
+      control_->Cancel();
+    }
+  }
+  message_.Forget();
+}
+
 int VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
-  const bool added = vps_.emplace(fd, std::make_unique<Vp>(fd, std::move(control))).second;
+  const bool added = vps_.emplace(fd, std::make_unique<Vp>(env_, fd, std::move(control))).second;
   return added ? 0 : -EEXIST;
 }
 
@@ -65,6 +96,7 @@ void VpTable::Detach(int fd) {
   if (!vp) {
     return;
   }
+  vp.mapped()->Tell();
   EndRuns(*vp.mapped());
   for (ViewedMapping& page : vp.mapped()->pages()) {
     // A buffer that is locked stays, over a page of nobody.
@@ -80,6 +112,7 @@ void VpTable::Detach(int fd) {
 
 void VpTable::Forget() {
   for (const auto& [fd, vp] : vps_) {
+    vp->KeepUntold();
     EndRuns(*vp);
     for (ViewedMapping& page : vp->pages()) {
       page.Forget(env_);
@@ -96,7 +129,7 @@ void VpTable::EndRuns(Vp& vp) {
   }
 }
 
-int VpTable::Run(Vp& vp, void* message) {
+int VpTable::Run(Vp& vp, napi_value array, std::span<uint8_t> message) {
   // So long does worker.terminate() wait for a VP that does not exit.
   constexpr auto kRest = std::chrono::milliseconds(100);
   // V8 ends a loop only after so many rounds, which are minutes where one takes a tenth of a
@@ -109,12 +142,15 @@ int VpTable::Run(Vp& vp, void* message) {
       return error;
     }
   }
+  vp.Tell();
   RunControl& control = vp.control();
-  const int result = control.Run(*runner_, vp.fd(), message);
-  ending_ = (result == -EINTR || control.ComesOnce(result, message)) && IsEnding(env_);
-  if (ending_) {
-    control.Release(*runner_, result, message);
-  } else if (result != -EINTR) {
+  const int result = control.Run(*runner_, vp.fd(), message.data());
+  ending_ = result == -EINTR && IsEnding(env_);
+  if (control.ComesOnce(result, message.data())) {
+    ExitMessage::Unmark(message);
+    vp.Offer(array, result, message.data());
+  }
+  if (result != -EINTR || ending_) {
     control.Release(*runner_, -EINTR, nullptr);
   }
   return ending_ ? -ESHUTDOWN : result;
@@ -200,14 +236,14 @@ int Attach(Environment& environment, OwnedFd vp, int32_t control,
   return error < 0 ? error : fd;
 }
 
-int Run(Environment& environment, AttachedVp vp, std::span<uint8_t> message) {
-  if (message.size() < sizeof(abi::mshv_run_vp)) {
+int Run(Environment& environment, AttachedVp vp, KeptBytes message) {
+  if (message.size < sizeof(abi::mshv_run_vp)) {
     return -EINVAL;
   }
   if (vp->thread != nullptr) {
     return -EBUSY;
   }
-  return environment.vps().Run(*vp.vp, message.data());
+  return environment.vps().Run(*vp.vp, message.array, {message.data, message.size});
 }
 
 int Cancel(Environment&, AttachedVp vp) {
@@ -226,7 +262,10 @@ int Resume(Environment&, AttachedVp vp) {
   return vp->thread == nullptr ? -ENOENT : vp->thread->Resume();
 }
 
-int Stop(Environment&, AttachedVp vp) { return vp->End() ? 0 : -ENOENT; }
+int Stop(Environment&, AttachedVp vp) {
+  vp->Tell();
+  return vp->End() ? 0 : -ENOENT;
+}
 
 int HoldLoop(Environment&, AttachedVp vp, bool hold) {
   if (vp->thread == nullptr) {

@@ -10,8 +10,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include "abi/mshv.h"
 #include "buffer_detacher.h"
 #include "closing_handles.h"
+#include "exit_message.h"
 #include "mapping.h"
 #include "run_control.h"
 #include "runner.h"
@@ -23,7 +25,8 @@ namespace mshv {
 // What an environment has of a VP that it works with: its pages, its run control, its thread.
 class Vp {
  public:
-  Vp(int fd, std::unique_ptr<RunControl> control) : fd_(fd), control_(std::move(control)) {}
+  Vp(napi_env env, int fd, std::unique_ptr<RunControl> control)
+      : fd_(fd), control_(std::move(control)), message_(env) {}
 
   Vp(const Vp&) = delete;
   Vp& operator=(const Vp&) = delete;
@@ -36,6 +39,13 @@ class Vp {
   // False where it does not.
   bool End();
 
+  // A run has returned what comes once, in this array.
+  void Offer(napi_value message, int result, const void* exit);
+  // JavaScript goes on: somebody was told of what was handed over last.
+  void Tell();
+  // It does not: where nobody was told, it is the next run's.
+  void KeepUntold();
+
   // The register page is 0, the intercept message page 1.
   BufferOrError Page(const BufferDetacher& detacher, uint32_t number);
   // -errno, or 0 with the page's 4096 bytes.
@@ -45,6 +55,10 @@ class Vp {
  private:
   const int fd_;
   const std::unique_ptr<RunControl> control_;
+  // What a run has returned that comes once, and where. Else -EINTR.
+  int offered_ = -EINTR;
+  abi::mshv_run_vp offered_exit_{};
+  ExitMessage message_;
   std::array<ViewedMapping, 2> pages_;
 };
 
@@ -63,7 +77,7 @@ class VpTable {
   void Forget();
 
   // MSHV_RUN_VP on the environment's own thread. -ESHUTDOWN where the environment ends.
-  int Run(Vp& vp, void* message);
+  int Run(Vp& vp, napi_value array, std::span<uint8_t> message);
   int Start(Vp& vp, napi_value message, napi_value on_exit);
 
  private:

@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "export.h"
@@ -23,7 +22,7 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
       error < 0) {
     return error;
   }
-  const bool referred = napi_create_reference(env, message, 1, &started->message_) == napi_ok &&
+  const bool referred = started->message_.Refer(message) &&
                         napi_create_reference(env, on_exit, 1, &started->on_exit_) == napi_ok;
   const int error = referred ? started->StartThread() : Step("napi_create_reference", -EINVAL);
   if (error < 0) {
@@ -48,17 +47,24 @@ void VpThread::End(std::unique_ptr<VpThread> thread) {
 }
 
 void VpThread::Discard(std::unique_ptr<VpThread> thread) {
-  for (napi_ref* reference : {&thread->message_, &thread->on_exit_}) {
-    if (*reference != nullptr) {
-      napi_delete_reference(thread->env_, std::exchange(*reference, nullptr));
-    }
+  thread->message_.Forget();
+  if (thread->on_exit_ != nullptr) {
+    napi_delete_reference(thread->env_, std::exchange(thread->on_exit_, nullptr));
   }
   ClosingHandles& closing = thread->closing_;
   uv_handle_t* const handle = thread->handle();
   closing.Close(handle, std::move(thread));
 }
 
+void VpThread::Tell() {
+  const std::lock_guard guard(lock_);
+  if (state_ == State::kHandedOver && filled_) {
+    untold_ = -EINTR;
+  }
+}
+
 int VpThread::Resume() {
+  Tell();
   {
     const std::lock_guard guard(lock_);
     if (state_ != State::kHandedOver) {
@@ -152,37 +158,24 @@ int VpThread::RunUntilExit() {
 
 void VpThread::OnAsync(uv_async_t* handle) {
   auto& thread = *static_cast<VpThread*>(handle->data);
-  CallFromLoop(thread.env_, thread.on_exit_, [&thread] { return thread.TakeExit(); });
+  CallFromLoop(thread.env_, thread.on_exit_, [&thread] { return thread.HandOver(); });
 }
 
-napi_value VpThread::TakeExit() {
+napi_value VpThread::HandOver() {
   const std::lock_guard guard(lock_);
   // libuv may call once more than was sent.
   if (state_ != State::kExited) {
     return nullptr;
   }
   state_ = State::kHandedOver;
+  int error = 0;
   if (untold_ == 0) {
-    if (const int error = CopyMessage(); error < 0) {
-      return ToResult(env_, error);
-    }
+    error = message_.Fill(exit_);
+  } else {
+    message_.Unmark();
   }
-  return ToResult(env_, std::exchange(untold_, -EINTR));
-}
-
-// The array may have been detached since the start.
-int VpThread::CopyMessage() const {
-  napi_value array = nullptr;
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_reference_value(env_, message_, &array) != napi_ok || array == nullptr ||
-      napi_get_typedarray_info(env_, array, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      length < sizeof(exit_)) {
-    return -EFAULT;
-  }
-  std::memcpy(data, &exit_, sizeof(exit_));
-  return 0;
+  filled_ = error == 0;
+  return ToResult(env_, filled_ ? untold_ : error);
 }
 
 }  // namespace mshv

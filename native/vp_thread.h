@@ -12,6 +12,7 @@
 
 #include "abi/mshv.h"
 #include "closing_handles.h"
+#include "exit_message.h"
 #include "failed_step.h"
 #include "run_control.h"
 #include "runner.h"
@@ -28,14 +29,18 @@ class VpThread {
                    RunControl& control, napi_value message, napi_value on_exit,
                    std::unique_ptr<VpThread>* thread);
 
-  // Interrupts and joins it. The function is not called any more: what comes once and it was not
+  // Interrupts and joins it. The function is not called any more: what comes once and nobody was
   // told of is the next run's.
   static void End(std::unique_ptr<VpThread> thread);
 
   VpThread(const VpThread&) = delete;
   VpThread& operator=(const VpThread&) = delete;
 
-  // -EBUSY where no exit was handed over since it was resumed last.
+  // Whether JavaScript says that somebody was told of what was handed over last.
+  bool IsTold() const { return message_.IsMarked(); }
+  // Somebody was.
+  void Tell();
+  // The same, and the VP runs on. -EBUSY where nothing was handed over since the last time.
   int Resume();
   void HoldLoop(bool hold);
 
@@ -43,7 +48,7 @@ class VpThread {
   enum class State { kStarting, kRunning, kExited, kHandedOver, kEnding };
 
   VpThread(napi_env env, ClosingHandles& closing, int vp, RunControl& control)
-      : env_(env), closing_(closing), vp_(vp), control_(control) {}
+      : env_(env), closing_(closing), vp_(vp), control_(control), message_(env) {}
 
   static void Discard(std::unique_ptr<VpThread> thread);
   static void* Main(void* self);
@@ -51,8 +56,7 @@ class VpThread {
   int StartThread();
   void Loop();
   int RunUntilExit();
-  napi_value TakeExit();
-  int CopyMessage() const;
+  napi_value HandOver();
   uv_handle_t* handle() { return reinterpret_cast<uv_handle_t*>(&async_); }
 
   const napi_env env_;
@@ -60,7 +64,7 @@ class VpThread {
   const int vp_;
   RunControl& control_;
   uv_async_t async_{};
-  napi_ref message_ = nullptr;
+  ExitMessage message_;
   napi_ref on_exit_ = nullptr;
   pthread_t thread_{};
   std::unique_ptr<Runner> runner_;
@@ -70,6 +74,8 @@ class VpThread {
   State state_ = State::kStarting;
   // What the last run returned and nobody was told of yet, -EINTR where there is no such thing.
   int untold_ = -EINTR;
+  // It could be handed over.
+  bool filled_ = false;
   // Where the thread could not begin.
   FailedStep failed_step_;
   abi::mshv_run_vp exit_{};

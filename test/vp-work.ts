@@ -10,6 +10,13 @@ export type VpWork =
   | { readonly kind: 'run'; readonly vp: VpToken; readonly seen: Int32Array }
   /** The same on a thread of its own. */
   | { readonly kind: 'start'; readonly vp: VpToken; readonly seen: Int32Array }
+  /** Counts exits until it is terminated, so that each is counted which the next run does not return. */
+  | {
+      readonly kind: 'tally';
+      readonly how: 'run' | 'start';
+      readonly vp: VpToken;
+      readonly seen: Int32Array;
+    }
   /** Starts the VP and never lets its event loop turn again. */
   | { readonly kind: 'busy'; readonly vp: VpToken }
   /** Sets RBX of VP 0 to what RAX is, and asserts interrupt 0x51. */

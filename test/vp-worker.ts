@@ -41,6 +41,21 @@ async function start(vp: Vp, seen: Int32Array): Promise<void> {
   }
 }
 
+function tally(vp: Vp, seen: Int32Array, how: 'run' | 'start'): void {
+  // Not by Atomics: where a function begins, a Worker may be terminated, and nobody else counts.
+  const exits = seenWords.exits;
+  if (how === 'start') {
+    vp.start(() => {
+      seen[exits] = (seen[exits] ?? 0) + 1;
+    });
+    return;
+  }
+  for (;;) {
+    vp.run();
+    seen[exits] = (seen[exits] ?? 0) + 1;
+  }
+}
+
 function callPartition(token: PartitionToken): void {
   using partition = SharedPartition.receive(token, options);
   const [RAX, RBX] = [0x20000, 0x20003];
@@ -53,6 +68,11 @@ async function perform(work: VpWork): Promise<void> {
   if (work.kind === 'partition') {
     callPartition(work.partition);
     say('ready');
+  } else if (work.kind === 'tally') {
+    const vp = Vp.receive(work.vp, options);
+    say('ready');
+    tally(vp, work.seen, work.how);
+    return;
   } else if (work.kind === 'busy') {
     Vp.receive(work.vp, options).start(() => {
       throw new Error('an event loop that does not turn calls no handler');

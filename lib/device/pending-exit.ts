@@ -4,6 +4,9 @@ import { markStop, stopOf, UnknownMessage, type Message } from '../abi/messages/
 import { lastingBytes } from '../lasting-bytes.js';
 import { MshvError } from '../errors.js';
 
+/** Where the mark is. */
+export const told = messageLayout.size;
+
 /** How many objects there are for exits of one type. */
 const most = 64;
 
@@ -50,12 +53,16 @@ class Views {
  * with that number.
  */
 export class PendingExit {
-  /** What the addon fills. */
-  readonly message = lastingBytes(messageLayout.size);
+  /**
+   * What the addon fills: a message and, at `told`, a mark that is to be set when somebody was told of the exit, or of
+   * a cancel. That must call no function, for where one begins a Worker can be terminated.
+   */
+  readonly message = lastingBytes(messageLayout.size + 1);
+  readonly #bytes = this.message.subarray(0, messageLayout.size);
   readonly #type = new DataView(this.message.buffer);
   /** By the code as a signed number: an unsigned one above 2³¹ would be a heap object each time. */
   readonly #views: ReadonlyMap<number, Views>;
-  readonly #unknown = new Views(UnknownMessage, this.message);
+  readonly #unknown = new Views(UnknownMessage, this.#bytes);
   readonly #vp: number;
   /** What the last exit is one of. */
   #last: Views | undefined;
@@ -74,7 +81,7 @@ export class PendingExit {
   constructor(vp: number) {
     this.#vp = vp;
     this.#views = new Map(
-      interceptViews().map(({ code, view }) => [code | 0, new Views(view, this.message)]),
+      interceptViews().map(({ code, view }) => [code | 0, new Views(view, this.#bytes)]),
     );
   }
 

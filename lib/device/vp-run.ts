@@ -5,7 +5,7 @@ import type { Intercept } from '../abi/intercepts.js';
 import { MshvError } from '../errors.js';
 import { stepError } from '../step-error.js';
 import { isThenable } from '../thenable.js';
-import type { PendingExit } from './pending-exit.js';
+import { told, type PendingExit } from './pending-exit.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 import { runError, runningError } from './vp-running.js';
 
@@ -140,6 +140,7 @@ export class VpRun {
     }
     try {
       const answer = this.#handler(this.#pending.arrive());
+      this.#pending.message[told] = 1;
       // Looking for `then` may throw as well.
       if (isThenable(answer)) {
         this.#pending.retire();

@@ -28,7 +28,7 @@ import {
   type Registers,
 } from './named-registers.js';
 import { apicIdsOf, registerCallsOf, type PartitionCalls } from './partition-calls.js';
-import { PendingExit } from './pending-exit.js';
+import { PendingExit, told } from './pending-exit.js';
 import { mapRegisterPage, type RegisterPage } from './register-page.js';
 import { offerDescriptors, takeOffer, tokenArgument, type VpToken } from './share-token.js';
 import { ownPartition, receiveOptions, type ReceiveOptions } from './shared-partition.js';
@@ -166,9 +166,12 @@ export class Vp implements Disposable {
       const result = descriptor.native.vpRun(fd, exits.message);
       if (result >= 0) {
         exits.retireLater();
-        return exits.arrive();
+        const exit = exits.arrive();
+        exits.message[told] = 1;
+        return exit;
       }
       if (result === -ECANCELED) {
+        exits.message[told] = 1;
         return undefined;
       }
       if (result !== -EINTR) {

@@ -4,7 +4,7 @@ import { encodeMessage, type EncodableType } from '../../lib/abi/encode-message.
 import { commonMessages, x64Messages } from '../../lib/abi/messages/table.js';
 import { Vp, type Partition } from '../../lib/index.js';
 import { compilePrograms } from '../typescript-program.js';
-import { VpWorker } from '../vp-work.js';
+import { newSeen, seenWords, VpWorker } from '../vp-work.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
@@ -286,6 +286,29 @@ describe('a Worker that is terminated', () => {
     await thread.terminate();
     expect(told()).toEqual(['canceled']);
   });
+
+  it.each(['run', 'start'] as const)(
+    'while exits come to its %s() was told of each that the next run is not',
+    async (how) => {
+      const rounds = guest.backend === 'lab' ? 3 : 12;
+      for (let round = 0; round < rounds; round++) {
+        const seen = newSeen();
+        const { thread, begin } = newWorker();
+        await begin({ kind: 'tally', how, vp: vp.share(), seen });
+        const exits = 200;
+        let terminated: Promise<unknown> = Promise.resolve();
+        for (let i = 0; i < exits; i++) {
+          guest.queueMessage(partition, 0, encodeMessage('sint-deliverable', {}));
+          if (i === 10 * round) terminated = thread.terminate();
+        }
+        await terminated;
+        const rest = told();
+        expect(rest).toEqual(rest.map(() => 'sint-deliverable'));
+        expect(Atomics.load(seen, seenWords.exits) + rest.length).toBe(exits);
+      }
+    },
+    6 * patience,
+  );
 
   function newWorker() {
     const worker = new VpWorker(guest.backend);

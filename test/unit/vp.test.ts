@@ -6,7 +6,14 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodeMessage } from '../../lib/abi/encode-message.js';
 import { registerPageLayout } from '../../lib/abi/register-page.js';
 import { vpStateTypes } from '../../lib/abi/vp-state.js';
-import { SharedPartition, Vp, type Intercept, type MshvError } from '../../lib/index.js';
+import {
+  SharedPartition,
+  Vp,
+  type HaltIntercept,
+  type Intercept,
+  type MshvError,
+  type VpRun,
+} from '../../lib/index.js';
 import { failAt } from '../fake-native.js';
 import type { FakeVp } from '../fake-vps.js';
 import { openDescriptors } from '../open-descriptors.js';
@@ -21,6 +28,7 @@ const { EINVAL, EIO, EMFILE, ENODEV, ENOMEM, ENOTSUP, EPERM } = constants.errno;
 let host: FakeHost;
 let vp: Vp;
 let fake: FakeVp;
+let running: VpRun | undefined;
 
 beforeEach(() => {
   const before = openDescriptors();
@@ -293,6 +301,88 @@ describe('start()', () => {
     expect(await caught).toBe(failure);
     for (const other of others) {
       process.on('uncaughtException', other);
+    }
+  });
+
+  it.each<[string, (exit: HaltIntercept) => void]>([
+    [
+      'that the VP is closed',
+      (exit) => {
+        vp.close();
+        vp.skipInstruction(exit);
+      },
+    ],
+    [
+      'that the partition is closed',
+      (exit) => {
+        host.partition.close();
+        vp.skipInstruction(exit);
+      },
+    ],
+    [
+      'that the VP has run on',
+      (exit) => {
+        running?.stop();
+        fake.queue(halt);
+        vp.run();
+        vp.skipInstruction(exit);
+      },
+    ],
+  ])('lets nobody hear after an end that was asked for, of a handler: %s', async (_, handle) => {
+    const errors: unknown[] = [];
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => errors.push(error));
+    let handled = 0;
+    for (const wait of [false, true]) {
+      if (vp.closed) break;
+      running = vp.start((exit) => {
+        const late = (): void => {
+          handled++;
+          if (exit.type === 'halt') handle(exit);
+        };
+        if (!wait) {
+          late();
+          return undefined;
+        }
+        return nextTurn().then(late);
+      });
+      fake.queue(halt);
+      expect(await running.finished).toMatch(/^(closed|stopped)$/);
+      await nextTurn();
+      await nextTurn();
+    }
+    expect(handled).toBeGreaterThan(0);
+    expect(errors).toEqual([]);
+    process.removeAllListeners('uncaughtException');
+    for (const other of others) {
+      process.on('uncaughtException', other);
+    }
+  });
+
+  it('rejects where what the handler returns throws when it is looked at', async () => {
+    const hostile = [
+      {
+        get then(): never {
+          throw failure;
+        },
+      },
+      {
+        then: (): never => {
+          throw failure;
+        },
+      },
+      {
+        [inspect.custom]: (): never => {
+          throw failure;
+        },
+      },
+    ];
+    for (const answer of hostile) {
+      const run = vp.start(() => answer as unknown as undefined);
+      fake.queue(halt);
+      await expect(run.finished).rejects.toBe(failure);
+      expect(run.ended).toBe(true);
     }
   });
 
