@@ -518,6 +518,25 @@ describe('release() and adopt()', () => {
     expect(openDescriptors()).toBe(before);
   });
 
+  it('leaves a count that is on its way to a Worker which is terminated in the counter', async () => {
+    const requests = create();
+    const answers = create();
+    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
+      workerData: {
+        requests: requests.clone().release(),
+        answers: answers.clone().release(),
+        busy: true,
+      },
+    });
+    await once(worker, 'message');
+    requests.signal(7n);
+    await worker.terminate();
+    expect(requests.tryRead()).toBe(7n);
+    expect(answers.tryRead()).toBeUndefined();
+    requests.close();
+    answers.close();
+  });
+
   it('refuses a descriptor that is not open', () => {
     const event = create();
     const { fd } = event;

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const program = fileURLToPath(new URL('programs/make-hypercalls.ts', import.meta.url));
 
-test('interrupts are requested and registers reached without allocating', async () => {
+test('interrupts are requested, registers reached and VPs run without allocating', async () => {
   const young = ['--min-semi-space-size=256', '--max-semi-space-size=256', '--trace-gc'];
   const { stdout } = await promisify(execFile)(process.execPath, [
     ...young,
@@ -18,6 +18,7 @@ test('interrupts are requested and registers reached without allocating', async 
   expect(growth['requestInterrupt']).toBeLessThan(400_000);
   expect(growth['getRegisters']).toBeLessThan(400_000);
   expect(growth['setRegisters']).toBeLessThan(400_000);
+  expect(growth['run']).toBeLessThan(400_000);
   // The same measurement sees what is allocated.
   expect(growth['translateGva']).toBeGreaterThan(1_600_000);
 });
