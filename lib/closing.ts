@@ -2,7 +2,7 @@ import { MshvError } from './errors.js';
 
 /**
  * Runs every closing in order, whatever those before it threw. Afterwards one error is thrown as it
- * is; several make one `ERR_MSHV_CLOSE` whose `cause` is an AggregateError with all of them, flat, in the
+ * is; several make one `ERR_MSHV_UNCLEAN_CLOSE` whose `cause` is an AggregateError with all of them, flat, in the
  * order of the steps.
  *
  * @param what - what is closed by now, as messages call it: `'Partition'`
@@ -36,7 +36,7 @@ export function disposableOnce(dispose: () => void): Disposable {
 export function throwClosingErrors(what: string, errors: readonly unknown[]): void {
   const all = errors.flatMap((error): unknown[] =>
     error instanceof MshvError &&
-    error.code === 'ERR_MSHV_CLOSE' &&
+    error.code === 'ERR_MSHV_UNCLEAN_CLOSE' &&
     error.cause instanceof AggregateError
       ? error.cause.errors
       : [error],
@@ -46,7 +46,7 @@ export function throwClosingErrors(what: string, errors: readonly unknown[]): vo
   }
   if (all.length > 1) {
     throw new MshvError(`${what} is closed, but ${all.length} steps of closing it failed`, {
-      code: 'ERR_MSHV_CLOSE',
+      code: 'ERR_MSHV_UNCLEAN_CLOSE',
       cause: new AggregateError(all),
     });
   }

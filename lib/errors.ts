@@ -1,4 +1,5 @@
-import { getSystemErrorName } from 'node:util';
+import { errnoCode, type ErrnoCode } from './errno.js';
+import type { MshvErrorCode } from './error-codes.js';
 
 /** A status that the hypervisor returned: `{ code: 0x12, name: 'HV_STATUS_INVALID_CONNECTION_ID' }`. */
 export interface HvStatus {
@@ -6,36 +7,50 @@ export interface HvStatus {
   readonly name: string;
 }
 
-/** What is known of a failure beyond its message. */
+/** What is known of a failure beyond its message: the fields of the MshvError. */
 export interface MshvErrorDetails {
-  code: string;
+  code: MshvErrorCode | ErrnoCode;
   errno?: number;
   syscall?: string;
   ioctl?: string;
   hypercall?: string;
   hvStatus?: HvStatus;
   repsCompleted?: number;
+  connectionId?: number;
   suppressed?: number;
   lost?: number;
   cause?: unknown;
 }
 
+/** What an error has only where it is known: a field that is absent is none of the object's, and not printed. */
+const optionalFields = [
+  'errno',
+  'syscall',
+  'ioctl',
+  'hypercall',
+  'hvStatus',
+  'repsCompleted',
+  'connectionId',
+  'suppressed',
+  'lost',
+] as const satisfies readonly (keyof MshvErrorDetails)[];
+
 /**
- * What the kernel, the driver or the state of an object refused.
+ * What the kernel, the driver or the state of an object refused. docs/errors.md has all codes.
  *
  * Arguments that can be judged without the kernel are not reported with this class but as `TypeError`
- * (`ERR_INVALID_ARG_TYPE`) or `RangeError` (`ERR_OUT_OF_RANGE`), before any system call.
+ * (`ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`) or `RangeError` (`ERR_OUT_OF_RANGE`), before any system call.
  */
 export class MshvError extends Error {
   /** `'EINVAL'` and the like where a system call failed, `'ERR_MSHV_…'` for misuse of this library. */
-  readonly code: string;
-  /** The negative errno, as libuv has it; 0 where no system call failed. */
-  readonly errno: number;
+  readonly code: MshvErrorCode | ErrnoCode;
+  /** The negative errno, as libuv has it; absent where there is none. */
+  declare readonly errno?: number;
   /**
    * The step that failed, and not the function around it: `'ioctl'`, `'open'`, `'memfd_create'`, `'timer_create'`,
-   * `'uv_async_init'`, …; empty where no system call failed.
+   * `'uv_async_init'`, …; absent where no system call failed.
    */
-  readonly syscall: string;
+  declare readonly syscall?: string;
   /** The request of a failed ioctl, such as `'MSHV_SET_MSI_ROUTING'`. */
   declare readonly ioctl?: string;
   /** The call that the hypervisor refused, such as `'HVCALL_ASSERT_VIRTUAL_INTERRUPT'`. */
@@ -44,6 +59,8 @@ export class MshvError extends Error {
   declare readonly hvStatus?: HvStatus;
   /** How many elements of a hypercall's list were done before it failed. */
   declare readonly repsCompleted?: number;
+  /** The connection id that a port has already: of `ERR_MSHV_CONNECTION_ID_IN_USE`. */
+  declare readonly connectionId?: number;
   /** How many failures were not reported: of `ERR_MSHV_SUPPRESSED`, see `FailureListener`. */
   declare readonly suppressed?: number;
   /** How many interrupts nobody can get any more: of `ERR_MSHV_INTERRUPTS_LOST`, see `Simulator.interrupts`. */
@@ -52,18 +69,11 @@ export class MshvError extends Error {
   constructor(message: string, details: MshvErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = details.code;
-    this.errno = details.errno ?? 0;
-    this.syscall = details.syscall ?? '';
-    const { ioctl, hypercall, hvStatus, repsCompleted, suppressed, lost } = details;
-    Object.assign(
-      this,
-      ioctl !== undefined && { ioctl },
-      hypercall !== undefined && { hypercall },
-      hvStatus !== undefined && { hvStatus },
-      repsCompleted !== undefined && { repsCompleted },
-      suppressed !== undefined && { suppressed },
-      lost !== undefined && { lost },
-    );
+    for (const field of optionalFields) {
+      if (details[field] !== undefined) {
+        Object.assign(this, { [field]: details[field] });
+      }
+    }
   }
 
   static {
@@ -76,30 +86,31 @@ export class MshvError extends Error {
   }
 }
 
-/** Which step failed: an ioctl by its name, any other call by its own, none (`''`) where there was no call yet. */
+/** Which step failed: an ioctl by its name, any other call by its own. */
 export type SystemCall = { ioctl: string } | { syscall: string };
 
 /**
  * The error for a system call that returned the negative errno `result`.
  *
  * @param attempt - what was being done, in the caller's terms: `'arm irqfd for GSI 17'`
+ * @param call - undefined where there was no call yet
  * @param hint - what the errno means here and what to do about it
  */
 export function systemError(
   attempt: string,
   result: number,
-  call: SystemCall,
+  call: SystemCall | undefined,
   hint?: string,
 ): MshvError {
-  const code = getSystemErrorName(result);
-  const where = 'ioctl' in call ? call.ioctl : call.syscall;
-  const step = where === '' ? '' : ` (${where})`;
+  const code = errnoCode(result);
+  const fields =
+    call === undefined ? {} : 'ioctl' in call ? { syscall: 'ioctl', ioctl: call.ioctl } : call;
+  const step = call === undefined ? '' : ` (${'ioctl' in call ? call.ioctl : call.syscall})`;
   const why = hint === undefined ? '' : `: ${hint}`;
   return new MshvError(`cannot ${attempt}: ${code}${step}${why}`, {
     code,
     errno: result,
-    syscall: 'ioctl' in call ? 'ioctl' : call.syscall,
-    ...('ioctl' in call ? { ioctl: call.ioctl } : {}),
+    ...fields,
   });
 }
 

@@ -119,7 +119,7 @@ export class EventFd implements Disposable {
     nativeArgument('options.native', native);
     const attempt = `adopt descriptor ${fd}`;
     if (owners.has(fd)) {
-      throw systemError(attempt, -constants.errno.EBUSY, { syscall: '' }, ownedHint);
+      throw systemError(attempt, -constants.errno.EBUSY, undefined, ownedHint);
     }
     const result = native.eventfdAdopt(fd);
     if (result < 0) {

@@ -1,3 +1,5 @@
+export type { ErrnoCode } from './errno.js';
+export type { MshvErrorCode } from './error-codes.js';
 export { type HvStatus, MshvError, type MshvErrorDetails } from './errors.js';
 export { EventFd, type EventFdOptions } from './eventfd.js';
 export type { OpenFailure, OpenFailureCause } from './device/availability.js';

@@ -8,10 +8,10 @@ const ioctlNames = new Map<number, IoctlName>(
   (Object.keys(ioctls) as IoctlName[]).map((name) => [ioctls[name], name]),
 );
 
-function failedStep(native: Native): SystemCall {
+function failedStep(native: Native): SystemCall | undefined {
   const step = native.failedStep();
   if (typeof step === 'string') {
-    return { syscall: step };
+    return step === '' ? undefined : { syscall: step };
   }
   const ioctl = ioctlNames.get(step);
   return ioctl === undefined ? { syscall: 'ioctl' } : { ioctl };
@@ -37,8 +37,8 @@ export function stepError(
 
 const { EAGAIN, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM } = constants.errno;
 
-function remedy(step: SystemCall, errno: number): string | undefined {
-  if ('ioctl' in step || step.syscall === '') {
+function remedy(step: SystemCall | undefined, errno: number): string | undefined {
+  if (step === undefined || 'ioctl' in step) {
     return undefined;
   }
   return remediesOfSteps.get(step.syscall)?.get(errno) ?? remedies.get(errno);

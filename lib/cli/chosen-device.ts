@@ -42,7 +42,7 @@ export function chooseDevice(choice: string): ChosenDevice {
   try {
     return realDevice(devicePath);
   } catch (error) {
-    if (!(error instanceof MshvError)) {
+    if (!(error instanceof MshvError) || error.errno === undefined) {
       throw error;
     }
     const { reason } = explainOpenFailure(devicePath, error.errno);

@@ -103,7 +103,7 @@ function probeDevice(
   try {
     device = Mshv.open({ path, native });
   } catch (error) {
-    if (!(error instanceof MshvError)) {
+    if (!(error instanceof MshvError) || error.errno === undefined) {
       throw error;
     }
     const { code, errno } = error;

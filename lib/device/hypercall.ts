@@ -1,5 +1,4 @@
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
 
 import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
 import {
@@ -17,6 +16,7 @@ import {
   optionsArgument,
   rangeError,
 } from '../arguments.js';
+import { EBADFD, errnoCode } from '../errno.js';
 import { MshvError } from '../errors.js';
 import type { Native } from '../native.js';
 
@@ -133,9 +133,6 @@ export class HypercallPages {
   }
 }
 
-/** Linux has it and libuv does not. */
-const EBADFD = 77;
-
 /** The pages of this environment. */
 export const hypercallPages = new HypercallPages();
 
@@ -149,19 +146,14 @@ function hypercallError(
   total: number,
 ): MshvError {
   const what = vp === undefined ? attempt : `${attempt} ${vp}`;
-  const code =
-    returned === 0
-      ? 'ERR_MSHV_NO_PROGRESS'
-      : returned === -EBADFD
-        ? 'EBADFD'
-        : getSystemErrorName(returned);
+  const code = returned === 0 ? 'ERR_MSHV_NO_PROGRESS' : errnoCode(returned);
   const progress = total > 1 ? ` after ${done} of ${total}` : '';
   const statusName = hvStatusName(status) ?? `HV_STATUS_0x${status.toString(16)}`;
   return new MshvError(
     `cannot ${what}${progress}: ${code} (MSHV_ROOT_HVCALL, ${name}): ${reason(returned, status, statusName)}`,
     {
       code,
-      errno: returned,
+      ...(returned === 0 ? {} : { errno: returned }),
       syscall: 'ioctl',
       ioctl: 'MSHV_ROOT_HVCALL',
       hypercall: name,

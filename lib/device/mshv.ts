@@ -311,7 +311,7 @@ export class Mshv implements Disposable {
   /**
    * Closes the partitions, last created first, then the device. Harmless where closed already. All of
    * them are closed whatever happens. Afterwards one error is thrown as it is, several as the
-   * `AggregateError` that is the `cause` of an `ERR_MSHV_CLOSE`.
+   * `AggregateError` that is the `cause` of an `ERR_MSHV_UNCLEAN_CLOSE`.
    */
   close(): void {
     if (this.#fd < 0) {

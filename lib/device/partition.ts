@@ -320,7 +320,7 @@ export class Partition extends PartitionCalls implements Disposable {
    * Closes the routes, the doorbells and the VPs, then the partition, then lets go of its memory. Harmless
    * where closed already. The partition is closed whatever the driver says: an error reports that a route or
    * doorbell could not be taken away first, which matters where another process holds the descriptor too. One
-   * error is thrown as it is, several as the `AggregateError` that is the `cause` of an `ERR_MSHV_CLOSE`. Inside
+   * error is thrown as it is, several as the `AggregateError` that is the `cause` of an `ERR_MSHV_UNCLEAN_CLOSE`. Inside
    * a batch, the batch applies nothing and throws `ERR_MSHV_CLOSED`.
    */
   close(): void {

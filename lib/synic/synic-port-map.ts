@@ -252,7 +252,7 @@ export class SynicPortMap {
       const article = present.kind === 'event' ? 'an' : 'a';
       throw new MshvError(
         `connection id 0x${connectionId.toString(16)} is in use by ${article} ${present.kind} port`,
-        { code: 'ERR_MSHV_CONNECTION_ID_IN_USE' },
+        { code: 'ERR_MSHV_CONNECTION_ID_IN_USE', connectionId },
       );
     }
     this.#ports.set(connectionId, entry);

@@ -330,7 +330,7 @@ describe('closing the device', () => {
       device.close();
     }).toThrow(
       expect.objectContaining({
-        code: 'ERR_MSHV_CLOSE',
+        code: 'ERR_MSHV_UNCLEAN_CLOSE',
         message: 'Mshv is closed, but 4 steps of closing it failed',
         cause: expect.objectContaining({
           errors: Array.from(
@@ -346,7 +346,7 @@ describe('closing the device', () => {
   it('throws one error where several partitions have one', () => {
     const { error } = refused(3);
     expect(error).toMatchObject({
-      code: 'ERR_MSHV_CLOSE',
+      code: 'ERR_MSHV_UNCLEAN_CLOSE',
       cause: { errors: [{ code: 'EIO' }, { code: 'EIO' }, { code: 'EIO' }] },
     });
   });

@@ -126,7 +126,6 @@ describe('run()', () => {
     fake.running = true;
     expect(errorOf(() => vp.run())).toMatchObject({
       code: 'ERR_MSHV_VP_RUNNING',
-      errno: 0,
       message: expect.stringContaining('cannot run VP 0') as string,
     });
   });
@@ -643,7 +642,7 @@ describe('state', () => {
   });
 
   it.each([
-    [EBUSY, { code: 'ERR_MSHV_VP_RUNNING', errno: 0 }],
+    [EBUSY, { code: 'ERR_MSHV_VP_RUNNING' }],
     [EIO, { code: 'EIO', syscall: 'ioctl' }],
   ])('is refused with errno %i', (errno, error) => {
     vp.cancel();

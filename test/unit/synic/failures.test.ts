@@ -14,7 +14,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const failure = (message: string) => () => new MshvError(message, { code: 'ERR_TEST' });
+const failure = (message: string) => () => new MshvError(message, { code: 'EIO' });
 
 /** A listener that writes down what it is told. */
 function listening() {
