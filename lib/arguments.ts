@@ -1,7 +1,5 @@
 import { inspect, types } from 'node:util';
 
-import type { Native } from './native.js';
-
 // Checks of public arguments. Each returns the value in the one type that the code behind works with,
 // or throws a TypeError (ERR_INVALID_ARG_TYPE) or RangeError (ERR_OUT_OF_RANGE) that names the
 // argument, what it accepts and what it got.
@@ -217,13 +215,4 @@ export function typedArrayArgument<Value extends Uint8Array | Uint32Array | BigU
 /** Bytes, of a Buffer as well. */
 export function bytesArgument(name: string, value: Uint8Array): Uint8Array {
   return typedArrayArgument(name, value, 'Uint8Array');
-}
-
-/** An addon. One function of it stands for all of them. */
-export function nativeArgument(name: string, value: Native): Native {
-  const given: unknown = value;
-  if (typeof given !== 'object' || given === null || !('eventfdCreate' in given)) {
-    throw typeError(name, 'an addon of this package', value);
-  }
-  return value;
 }

@@ -7,12 +7,11 @@ import {
   functionArgument,
   instanceArgument,
   integerArgument,
-  nativeArgument,
   optionsArgument,
   uint64Argument,
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
-import { linuxNative, type Native } from './native.js';
+import { linuxNative, type Native, nativeArgument } from './native.js';
 import { watchRefusal } from './runtime.js';
 import { stepError } from './step-error.js';
 import { TakingIterator } from './taking-iterator.js';

@@ -149,7 +149,7 @@ export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq
 export { IrqFdRoute, type MsiOutcome } from './irq/irqfd-route.js';
 export type { MsiRefusalCode, MsiRoute, MsiRouteInput } from './irq/msi.js';
 export { MsiRouteTable, type RouteChange } from './irq/msi-route-table.js';
-export { type FailureListener, FailureReports } from './synic/failures.js';
+export { type FailureListener, FailureReports } from './failures.js';
 export {
   DirectGuestEventPort,
   type DirectGuestEventPortOptions,
@@ -172,7 +172,7 @@ export {
   type HypercallDispatcherOptions,
 } from './synic/hypercall-dispatcher.js';
 export type { HypercallCall, HypercallDefinition } from './synic/hypercall-table.js';
-export { Interrupt } from './synic/interrupt.js';
+export { Interrupt } from './irq/interrupt.js';
 export {
   type MonitorBits,
   type MonitorMemory,

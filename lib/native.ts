@@ -1,3 +1,4 @@
+import { typeError } from './arguments.js';
 import { loadAddon } from './load-addon.js';
 
 /**
@@ -399,4 +400,13 @@ export function linuxNative(): Native {
 /** The addon that ends in the simulated driver. Loaded, and failing, like the other one. */
 export function simNative(): SimNative {
   return (sim ??= loadAddon('mshv_sim') as SimNative);
+}
+
+/** An addon. One function of it stands for all of them. */
+export function nativeArgument(name: string, value: Native): Native {
+  const given: unknown = value;
+  if (typeof given !== 'object' || given === null || !('eventfdCreate' in given)) {
+    throw typeError(name, 'an addon of this package', value);
+  }
+  return value;
 }

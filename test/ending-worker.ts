@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { encodeMessage } from '../lib/abi/encode-message.js';
+import { encodeMessage } from '../lib/sim/encode-message.js';
 import {
   EventFd,
   GuestMemory,

@@ -1,4 +1,4 @@
-import { encodeMessage } from '../lib/abi/encode-message.js';
+import { encodeMessage } from '../lib/sim/encode-message.js';
 import { HypercallIntercept } from '../lib/abi/messages/hypercall-intercept.js';
 import type { HypercallMemory } from '../lib/synic/guest-hypercall.js';
 

@@ -1,4 +1,4 @@
-import { encodeMessage } from '../lib/abi/encode-message.js';
+import { encodeMessage } from '../lib/sim/encode-message.js';
 import { hvStatusCodes } from '../lib/abi/hv-status.js';
 import { hypercalls } from '../lib/abi/hypercalls.js';
 import { synicLimits } from '../lib/abi/synic.js';

@@ -1,4 +1,4 @@
-import { encodeMessage } from '../lib/abi/encode-message.js';
+import { encodeMessage } from '../lib/sim/encode-message.js';
 import type { InterceptAccess } from '../lib/abi/intercept-types.js';
 import type { Partition } from '../lib/index.js';
 import type { GuestSide } from './guest-side.js';

@@ -15,7 +15,7 @@ import { lowestFixedVector } from '../irq/msi.js';
 import { linuxNative, type Native } from '../native.js';
 import { parseOptions } from './command-line.js';
 import { packageVersion } from './package-version.js';
-import type { Command } from './program.js';
+import type { Command } from './command.js';
 import { renderTable } from './table.js';
 
 /** What `mshv info --json` prints. Keys are only ever added. */

@@ -5,7 +5,7 @@ import { integerOption, parseOptions } from './command-line.js';
 import { checkIrqfd, type IrqfdPlan, type IrqfdReport } from './irqfd-check.js';
 import { describeReport, verdictOf } from './irqfd-report.js';
 import { ProgressLine } from './progress-line.js';
-import type { Command } from './program.js';
+import type { Command } from './command.js';
 import { maskedBurst } from './signal-run.js';
 import type { OutputStream } from './terminal.js';
 

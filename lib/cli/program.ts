@@ -2,27 +2,11 @@ import { styleText } from 'node:util';
 
 import { MshvError } from '../errors.js';
 import { UsageError } from './command-line.js';
+import type { Command } from './command.js';
 import { info } from './info.js';
 import { irqfd } from './irqfd.js';
 import { packageVersion } from './package-version.js';
 import type { Terminal } from './terminal.js';
-
-/** One of the things that `mshv` can do. */
-export interface Command {
-  readonly name: string;
-  /** One line for the program's help. */
-  readonly summary: string;
-  /** What follows the name. */
-  readonly usage: string;
-  /** The options, one or more lines each, and the exit status. */
-  readonly help: string;
-  /**
-   * Writes the result and returns the exit status.
-   *
-   * @throws UsageError
-   */
-  run(args: readonly string[], terminal: Terminal): number;
-}
 
 const commands: readonly Command[] = [info, irqfd];
 

@@ -7,7 +7,6 @@ import {
   booleanArgument,
   bytesArgument,
   integerArgument,
-  nativeArgument,
   optionsArgument,
   pageMultipleArgument,
   rangeError,
@@ -15,7 +14,7 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { closedError, MshvError, systemError } from '../errors.js';
-import { linuxNative, type Native } from '../native.js';
+import { linuxNative, type Native, nativeArgument } from '../native.js';
 import { stepError } from '../step-error.js';
 import {
   offerDescriptors,

@@ -4,7 +4,6 @@ import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
 import {
   booleanArgument,
-  nativeArgument,
   optionsArgument,
   pathArgument,
   typeError,
@@ -12,7 +11,7 @@ import {
 } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
-import { linuxNative, type Native } from '../native.js';
+import { linuxNative, type Native, nativeArgument } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import {
   assignableFeatures,

@@ -1,9 +1,9 @@
 import { inspect } from 'node:util';
 
-import { nativeArgument, optionsArgument } from '../arguments.js';
+import { optionsArgument } from '../arguments.js';
 import { closedError } from '../errors.js';
 import { ApicIds } from '../irq/apic-ids.js';
-import { linuxNative, type Native } from '../native.js';
+import { linuxNative, type Native, nativeArgument } from '../native.js';
 import { apicIdsOf, PartitionCalls } from './partition-calls.js';
 import { offerDescriptors, takeOffer, tokenArgument, type PartitionToken } from './share-token.js';
 

@@ -1,5 +1,5 @@
 export { synicMsrs } from '../abi/synic.js';
-export { type EncodableType, encodeMessage, type MessageFields } from '../abi/encode-message.js';
+export { type EncodableType, encodeMessage, type MessageFields } from './encode-message.js';
 export type {
   DriverDoorbell,
   DriverMemory,

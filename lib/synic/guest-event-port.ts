@@ -1,14 +1,14 @@
 import { inspect } from 'node:util';
 
 import { flagArgument, vpArgument } from '../abi/arguments.js';
-import { nativeArgument, optionsArgument } from '../arguments.js';
+import { optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
-import type { Native } from '../native.js';
+import { type Native, nativeArgument } from '../native.js';
 import { synchronous } from '../thenable.js';
 import { implementationArgument, noVpError, targetArguments } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
 import type { GuestEventPort } from './guest-ports.js';
-import { Interrupt } from './interrupt.js';
+import { Interrupt } from '../irq/interrupt.js';
 
 /** What event ports need of a partition. */
 export interface EventPartition {

@@ -15,7 +15,7 @@ import {
   targetArguments,
   type SintTarget,
 } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
 import { SintMessagePort } from './sint-message-port.js';
 import { settle, SintQueue, type Poster, type QueuedMessage } from './sint-queue.js';

@@ -1,4 +1,4 @@
-import type { Interrupt } from './interrupt.js';
+import type { Interrupt } from '../irq/interrupt.js';
 
 /** Posts messages to one SINT of a VP. */
 export interface GuestMessagePort extends Disposable {

@@ -5,7 +5,7 @@ import { MshvError } from '../errors.js';
 import { lastingBytes } from '../lasting-bytes.js';
 import { synchronous } from '../thenable.js';
 import { implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
 import type { HypercallCompletion } from './hypercall-completion.js';
 import { HypercallTable, type HypercallCall, type HypercallDefinition } from './hypercall-table.js';

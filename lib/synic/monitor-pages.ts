@@ -14,7 +14,7 @@ import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { synchronous } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 

@@ -11,7 +11,6 @@ import {
   arrayArgument,
   functionArgument,
   instanceArgument,
-  nativeArgument,
   optionsArgument,
   pageMultipleArgument,
   rangeError,
@@ -26,10 +25,10 @@ import type { EventSignal, SintMessage } from '../device/partition-calls.js';
 import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
-import type { Native } from '../native.js';
+import { type Native, nativeArgument } from '../native.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { DeliverabilityRegister, type RegisterPartition } from './deliverability-register.js';
-import { reportsArgument, type FailureListener, type FailureReports } from './failures.js';
+import { reportsArgument, type FailureListener, type FailureReports } from '../failures.js';
 import {
   DirectGuestEventPort,
   type DirectGuestEventPortOptions,

@@ -15,7 +15,7 @@ import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { isThenable, whenSettled } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from './failures.js';
+import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { UnclaimedAnswers } from './unclaimed-answers.js';
 

@@ -11,7 +11,7 @@ import {
 import { closeEach } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
 import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
-import { reasonOf } from './failures.js';
+import { reasonOf } from '../failures.js';
 import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { SintMessagePort } from './sint-message-port.js';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import {
   MshvError,
   Vp,

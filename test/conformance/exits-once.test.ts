@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { encodeMessage, type EncodableType } from '../../lib/abi/encode-message.js';
+import { encodeMessage, type EncodableType } from '../../lib/sim/encode-message.js';
 import { commonMessages, x64Messages } from '../../lib/abi/messages/table.js';
 import { Vp, type Partition } from '../../lib/index.js';
 import { compilePrograms } from '../typescript-program.js';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import {
   GuestMemory,
   Vp,

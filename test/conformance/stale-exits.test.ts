@@ -1,7 +1,7 @@
 import { setTimeout as later } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import {
   PartitionSynic,
   Vp,

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
 import { x64Registers } from '../../lib/abi/x64-registers.js';
 import {

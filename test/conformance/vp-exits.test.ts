@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { encodeMessage, type MessageFields } from '../../lib/abi/encode-message.js';
+import { encodeMessage, type MessageFields } from '../../lib/sim/encode-message.js';
 import { messageLayout } from '../../lib/abi/message-types.js';
 import type { Intercept, Partition, Vp } from '../../lib/index.js';
 import { vpOf } from '../vp-of.js';

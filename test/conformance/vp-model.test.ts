@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { MshvError, Vp, type Intercept, type Partition, type VpRun } from '../../lib/index.js';
 import type { GuestSide } from '../guest-side.js';
 import { openDescriptors } from '../open-descriptors.js';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { hypercalls } from '../../lib/abi/hypercalls.js';
 import { registerPageFields, type RegisterPageName } from '../../lib/abi/register-page.js';
 import { registerCode } from '../../lib/abi/registers.js';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { Vp, type MshvError, type Partition } from '../../lib/index.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';

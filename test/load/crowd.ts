@@ -1,4 +1,4 @@
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import {
   type Doorbell,
   GuestMemory,

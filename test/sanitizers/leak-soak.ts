@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { EventFd, GuestMemory, Mshv, MshvError } from '../../lib/index.js';
 import { linuxNative, type Native } from '../../lib/native.js';
 import { SimulatorGuestSide } from '../simulator-guest-side.js';

@@ -36,7 +36,7 @@ import {
   Vp,
   VpRun,
 } from '../../lib/index.js';
-import { encodeMessage, type EncodableType } from '../../lib/abi/encode-message.js';
+import { encodeMessage, type EncodableType } from '../../lib/sim/encode-message.js';
 import { InterceptMessages } from '../../lib/abi/intercepts.js';
 import { registerPageFields, registerPageLayout } from '../../lib/abi/register-page.js';
 import { vpStateTypes } from '../../lib/abi/vp-state.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { commonMessages, x64Messages } from '../../lib/abi/messages/table.js';
 import {
   GuestMemory,

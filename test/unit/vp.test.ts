@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { encodeMessage } from '../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { registerPageLayout } from '../../lib/abi/register-page.js';
 import { vpStateTypes } from '../../lib/abi/vp-state.js';
 import {

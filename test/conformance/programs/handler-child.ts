@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 
-import { encodeMessage } from '../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
 import {
   EventFd,
   GuestMemory,

@@ -1,6 +1,6 @@
 import { setTimeout as later } from 'node:timers/promises';
 
-import { encodeMessage } from '../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
 import type { ExitHandler, VpRun } from '../../../lib/index.js';
 import { openGuestSide } from '../../guest-side.js';
 import { newSeen, VpWorker } from '../../vp-work.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { encodeMessage, type EncodableType } from '../../../lib/abi/encode-message.js';
+import { encodeMessage, type EncodableType } from '../../../lib/sim/encode-message.js';
 import { InterceptMessages, type Intercept } from '../../../lib/abi/intercepts.js';
 import { messageTypes } from '../../../lib/abi/message-types.js';
 import { commonMessages, x64Messages } from '../../../lib/abi/messages/table.js';

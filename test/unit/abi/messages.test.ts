@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { encodeMessage, type EncodableType } from '../../../lib/abi/encode-message.js';
+import { encodeMessage, type EncodableType } from '../../../lib/sim/encode-message.js';
 import { InterceptMessages } from '../../../lib/abi/intercepts.js';
 import { messageLayout, messageTypeName, messageTypes } from '../../../lib/abi/message-types.js';
 import type { Field, Layout } from '../../../lib/abi/messages/layout.js';

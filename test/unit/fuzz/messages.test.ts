@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { describe, expect } from 'vitest';
 
-import { encodeMessage, type EncodableType } from '../../../lib/abi/encode-message.js';
+import { encodeMessage, type EncodableType } from '../../../lib/sim/encode-message.js';
 import { InterceptMessages } from '../../../lib/abi/intercepts.js';
 import { messageLayout } from '../../../lib/abi/message-types.js';
 import { allMessages } from '../../../lib/abi/messages/table.js';

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 
-import { encodeMessage } from '../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
 import { EventFd, GuestMemory, type Partition } from '../../../lib/index.js';
 import { SimulatorGuestSide } from '../../simulator-guest-side.js';
 

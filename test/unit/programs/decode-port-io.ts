@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 
-import { encodeMessage } from '../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
 import { InterceptMessages } from '../../../lib/abi/intercepts.js';
 
 // Decodes a million messages the way a VMM does and says by how many bytes the heap grew. It is started

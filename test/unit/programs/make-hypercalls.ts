@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 
-import { encodeMessage } from '../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
 import { x64Registers } from '../../../lib/abi/x64-registers.js';
 import { Simulator } from '../../../lib/sim/index.js';
 

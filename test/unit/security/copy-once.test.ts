@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
-import { encodeMessage, type EncodableType } from '../../../lib/abi/encode-message.js';
+import { encodeMessage, type EncodableType } from '../../../lib/sim/encode-message.js';
 import { InterceptMessages } from '../../../lib/abi/intercepts.js';
 import { messageLayout } from '../../../lib/abi/message-types.js';
 import { arm64Messages, commonMessages, x64Messages } from '../../../lib/abi/messages/table.js';

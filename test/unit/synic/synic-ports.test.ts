@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { EventFd, MshvError } from '../../../lib/index.js';
 import type { GuestEventPort } from '../../../lib/synic/guest-ports.js';
-import { Interrupt } from '../../../lib/synic/interrupt.js';
+import { Interrupt } from '../../../lib/irq/interrupt.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import type { SynicPortAccess } from '../../../lib/synic/synic-port-access.js';
 import { SynicPorts } from '../../../lib/synic/synic-ports.js';

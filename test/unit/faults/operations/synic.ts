@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 
-import { encodeMessage } from '../../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../../lib/sim/encode-message.js';
 import {
   EventFd,
   GuestMemory,

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 
-import { encodeMessage } from '../../../../lib/abi/encode-message.js';
+import { encodeMessage } from '../../../../lib/sim/encode-message.js';
 import { type Intercept, Vp, type VpRun } from '../../../../lib/index.js';
 import { goneLater, type Operation } from '../engine.js';
 import type { Situation } from '../situation.js';

@@ -1,13 +1,8 @@
 import { inspect } from 'node:util';
 
-import {
-  functionArgument,
-  instanceArgument,
-  nativeArgument,
-  optionsArgument,
-} from '../arguments.js';
+import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { EventFd } from '../eventfd.js';
-import type { Native } from '../native.js';
+import { type Native, nativeArgument } from '../native.js';
 
 /**
  * A way to notify the guest, or whoever is at the other end, of something that a device did: an edge.

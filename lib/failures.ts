@@ -1,5 +1,5 @@
-import { functionArgument, typeError } from '../arguments.js';
-import { MshvError } from '../errors.js';
+import { functionArgument, typeError } from './arguments.js';
+import { MshvError } from './errors.js';
 
 /**
  * Is told of what failed where no caller can be told.

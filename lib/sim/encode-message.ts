@@ -10,10 +10,10 @@ import {
   typeError,
   uint64Argument,
 } from '../arguments.js';
-import { messageLayout } from './message-types.js';
-import type { Field, FieldInputs, Layout } from './messages/layout.js';
-import { allMessages } from './messages/table.js';
-import { writeSegmentRegister } from './segment-register.js';
+import { messageLayout } from '../abi/message-types.js';
+import type { Field, FieldInputs, Layout } from '../abi/messages/layout.js';
+import { allMessages } from '../abi/messages/table.js';
+import { writeSegmentRegister } from '../abi/segment-register.js';
 
 /** What `encodeMessage` can encode. */
 export type EncodableType = keyof typeof allMessages;

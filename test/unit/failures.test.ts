@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { FailureReports, GuestMessages, MshvError, SynicPortMap } from '../../../lib/index.js';
-import { Failures } from '../../../lib/synic/failures.js';
+import { FailureReports, GuestMessages, MshvError, SynicPortMap } from '../../lib/index.js';
+import { Failures } from '../../lib/failures.js';
 
 // Reports of what a guest can make fail as often as it likes: no more than a listener can take.
 

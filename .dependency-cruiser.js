@@ -1,0 +1,69 @@
+// Who may know whom in `lib`, held by `npm run lint`. CONTRIBUTING.md draws it.
+
+const base = [
+  'arguments',
+  'closing',
+  'errors',
+  'failures',
+  'lasting-bytes',
+  'native',
+  'step-error',
+  'thenable',
+];
+
+/** Every folder of `lib`, and every file beside them: what of `lib` it may import besides itself. */
+const mayKnow = {
+  arguments: [],
+  errors: [],
+  'lasting-bytes': [],
+  runtime: [],
+  thenable: [],
+  closing: ['errors'],
+  abi: ['arguments'],
+  'load-addon': ['errors', 'runtime'],
+  native: ['arguments', 'load-addon'],
+  'step-error': ['abi', 'errors', 'native'],
+  failures: ['arguments', 'errors'],
+  'taking-iterator': [],
+  eventfd: ['arguments', 'errors', 'native', 'runtime', 'step-error', 'taking-iterator'],
+  irq: [...base, 'abi', 'eventfd'],
+  device: [...base, 'abi', 'irq'],
+  synic: [...base, 'abi', 'device', 'eventfd', 'irq'],
+  sim: ['abi', 'arguments', 'device', 'errors', 'eventfd', 'native', 'taking-iterator'],
+  index: [...base, 'abi', 'device', 'eventfd', 'irq', 'synic'],
+  cli: [...base, 'abi', 'device', 'irq', 'sim'],
+};
+
+const filesOf = (part) => `^lib/${part}(/|\\.ts$)`;
+
+export default {
+  forbidden: [
+    { name: 'no-circle', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'every-part-has-its-rule',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: Object.keys(mayKnow).map(filesOf) },
+      to: {},
+    },
+    ...Object.entries(mayKnow).map(([part, known]) => ({
+      name: `what-${part}-may-know`,
+      severity: 'error',
+      from: { path: filesOf(part) },
+      to: { path: '^lib/', pathNot: [part, ...known].map(filesOf) },
+    })),
+    {
+      name: 'only-published-packages',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown'],
+        pathNot: '@types/',
+      },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+  },
+};
