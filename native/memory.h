@@ -19,7 +19,8 @@ namespace mshv {
 // Functions return 0 or -errno.
 class Memory {
  public:
-  Memory(Mapping mapping, UniqueFd file) : mapping_(std::move(mapping)), file_(std::move(file)) {}
+  Memory(Mapping mapping, UniqueFd file)
+      : mapping_(std::move(mapping), !file), file_(std::move(file)) {}
 
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;

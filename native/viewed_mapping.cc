@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "failed_step.h"
+#include "sealed_file.h"
 #include "system_call.h"
+#include "unique_fd.h"
 
 namespace mshv {
 namespace {
@@ -29,15 +31,32 @@ napi_ref Keep(napi_env env, napi_value buffer, const std::shared_ptr<Mapping>& m
   return reference;
 }
 
-// Has zero pages at the mapping's addresses, in one step: whoever uses them meanwhile never sees
+// Maps zero pages at the mapping's addresses, in one step: whoever uses them meanwhile never sees
 // none. They are there when they are touched.
-void GiveBack(const Mapping& mapping) {
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+bool Replace(const Mapping& mapping, int flags, int fd) {
   void* data = nullptr;
-  if (kernel::Map(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE, kFlags, -1, 0, &data) <
-      0) {
-    // A host that promises no more memory than it has. The mapping is as it was, and what is
-    // private to it can go all the same.
+  return kernel::Map(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE,
+                     flags | MAP_NORESERVE | MAP_FIXED, fd, 0, &data) == 0;
+}
+
+bool ReplaceByPrivate(const Mapping& mapping) {
+  return Replace(mapping, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+bool ReplaceByFile(const Mapping& mapping) {
+  const UniqueFd file(kernel::CreateSealed("mshv_nobodys", mapping.size()));
+  return file && Replace(mapping, MAP_SHARED, file.get());
+}
+
+// A host that promises no more memory than it has (vm.overcommit_memory = 2) counts private pages
+// when they are mapped, and those of such a file when they are touched. Where it refuses the former
+// Linux before 6.12 has unmapped what was there by then, and anybody may get the addresses. What is
+// private has been counted already; anything else has a file in its place.
+void GiveBack(const Mapping& mapping, bool is_private) {
+  const bool replaced = is_private ? ReplaceByPrivate(mapping) || ReplaceByFile(mapping)
+                                   : ReplaceByFile(mapping) || ReplaceByPrivate(mapping);
+  if (!replaced) {
+    // The mapping goes with the buffer's object, and what is private to it can go now.
     madvise(mapping.data(), mapping.size(), MADV_DONTNEED);
   }
 }
@@ -46,7 +65,7 @@ void GiveBack(const Mapping& mapping) {
 
 ViewedMapping::~ViewedMapping() {
   if (moved_ || mapping_.use_count() > 1) {
-    GiveBack(*mapping_);
+    GiveBack(*mapping_, is_private_);
   }
   // Losing the addresses is better than a buffer over what comes to be there.
   if (moved_) {

@@ -25,8 +25,11 @@ struct BufferOrError {
 // which whoever uses them holds. Until then they are zero pages of nobody.
 class ViewedMapping {
  public:
+  // For a mapping that is shared with others, and is set later.
   ViewedMapping() = default;
-  explicit ViewedMapping(Mapping mapping) { Set(std::move(mapping)); }
+  ViewedMapping(Mapping mapping, bool is_private) : is_private_(is_private) {
+    Set(std::move(mapping));
+  }
   ~ViewedMapping();
 
   ViewedMapping(const ViewedMapping&) = delete;
@@ -50,6 +53,7 @@ class ViewedMapping {
 
   // With the finalizers of the buffers that there were over it.
   const std::shared_ptr<Mapping> mapping_ = std::make_shared<Mapping>();
+  const bool is_private_ = false;
   napi_ref buffer_ = nullptr;
   // Somebody moved the memory into a buffer that is not known here.
   bool moved_ = false;

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import * as fs from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -20,7 +20,7 @@ import { deflate, inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 
 import { GuestMemory, type Partition } from '../../lib/index.js';
-import { linuxNative, type Native } from '../../lib/native.js';
+import { linuxNative, simNative, type Native } from '../../lib/native.js';
 import { Simulator } from '../../lib/sim/index.js';
 import { addressSpace } from '../address-space.js';
 import { BlockedPipe } from '../blocked-pipe.js';
@@ -134,6 +134,42 @@ describe.each<[string, Native]>([
     pipe.feed(4096);
     await Promise.all([first, second]);
     expectNobodys(next);
+  });
+});
+
+describe('memory that is closed where the host refuses what its pages are replaced by', () => {
+  const native = simNative();
+
+  /** Closes it with the nth call failing. Returns the calls that closing makes. */
+  const closeFailing = (memory: GuestMemory, nth: number): string[] => {
+    native.simFailSystemCall(nth < 0 ? 0 : constants.errno.ENOMEM, Math.max(nth, 0));
+    memory.close();
+    return native.simSystemCalls().trim().split(' ');
+  };
+
+  const file = ['memfd_create', 'ftruncate', 'fcntl', 'mmap'];
+  const anonymous = ['mmap'];
+
+  it.each<[string, boolean, calls: string[], otherWay: string[]]>([
+    ['shared', true, file, anonymous],
+    ['private', false, anonymous, file],
+  ])('is nobody’s all the same: %s', async (_, shared, calls, otherWay) => {
+    for (let nth = -1; nth < calls.length; nth++) {
+      using pipe = new BlockedPipe();
+      const memory = GuestMemory.allocate(size, { native, shared });
+      using others = shared ? GuestMemory.receive(memory.share(), { native }) : undefined;
+      const reading = read(pipe.fd, memory.bytes(), 0, size, null);
+      const bytes = memory.bytes();
+      const made = closeFailing(memory, nth);
+      // Those up to the one that fails, and the other way after it.
+      const before = calls.slice(0, nth < 0 ? undefined : nth + 1);
+      expect(made).toEqual(nth < 0 ? before : [...before, ...otherWay]);
+      expect(bytes.length).toBe(0);
+      const next = nextMemories();
+      pipe.feed(size);
+      expect((await reading).bytesRead).toBeGreaterThan(0);
+      expectNobodys(others === undefined ? next : [...next, others]);
+    }
   });
 });
 

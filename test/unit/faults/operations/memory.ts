@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 
 import { EventFd, GuestMemory } from '../../../../lib/index.js';
 import type { GuestMemoryToken } from '../../../../lib/index.js';
-import { goneLater, type Operation } from '../engine.js';
+import { type Operation, replaced } from '../engine.js';
 import type { Situation } from '../situation.js';
 
 const file = join(tmpdir(), `mshv-faults-${process.pid}`);
@@ -122,7 +122,7 @@ export const memory: readonly Operation[] = [
         unmapped.close();
       };
     },
-    outcome: goneLater,
+    outcome: replaced,
   },
   onMemory('mapMemory()', 'mapMemory', ({ partition, unmapped }) =>
     partition.mapMemory(unmapped, { gpa: 0x200000 }),

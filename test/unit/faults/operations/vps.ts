@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 
 import { encodeMessage } from '../../../../lib/sim/encode-message.js';
 import { type Intercept, Vp, type VpRun } from '../../../../lib/index.js';
-import { goneLater, type Operation } from '../engine.js';
+import { type Operation, replaced } from '../engine.js';
 import type { Situation } from '../situation.js';
 import { begunAfterFirst, propertyCall } from './device.js';
 
@@ -182,7 +182,7 @@ export const vps: readonly Operation[] = [
       (vp) => {
         vp[method]();
       },
-      goneLater,
+      replaced,
     ),
   ),
 ];
