@@ -163,7 +163,7 @@ export function optionsArgument<Options extends object>(
   const names: readonly string[] = known;
   for (const key in value) {
     if (Object.hasOwn(value, key) && !names.includes(key)) {
-      throw rangeError(name, `an object with no other keys than ${names.join(', ')}`, key);
+      throw valueError(name, `an object with no other keys than ${names.join(', ')}`, key);
     }
   }
   return value;

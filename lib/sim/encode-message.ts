@@ -154,7 +154,7 @@ function writeField(view: DataView, name: string, field: Field, value: unknown):
  * @param type - as the decoded message has it
  * @param fields - of the decoded message; derived ones, such as `value`, cannot be given. A `gpa` is encoded as it is, and
  *   decoded as the class has it; `instructionByteCount` is the number of `instructionBytes` unless it is given
- * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, RangeError `ERR_OUT_OF_RANGE`
  */
 export function encodeMessage<Type extends EncodableType>(
   type: Type,

@@ -107,10 +107,17 @@ interface Subjects {
   failures: FailureReports;
 }
 
+/** What a wrong argument is refused with. */
+const refusals = {
+  type: { class: TypeError, code: 'ERR_INVALID_ARG_TYPE' },
+  value: { class: TypeError, code: 'ERR_INVALID_ARG_VALUE' },
+  range: { class: RangeError, code: 'ERR_OUT_OF_RANGE' },
+} as const;
+
 /** A value that an argument does not take. */
 interface Wrong {
   readonly value: unknown;
-  readonly error: 'type' | 'range';
+  readonly error: keyof typeof refusals;
   /** How the message shows the value, where not as `inspect` does. */
   readonly shown?: string;
 }
@@ -226,7 +233,7 @@ function typedArray(name: string, kind: 'Uint8Array' | 'Uint32Array' | 'BigUint6
 function keyed(name: string, ...keys: string[]): Argument[] {
   const wrong = type(null, 1, 1n, '', 'text', true, symbol, [], () => ({}));
   const unknown = ['colour', `${keys[0] ?? ''}s`, '__proto'].map(
-    (key) => ({ value: { [key]: 1 }, error: 'range', shown: key }) as const,
+    (key) => ({ value: { [key]: 1 }, error: 'value', shown: `'${key}'` }) as const,
   );
   return [
     { name, accepts: 'an object', wrong },
@@ -2091,9 +2098,9 @@ it.each(titled)('%s', async (_, row) => {
   const before = state();
   for (const { value, error, shown: special = shown(value) } of wrong) {
     const refused = await errorOf(subjects[row.subject], row.method, row.args(value));
-    expect(refused).toBeInstanceOf(error === 'type' ? TypeError : RangeError);
+    expect(refused).toBeInstanceOf(refusals[error].class);
     expect(refused).toMatchObject({
-      code: error === 'type' ? 'ERR_INVALID_ARG_TYPE' : 'ERR_OUT_OF_RANGE',
+      code: refusals[error].code,
       message: `The "${name}" argument must be ${accepts}, received ${special}`,
     });
     expect(host.native.calls).toEqual([]);

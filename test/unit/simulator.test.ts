@@ -500,6 +500,7 @@ describe('close', () => {
 describe('wrong arguments', () => {
   const type = 'ERR_INVALID_ARG_TYPE';
   const range = 'ERR_OUT_OF_RANGE';
+  const value = 'ERR_INVALID_ARG_VALUE';
   /** What is wrong, the argument that is named, the error's code, and the call. */
   type Row = [string, string, string, () => unknown];
   /** The rows of a method for its use of one argument. */
@@ -543,7 +544,7 @@ describe('wrong arguments', () => {
 
   const rows: Row[] = [
     ['options', 'options', type, () => new Simulator(4 as never)],
-    ['a misspelt option', 'options', range, () => new Simulator({ schedular: 'root' } as never)],
+    ['a misspelt option', 'options', value, () => new Simulator({ schedular: 'root' } as never)],
     ['scheduler', 'options.scheduler', range, () => new Simulator({ scheduler: 'core' as never })],
     ['scheduler', 'options.scheduler', type, () => new Simulator({ scheduler: 4 as never })],
     [
@@ -632,7 +633,7 @@ describe('wrong arguments', () => {
     )('refuse', (options) => {
       simulator.refuse(options);
     }),
-    ...wrong('options', range, { hypercall: 1, status: 5, time: 1 })('refuse', (options) => {
+    ...wrong('options', value, { hypercall: 1, status: 5, time: 1 })('refuse', (options) => {
       simulator.refuse(options);
     }),
     ...integers(
@@ -706,7 +707,7 @@ describe('wrong arguments', () => {
     ...quantities('gpa', 2n ** 64n - 1n)('mmioRead', (gpa) => guest.mmioRead(gpa, 1)),
     ...sizes(3, 16)('mmioRead', (size) => guest.mmioRead(0, size)),
     ...wrong('setup', type, null, 5, '', [])('enableSynic', (setup) => guest.enableSynic(setup)),
-    ...wrong('setup', range, { sint: 2 })('enableSynic', (setup) => guest.enableSynic(setup)),
+    ...wrong('setup', value, { sint: 2 })('enableSynic', (setup) => guest.enableSynic(setup)),
     ...pages('setup.simp')('enableSynic', (simp) => guest.enableSynic({ simp })),
     ...pages('setup.siefp')('enableSynic', (siefp) => guest.enableSynic({ simp: 0, siefp })),
     ...wrong(
@@ -779,7 +780,7 @@ describe('wrong arguments', () => {
     [
       'options of watchInterrupts',
       'options',
-      range,
+      value,
       () => simulator.watchInterrupts(partition, { abort: 1 } as never),
     ],
     ['vp', 'vp', type, () => simulator.endOfInterrupt(partition, '0' as never, 0x41)],

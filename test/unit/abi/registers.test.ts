@@ -177,10 +177,10 @@ describe('a register value', () => {
     ['CS', { base: 0n, limit: 2 ** 32, selector: 0, attributes: 0 }, RangeError],
     ['CS', { base: 0n, limit: 0, selector: 0, attributes: -1 }, RangeError],
     ['CS', { base: 2n ** 64n, limit: 0, selector: 0, attributes: 0 }, RangeError],
-    ['CS', { base: 0n, limit: 0, selector: 0, attributes: 0, flags: 0 }, RangeError],
+    ['CS', { base: 0n, limit: 0, selector: 0, attributes: 0, flags: 0 }, TypeError],
     ['IDTR', 5n, TypeError],
     ['IDTR', { base: 0n, limit: 0x10000 }, RangeError],
-    ['IDTR', { base: 0n, limit: 0, selector: 0 }, RangeError],
+    ['IDTR', { base: 0n, limit: 0, selector: 0 }, TypeError],
     ['IDTR', { limit: 0 }, TypeError],
   ] as const)('of %s cannot be %s', (name, value, type) => {
     const encode = encodeRegister as (name: string, value: unknown) => unknown;

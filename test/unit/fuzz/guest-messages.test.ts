@@ -116,9 +116,12 @@ describe('a save of messages that was damaged', () => {
         }
         if (changes.length === 0) expect(error).toBeUndefined();
         if (error !== undefined) {
-          expect(['ERR_INVALID_ARG_TYPE', 'ERR_OUT_OF_RANGE', 'ERR_MSHV_NO_VP']).toContain(
-            (error as NodeJS.ErrnoException).code,
-          );
+          expect([
+            'ERR_INVALID_ARG_TYPE',
+            'ERR_INVALID_ARG_VALUE',
+            'ERR_OUT_OF_RANGE',
+            'ERR_MSHV_NO_VP',
+          ]).toContain((error as NodeJS.ErrnoException).code);
           expect(messages.save()).toEqual(before);
           return;
         }

@@ -884,7 +884,7 @@ describe('on a host', () => {
 
     it.each([
       ['no object', null, 'ERR_INVALID_ARG_TYPE'],
-      ['something else', { ...place, event: 1 }, 'ERR_OUT_OF_RANGE'],
+      ['something else', { ...place, event: 1 }, 'ERR_INVALID_ARG_VALUE'],
       ['no address', {}, 'ERR_INVALID_ARG_TYPE'],
     ])('leaves nothing behind where it gets %s for a place', (_, wrong, error) => {
       create({ hostEventDoorbell: () => wrong as typeof place });
