@@ -250,6 +250,11 @@ export class FakeHypervisor {
     this.#command('ext_features', offered ? 0x200 : 0);
   }
 
+  /** All VPs take the vectors that the driver has put into their register pages, as they do when they are dispatched. */
+  takePageVectors(): void {
+    this.#command('scan');
+  }
+
   /** Completes changes of partition properties by message, or at once. */
   setAsyncProperties(asynchronous: boolean): void {
     this.#command('async', asynchronous ? 1 : 0);

@@ -6,12 +6,13 @@ if [ "${1-}" = --help ]; then
   cat <<'END'
 usage: lab/test.sh [--debug] [--other-sources] [REPORTS]
 
-Boots one VM for each, two at a time: the conformance suite with the core scheduler, and what
-depends on the scheduler (VPs, interrupts) with the root scheduler; real guest code, the examples and
-twenty killed processes with the hypervisor's scheduler, guest code with the root scheduler, and
-what takes interrupts with fast injection; 200 000 random operations on driver and simulator. Each line
-begins with the name of what it is from. REPORTS is a folder for one JSON report of each. What the
-kernel warns of without a known reason is a failure.
+Boots one VM for each, two at a time: the conformance suite with the core scheduler, what depends on
+the scheduler (VPs, interrupts) with the root scheduler, and what an MSI means where the driver injects
+through register pages; real guest code, the examples and twenty killed processes with the
+hypervisor's scheduler, guest code with the root scheduler, and what takes interrupts with fast
+injection; 200 000 random operations on driver and simulator. Each line begins with the name of what
+it is from. REPORTS is a folder for one JSON report of each. What the kernel warns of without a known
+reason is a failure.
 
 With --debug, the conformance suite alone on a kernel of `lab/build.sh --debug`, which takes most of
 an hour. --other-sources is for lab/run.sh.
@@ -54,6 +55,7 @@ conformance() {
   # With the other scheduler, what depends on it: runs of VPs and interrupts.
   suite conformance-root 'conformance vp-exits vp-model vp-workers irqfd driver-rules mask-storm' \
     --scheduler root || failed=1
+  suite fast-injection fast-injection --scheduler root --fast-injection || failed=1
   return $failed
 }
 

@@ -49,6 +49,11 @@ export interface GuestSide extends Disposable {
   readonly backend: 'simulator' | 'lab';
   readonly native: Native;
   readonly device: Mshv;
+  /**
+   * Whether the driver puts the vector of a physical destination into the VP's register page when an eventfd is
+   * signalled, and nothing else. The VPs take it at once, as if each were running.
+   */
+  readonly fastInjection: boolean;
   /** A partition whose guest's side can be seen, initialized, with VPs 0 to `vps - 1`. */
   createPartition(vps?: number, options?: PartitionOptions): Partition;
   /** Takes the interrupts asserted since the last call, oldest first; every signal sent before counts. */
@@ -112,7 +117,8 @@ export function delivery(interrupt: Delivery): Delivery {
 export const insideLab = existsSync('/dev/fakehv');
 
 /**
- * Opens the guest's side of the backend that is here: the lab inside its VM, else the simulator.
+ * Opens the guest's side of the backend that is here: the lab inside its VM, else the simulator. `MSHV_TEST_FAST_INJECTION=1`
+ * lets the simulator inject through register pages; the lab has an option of its own for that.
  */
 export async function openGuestSide(): Promise<GuestSide> {
   if (insideLab) {
@@ -120,5 +126,6 @@ export async function openGuestSide(): Promise<GuestSide> {
     return new LabGuestSide();
   }
   const { SimulatorGuestSide } = await import('./simulator-guest-side.js');
-  return new SimulatorGuestSide();
+  const fastInjection = process.env['MSHV_TEST_FAST_INJECTION'] === '1';
+  return new SimulatorGuestSide(fastInjection ? { scheduler: 'root', fastInjection } : {});
 }

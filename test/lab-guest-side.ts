@@ -28,6 +28,7 @@ export class LabGuestSide implements GuestSide {
   readonly backend = 'lab';
   readonly native: Native;
   readonly device: Mshv;
+  readonly fastInjection: boolean;
   readonly #hypervisor = new FakeHypervisor();
   readonly #trace = new DriverTrace();
   readonly #synic = new LabSynic(this.#hypervisor);
@@ -36,8 +37,13 @@ export class LabGuestSide implements GuestSide {
 
   constructor() {
     const native = linuxNative();
+    // The VM's CPUID says nothing of the hypervisor inside its kernel.
+    const commandLine = readFileSync('/proc/cmdline', 'latin1');
+    this.fastInjection =
+      commandLine.includes('fakehv.ext_features=0x200') && commandLine.includes('fakehv.sched=4');
     this.native = {
       ...native,
+      ...(this.fastInjection ? this.#taking(native) : {}),
       irqfd: (...args) => this.#fault('MSHV_IRQFD') ?? native.irqfd(...args),
       setMsiRouting: (...args) =>
         this.#fault('MSHV_SET_MSI_ROUTING') ?? native.setMsiRouting(...args),
@@ -48,11 +54,7 @@ export class LabGuestSide implements GuestSide {
         return returned;
       },
     };
-    // The VM's CPUID says nothing of the hypervisor inside its kernel.
-    const fastInjection = readFileSync('/proc/cmdline', 'latin1').includes(
-      'fakehv.ext_features=0x200',
-    );
-    this.device = Mshv.open({ native: this.native, fastInjection });
+    this.device = Mshv.open({ native: this.native, fastInjection: this.fastInjection });
   }
 
   createPartition(vps?: number, options?: PartitionOptions): Partition {
@@ -131,6 +133,21 @@ export class LabGuestSide implements GuestSide {
     this.device.close();
     this.#trace.close();
     this.#hypervisor.close();
+  }
+
+  /** Signals after which the VPs take what is in their register pages: they do not run, and never would. */
+  #taking(native: Native): Pick<Native, 'eventfdSignal' | 'eventfdSignalBounded'> {
+    const taking =
+      (name: 'eventfdSignal' | 'eventfdSignalBounded') =>
+      (...args: [fd: number, n?: bigint]): number => {
+        const result = native[name](...args);
+        this.#hypervisor.takePageVectors();
+        return result;
+      };
+    return {
+      eventfdSignal: taking('eventfdSignal'),
+      eventfdSignalBounded: taking('eventfdSignalBounded'),
+    };
   }
 
   #id(partition: Partition): number {

@@ -30,8 +30,10 @@ export class SimulatorGuestSide implements GuestSide {
   readonly native = simNative();
   readonly simulator: Simulator;
   readonly device: Mshv;
+  readonly fastInjection: boolean;
 
   constructor(options: SimulatorOptions = {}) {
+    this.fastInjection = options.fastInjection === true && process.arch === 'x64';
     this.simulator = new Simulator(options);
     this.device = this.simulator.open();
   }

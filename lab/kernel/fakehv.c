@@ -1418,23 +1418,13 @@ static u64 do_call(u16 code, u32 var, u32 reps, u32 start, bool fast, u64 in1, u
 	case HVCALL_DISPATCH_VP: {
 		struct hv_input_dispatch_vp *a = in;
 		struct hv_output_dispatch_vp *o = out;
-		struct hv_vp_register_page *rp;
 
 		NEED_PT(a->partition_id);
 		NEED_VP(a->vp_index);
 		if (a->flags & HV_DISPATCH_VP_FLAG_CLEAR_INTERCEPT_SUSPEND)
 			v->intercept = 0;
-		if ((a->flags & HV_DISPATCH_VP_FLAG_SCAN_INTERRUPT_INJECTION) &&
-		    v->state[HV_VP_STATE_PAGE_REGISTERS]) {
-			union hv_vp_register_page_interrupt_vectors iv;
-
-			rp = page_address(v->state[HV_VP_STATE_PAGE_REGISTERS]);
-			iv.as_uint64 = xchg(&rp->interrupt_vectors.as_uint64, 0);
-			for (i = 0; i < iv.vector_count && i < HV_VP_REGISTER_PAGE_MAX_VECTOR_COUNT;
-			     i++)
-				fhv_log("FAST_INJECT pt=%llu vp=%u vector=0x%x", p->id, v->idx,
-					iv.vector[i]);
-		}
+		if (a->flags & HV_DISPATCH_VP_FLAG_SCAN_INTERRUPT_INJECTION)
+			take_page_vectors(p, v);
 		v->blocked = false;
 		if (v->explicit || v->dispatch) {
 			o->dispatch_state = HV_VP_DISPATCH_STATE_BLOCKED;
@@ -1766,6 +1756,11 @@ static int fhv_cmd(char *s)
 		if (sscanf(sp, "%lli", &a) != 1)
 			goto out;
 		strict = a;
+		ret = 0;
+	} else if (!strcmp(s, "scan")) { /* as a dispatch of every VP does */
+		list_for_each_entry(p, &partitions, l)
+			list_for_each_entry(v, &p->vps, l)
+				take_page_vectors(p, v);
 		ret = 0;
 	} else if (!strcmp(s, "dump")) {
 		fhv_dump();

@@ -2325,14 +2325,33 @@ static void svm_lapic_state(struct fhv_vp *v, u32 *buf, bool set)
 	}
 }
 
+/* Takes what the driver has put into the VP's register page: vectors, and nothing else of an
+ * interrupt. */
+static void take_page_vectors(struct fhv_pt *p, struct fhv_vp *v)
+{
+	union hv_vp_register_page_interrupt_vectors iv;
+	struct hv_vp_register_page *rp;
+	int i;
+
+	if (!v->state[HV_VP_STATE_PAGE_REGISTERS])
+		return;
+	rp = page_address(v->state[HV_VP_STATE_PAGE_REGISTERS]);
+	iv.as_uint64 = xchg(&rp->interrupt_vectors.as_uint64, 0);
+	for (i = 0; i < iv.vector_count && i < HV_VP_REGISTER_PAGE_MAX_VECTOR_COUNT; i++) {
+		if (!svm || svm_trace)
+			fhv_log("FAST_INJECT pt=%llu vp=%u vector=0x%x", p->id, v->idx,
+				iv.vector[i]);
+		if (v->svm)
+			apic_request(p, v, iv.vector[i], false);
+	}
+}
+
 /* HVCALL_DISPATCH_VP with SVM; called without fhv_lock */
 static u64 svm_dispatch(struct hv_input_dispatch_vp *a, struct hv_output_dispatch_vp *o)
 {
-	struct hv_vp_register_page *rp;
 	struct fhv_pt *p;
 	struct fhv_vp *v;
 	unsigned long fl;
-	int i;
 
 	spin_lock_irqsave(&fhv_lock, fl);
 	p = pt_find(a->partition_id);
@@ -2343,19 +2362,8 @@ static u64 svm_dispatch(struct hv_input_dispatch_vp *a, struct hv_output_dispatc
 	}
 	if (a->flags & HV_DISPATCH_VP_FLAG_CLEAR_INTERCEPT_SUSPEND)
 		v->intercept = 0;
-	if ((a->flags & HV_DISPATCH_VP_FLAG_SCAN_INTERRUPT_INJECTION) &&
-	    v->state[HV_VP_STATE_PAGE_REGISTERS]) {
-		union hv_vp_register_page_interrupt_vectors iv;
-
-		rp = page_address(v->state[HV_VP_STATE_PAGE_REGISTERS]);
-		iv.as_uint64 = xchg(&rp->interrupt_vectors.as_uint64, 0);
-		for (i = 0; i < iv.vector_count && i < HV_VP_REGISTER_PAGE_MAX_VECTOR_COUNT; i++) {
-			if (svm_trace)
-				fhv_log("FAST_INJECT pt=%llu vp=%u vector=0x%x", p->id, v->idx,
-					iv.vector[i]);
-			apic_request(p, v, iv.vector[i], false);
-		}
-	}
+	if (a->flags & HV_DISPATCH_VP_FLAG_SCAN_INTERRUPT_INJECTION)
+		take_page_vectors(p, v);
 	v->blocked = false;
 	spin_unlock_irqrestore(&fhv_lock, fl);
 	svm_run(p, v, &o->dispatch_state, &o->dispatch_event);

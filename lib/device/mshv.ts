@@ -35,8 +35,8 @@ export interface MshvOpenOptions {
   native?: Native;
   /**
    * Whether the driver injects through the VPs' register pages, where it takes an APIC id for a VP's index and any
-   * physical MSI for a fixed one: with the root scheduler, where the hypervisor offers it. Routes refuse then what would go
-   * wrong, see docs/routes.md. Default: what CPUID says that the hypervisor offers, since the driver does not tell its
+   * physical MSI for a fixed, edge-triggered one: with the root scheduler, where the hypervisor offers it. Routes refuse
+   * then what would go wrong, see docs/routes.md. Default: what CPUID says that the hypervisor offers, since the driver does not tell its
    * scheduler. False for a host that is known to have another one.
    */
   fastInjection?: boolean;

@@ -120,8 +120,9 @@ export class IrqFd {
    * line then signals `event` once more if need be.
    *
    * The driver compares the vector that the guest ended with the GSI (`mshv_notify_acked_gsi`), so the
-   * GSI is the vector, and so is every later MSI of this route. With the root scheduler and fast
-   * injection the hypervisor takes these vectors as edge-triggered: nothing is ever resampled there.
+   * GSI is the vector, and so is every later MSI of this route. Where the driver injects
+   * through register pages it would make an edge of it, so the destination has to be a logical one there
+   * (`fast-injection` in docs/routes.md).
    *
    * @throws MshvError `ERR_MSHV_GSI_IN_USE` where another route has that GSI, naming its holder
    * @throws RangeError where `options.msi` is not level-triggered or has another vector

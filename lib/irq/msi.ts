@@ -24,8 +24,9 @@ export interface MsiTargets {
   /** The VP with this APIC id, `noVp`, or `severalVps`. */
   vpOf(apicId: number): number;
   /**
-   * The driver may put the vector into a VP's register page and nothing else (`mshv_try_assert_irq_fast`): it takes the
-   * APIC id for the VP's index, and every physical MSI for a fixed one.
+   * The driver may put the vector of a physical MSI into a VP's register page and nothing else
+   * (`mshv_try_assert_irq_fast`): it takes the APIC id for the VP's index, and the interrupt for a fixed, edge-triggered
+   * one. Logical destinations go by hypercall, whole.
    */
   readonly fastInjection: boolean;
   /** The vector of a route that is resampled; undefined for an edge-triggered MSI. */
@@ -175,12 +176,13 @@ function vectorRefusal({ deliveryMode, vector }: Msi, data: number): MsiRefusal 
 function destinationRefusal(
   address: bigint,
   low: number,
-  { deliveryMode, destination, logical }: Msi,
+  msi: Msi,
   data: number,
   targets: MsiTargets,
 ): MsiRefusal | undefined {
-  const isFixed = deliveryMode === 'fixed' || deliveryMode === 'lowest-priority';
+  const { deliveryMode, destination, logical } = msi;
   if (logical) {
+    const isFixed = deliveryMode === 'fixed' || deliveryMode === 'lowest-priority';
     return (low & redirectionHint) !== 0 && !isFixed
       ? ofAddress(
           'redirection',
@@ -198,7 +200,6 @@ function destinationRefusal(
       'all VPs',
     );
   }
-  const { fastInjection } = targets;
   const vp = targets.vpOf(destination);
   if (vp === noVp) {
     return ofAddress(
@@ -216,18 +217,38 @@ function destinationRefusal(
       `several VPs have APIC id ${destination}: give each its own`,
     );
   }
-  if (fastInjection && vp !== destination) {
+  return targets.fastInjection ? registerPageRefusal(address, data, msi, vp) : undefined;
+}
+
+/** What of a physical MSI for one VP does not come through its register page. */
+function registerPageRefusal(
+  address: bigint,
+  data: number,
+  { deliveryMode, destination, level }: Msi,
+  vp: number,
+): MsiRefusal | undefined {
+  const host =
+    'on a host that injects through the register page (one that does not: Mshv.open({ fastInjection: false }))';
+  if (vp !== destination) {
     return ofAddress(
       'fast-injection',
-      'an MSI address with a VP whose APIC id is its index as its physical destination in bits 19:12 on a host that injects through the register page',
+      `an MSI address with a VP whose APIC id is its index as its physical destination in bits 19:12 ${host}`,
       address,
       `APIC id ${destination} is VP ${vp}`,
     );
   }
-  if (fastInjection && !isFixed) {
+  if (level) {
+    return ofAddress(
+      'fast-injection',
+      `an MSI address with a logical destination (bit 2) where the interrupt is level-triggered ${host}`,
+      address,
+      'physical',
+    );
+  }
+  if (deliveryMode !== 'fixed' && deliveryMode !== 'lowest-priority') {
     return ofData(
       'fast-injection',
-      'a fixed or lowest-priority MSI on a host that injects through the register page',
+      `a fixed or lowest-priority MSI ${host}`,
       data,
       `mode '${deliveryMode}'`,
     );
