@@ -55,7 +55,7 @@ export type {
   UnacceptedGpaIntercept,
   UnmappedGpaIntercept,
 } from './abi/messages/memory-intercept.js';
-export type { Message, UnknownMessage } from './abi/messages/message.js';
+export type { JsonValue, Message, MessageJson, UnknownMessage } from './abi/messages/message.js';
 export type { MsrIntercept } from './abi/messages/msr-intercept.js';
 export type {
   SchedulerVpSignalBitset,

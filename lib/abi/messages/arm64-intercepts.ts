@@ -1,6 +1,7 @@
-import { cacheTypes, type CacheType } from '../cache-type.js';
-import { interceptAccesses, type InterceptAccess } from '../intercept-types.js';
+import { cacheTypes } from '../cache-type.js';
+import { interceptAccesses } from '../intercept-types.js';
 import { exactGpa } from './exact-gpa.js';
+import { withFields } from './fields.js';
 import {
   bits,
   bytes,
@@ -18,8 +19,11 @@ import { Message } from './message.js';
 /** `hv_arm64_intercept_message_header`: 24 bytes. */
 export const arm64HeaderLayout = {
   vpIndex: u32(0),
+  /** How far PC has to go for the instruction to be skipped. */
   instructionLength: u8(4),
+  /** What the guest attempted; a number where the hypervisor's code has no name. */
   access: choice(5, 8, interceptAccesses),
+  /** The exception level: 0 to 3. */
   cpl: bits(6, 0, 2),
   debugActive: flag(6, 2),
   interruptionPending: flag(6, 3),
@@ -29,71 +33,35 @@ export const arm64HeaderLayout = {
   cpsr: u64(16),
 } as const satisfies Layout;
 
+const { access } = arm64HeaderLayout;
+const write = interceptAccesses.indexOf('write');
+
 /**
  * An intercept on arm64, with the VP's state at that moment. PC points at the intercepted instruction. Source:
  * `hv_arm64_intercept_message_header` of Linux 7.2.
  */
-export abstract class Arm64Intercept extends Message implements Fields<typeof arm64HeaderLayout> {
-  get vpIndex(): number {
-    return this.view.getUint32(0, true);
-  }
-
-  /** How far PC has to go for the instruction to be skipped. */
-  get instructionLength(): number {
-    return this.view.getUint8(4);
-  }
-
-  /** What the guest attempted; a number where the hypervisor's code has no name. */
-  get access(): InterceptAccess | number {
-    const code = this.view.getUint8(5);
-    return interceptAccesses[code] ?? code;
-  }
-
-  /** The exception level: 0 to 3. */
-  get cpl(): number {
-    return this.view.getUint8(6) & 0x3;
-  }
-
-  get debugActive(): boolean {
-    return (this.view.getUint8(6) & (1 << 2)) !== 0;
-  }
-
-  get interruptionPending(): boolean {
-    return (this.view.getUint8(6) & (1 << 3)) !== 0;
-  }
-
-  get vtl(): number {
-    return (this.view.getUint8(6) >> 4) & 0xf;
-  }
-
-  get virtualizationFaultActive(): boolean {
-    return (this.view.getUint8(7) & (1 << 0)) !== 0;
-  }
-
-  get pc(): bigint {
-    return this.view.getBigUint64(8, true);
-  }
-
-  get cpsr(): bigint {
-    return this.view.getBigUint64(16, true);
-  }
-
+export abstract class Arm64Intercept extends withFields(Message, arm64HeaderLayout) {
   get isWrite(): boolean {
-    return this.view.getUint8(5) === 1;
+    return this.view.getUint8(access.at) === write;
   }
 }
 
 /** `hv_arm64_memory_intercept_message`. */
 export const arm64MemoryLayout = {
-  ...arm64HeaderLayout,
+  /** The memory type of the access; a number where the hypervisor's code has no name. */
   cacheType: choice(24, 32, cacheTypes),
+  /** Whether `gva` means anything. */
   gvaValid: flag(29, 0),
+  /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
   gvaGpaValid: flag(29, 1),
   hypercallOutputPending: flag(29, 2),
+  /** Guest virtual address. */
   gva: u64(40),
   gpa: gpa(48, 40, 29),
+  /** The exception syndrome, as ESR_EL2 has it. */
   syndrome: u64(56),
   instructionBytes: bytes(32, 4, 28),
+  /** How many of them the hypervisor says there are: more than 4, usually 0xff, where it fetched none. */
   instructionByteCount: u8(28),
 } as const satisfies Layout;
 
@@ -101,48 +69,18 @@ export const arm64MemorySize = 64;
 
 /** An access to guest memory. Source: `hv_arm64_memory_intercept_message` of Linux 7.2. */
 abstract class Arm64MemoryIntercept
-  extends Arm64Intercept
+  extends withFields(Arm64Intercept, arm64MemoryLayout)
   implements Fields<typeof arm64MemoryLayout>
 {
   constructor(message: Uint8Array) {
-    super(message, Object.keys(arm64MemoryLayout), arm64MemorySize);
-  }
-
-  /** The memory type of the access; a number where the hypervisor's code has no name. */
-  get cacheType(): CacheType | number {
-    const code = this.view.getUint32(24, true);
-    return cacheTypes[code] ?? code;
-  }
-
-  /** Whether `gva` means anything. */
-  get gvaValid(): boolean {
-    return (this.view.getUint8(29) & (1 << 0)) !== 0;
-  }
-
-  /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
-  get gvaGpaValid(): boolean {
-    return (this.view.getUint8(29) & (1 << 1)) !== 0;
-  }
-
-  get hypercallOutputPending(): boolean {
-    return (this.view.getUint8(29) & (1 << 2)) !== 0;
+    super(message, arm64MemorySize);
   }
 
   /**
    * Up to 4 bytes from PC on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
    */
   get instructionBytes(): Uint8Array {
-    return this.instruction(32, 4, 28);
-  }
-
-  /** How many of them the hypervisor says there are: more than 4, usually 0xff, where it fetched none. */
-  get instructionByteCount(): number {
-    return this.view.getUint8(28);
-  }
-
-  /** Guest virtual address. */
-  get gva(): bigint {
-    return this.view.getBigUint64(40, true);
+    return this.instruction(arm64MemoryLayout.instructionBytes);
   }
 
   /**
@@ -150,17 +88,12 @@ abstract class Arm64MemoryIntercept
    * of, the offset in the page is that of `gva`. `rawGpa` is as the hypervisor gave it.
    */
   get gpa(): bigint {
-    return exactGpa(this.view, 48, 40, 29);
+    return exactGpa(this.view, arm64MemoryLayout.gpa);
   }
 
   /** Guest physical address as the hypervisor gave it: on Intel processors it may be that of the page. */
   get rawGpa(): bigint {
-    return this.view.getBigUint64(48, true);
-  }
-
-  /** The exception syndrome, as ESR_EL2 has it. */
-  get syndrome(): bigint {
-    return this.view.getBigUint64(56, true);
+    return this.view.getBigUint64(arm64MemoryLayout.gpa.at, true);
   }
 }
 
@@ -198,7 +131,7 @@ export type Arm64ResetType = (typeof arm64ResetTypes)[number];
 
 /** `hv_arm64_reset_intercept_message`. */
 export const arm64ResetLayout = {
-  ...arm64HeaderLayout,
+  /** A number where the hypervisor's code has no name. */
   resetType: choice(24, 32, arm64ResetTypes),
   resetCode: u32(28),
 } as const satisfies Layout;
@@ -209,21 +142,11 @@ export const arm64ResetSize = 32;
  * The guest resets itself or turns itself off, through PSCI. Source: `hv_arm64_reset_intercept_message` of
  * rust-vmm/mshv.
  */
-export class Arm64ResetIntercept extends Arm64Intercept implements Fields<typeof arm64ResetLayout> {
+export class Arm64ResetIntercept extends withFields(Arm64Intercept, arm64ResetLayout) {
   readonly type = 'arm64-reset';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(arm64ResetLayout), arm64ResetSize);
-  }
-
-  /** A number where the hypervisor's code has no name. */
-  get resetType(): Arm64ResetType | number {
-    const code = this.view.getUint32(24, true);
-    return arm64ResetTypes[code] ?? code;
-  }
-
-  get resetCode(): number {
-    return this.view.getUint32(28, true);
+    super(message, arm64ResetSize);
   }
 
   snapshot(): Arm64ResetIntercept {

@@ -1,3 +1,5 @@
+import type { GpaField } from './layout.js';
+
 const offsetInPage = 0xfffn;
 /** gva_valid and gva_gpa_valid of `hv_x64_memory_access_info` and `hv_arm64_memory_access_info`. */
 const translated = 0x3;
@@ -5,12 +7,8 @@ const translated = 0x3;
 /**
  * The guest physical address of an access. Hypervisors on Intel processors give the page's address, where the virtual one
  * is exact to the byte: then the offset in the page is that of the latter, if one is the translation of the other.
- *
- * @param at - where the physical address is
- * @param gva - where the virtual address is
- * @param valid - where the bits are that say what the two are
  */
-export function exactGpa(payload: DataView, at: number, gva: number, valid: number): bigint {
+export function exactGpa(payload: DataView, { at, gva, valid }: GpaField): bigint {
   const given = payload.getBigUint64(at, true);
   const exact =
     (payload.getUint8(valid) & translated) !== translated || (given & offsetInPage) !== 0n;

@@ -1,3 +1,4 @@
+import { withFields } from './fields.js';
 import { bits, flag, u32, type Fields, type GpaPageRange, type Layout } from './layout.js';
 import { Message } from './message.js';
 
@@ -5,6 +6,7 @@ import { Message } from './message.js';
 export const gpaAttributeLayout = {
   vpIndex: u32(0),
   adjust: flag(4, 5),
+  /** Bit 0: the host may read, bit 1: it may write. */
   hostVisibility: bits(4, 6, 2),
   memoryType: bits(5, 0, 6),
   ranges: { kind: 'ranges', at: 8, count: 4, countWidth: 5, most: 29 },
@@ -16,35 +18,22 @@ export const gpaAttributeSize = 240;
  * The guest asks for other attributes of its memory. Source: `hv_x64_gpa_attribute_intercept_message` and
  * `hv_gpa_page_range` of rust-vmm/mshv and Linux 7.2.
  */
-export class GpaAttributeIntercept extends Message implements Fields<typeof gpaAttributeLayout> {
+export class GpaAttributeIntercept
+  extends withFields(Message, gpaAttributeLayout)
+  implements Fields<typeof gpaAttributeLayout>
+{
   readonly type = 'gpa-attribute';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(gpaAttributeLayout), gpaAttributeSize);
-  }
-
-  get vpIndex(): number {
-    return this.view.getUint32(0, true);
-  }
-
-  get adjust(): boolean {
-    return (this.view.getUint8(4) & (1 << 5)) !== 0;
-  }
-
-  /** Bit 0: the host may read, bit 1: it may write. */
-  get hostVisibility(): number {
-    return (this.view.getUint8(4) >> 6) & 0x3;
-  }
-
-  get memoryType(): number {
-    return this.view.getUint8(5) & 0x3f;
+    super(message, gpaAttributeSize);
   }
 
   /** Up to 29 ranges. */
   get ranges(): readonly GpaPageRange[] {
-    const count = this.view.getUint8(4) & 0x1f;
-    return Array.from({ length: count < 29 ? count : 29 }, (_, i) => {
-      const range = this.view.getBigUint64(8 + 8 * i, true);
+    const { at, count, countWidth, most } = gpaAttributeLayout.ranges;
+    const sent = this.view.getUint8(count) & (2 ** countWidth - 1);
+    return Array.from({ length: sent < most ? sent : most }, (_, i) => {
+      const range = this.view.getBigUint64(at + 8 * i, true);
       return {
         page: range >> 12n,
         additionalPages: Number(range & 0x7ffn),

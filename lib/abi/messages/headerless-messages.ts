@@ -1,36 +1,25 @@
-import { choice, u32, u64, type Fields, type Layout } from './layout.js';
+import { withFields } from './fields.js';
+import { choice, u32, u64, type Layout } from './layout.js';
 import { Message } from './message.js';
 
 /** `hv_timer_message_payload`. */
 export const timerExpiredLayout = {
+  /** 0 to 3. */
   timerIndex: u32(0),
+  /** When the timer expired, in reference time: units of 100 ns. */
   expirationTime: u64(8),
+  /** When the message was delivered, likewise. */
   deliveryTime: u64(16),
 } as const satisfies Layout;
 
 export const timerExpiredSize = 24;
 
 /** A synthetic timer expired. Source: `hv_timer_message_payload` of Linux 7.2. */
-export class TimerExpired extends Message implements Fields<typeof timerExpiredLayout> {
+export class TimerExpired extends withFields(Message, timerExpiredLayout) {
   readonly type = 'timer-expired';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(timerExpiredLayout), timerExpiredSize);
-  }
-
-  /** 0 to 3. */
-  get timerIndex(): number {
-    return this.view.getUint32(0, true);
-  }
-
-  /** When the timer expired, in reference time: units of 100 ns. */
-  get expirationTime(): bigint {
-    return this.view.getBigUint64(8, true);
-  }
-
-  /** When the message was delivered, likewise. */
-  get deliveryTime(): bigint {
-    return this.view.getBigUint64(16, true);
+    super(message, timerExpiredSize);
   }
 
   snapshot(): TimerExpired {
@@ -49,18 +38,11 @@ export const invalidVpRegisterValueSize = 8;
  * The VP cannot run: a register was set to what the processor does not take. Source:
  * `hv_x64_invalid_vp_register_message` of rust-vmm/mshv.
  */
-export class InvalidVpRegisterValue
-  extends Message
-  implements Fields<typeof invalidVpRegisterValueLayout>
-{
+export class InvalidVpRegisterValue extends withFields(Message, invalidVpRegisterValueLayout) {
   readonly type = 'invalid-vp-register-value';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(invalidVpRegisterValueLayout), invalidVpRegisterValueSize);
-  }
-
-  get vpIndex(): number {
-    return this.view.getUint32(0, true);
+    super(message, invalidVpRegisterValueSize);
   }
 
   snapshot(): InvalidVpRegisterValue {
@@ -76,6 +58,7 @@ export type UnsupportedFeatureName = Exclude<(typeof unsupportedFeatures)[number
 /** `hv_x64_unsupported_feature_message`. */
 export const unsupportedFeatureLayout = {
   vpIndex: u32(0),
+  /** A number where the hypervisor's code has no name. */
   feature: choice(4, 32, unsupportedFeatures),
   parameter: u64(8),
 } as const satisfies Layout;
@@ -86,25 +69,11 @@ export const unsupportedFeatureSize = 16;
  * The guest uses what the hypervisor does not support. Source: `hv_x64_unsupported_feature_message` of
  * rust-vmm/mshv.
  */
-export class UnsupportedFeature extends Message implements Fields<typeof unsupportedFeatureLayout> {
+export class UnsupportedFeature extends withFields(Message, unsupportedFeatureLayout) {
   readonly type = 'unsupported-feature';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(unsupportedFeatureLayout), unsupportedFeatureSize);
-  }
-
-  get vpIndex(): number {
-    return this.view.getUint32(0, true);
-  }
-
-  /** A number where the hypervisor's code has no name. */
-  get feature(): UnsupportedFeatureName | number {
-    const code = this.view.getUint32(4, true);
-    return unsupportedFeatures[code] ?? code;
-  }
-
-  get parameter(): bigint {
-    return this.view.getBigUint64(8, true);
+    super(message, unsupportedFeatureSize);
   }
 
   snapshot(): UnsupportedFeature {
@@ -123,15 +92,11 @@ export const opaqueSize = 4;
  * A VP stopped; what with is in its intercept message page. The driver handles this itself
  * (`mshv_run_vp_with_hyp_scheduler`). Source: `hv_opaque_intercept_message` of Linux 7.2.
  */
-export class OpaqueIntercept extends Message implements Fields<typeof opaqueLayout> {
+export class OpaqueIntercept extends withFields(Message, opaqueLayout) {
   readonly type = 'opaque';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(opaqueLayout), opaqueSize);
-  }
-
-  get vpIndex(): number {
-    return this.view.getUint32(0, true);
+    super(message, opaqueSize);
   }
 
   snapshot(): OpaqueIntercept {
@@ -142,6 +107,7 @@ export class OpaqueIntercept extends Message implements Fields<typeof opaqueLayo
 /** `hv_async_completion_message_payload`. */
 export const asyncCallCompletionLayout = {
   partitionId: u64(0),
+  /** An HV status. */
   status: u32(8),
   completionCount: u32(12),
   subStatus: u64(16),
@@ -153,31 +119,11 @@ export const asyncCallCompletionSize = 24;
  * A hypercall that was answered with `HV_STATUS_CALL_PENDING` completed. Source:
  * `hv_async_completion_message_payload` of Linux 7.2.
  */
-export class AsyncCallCompletion
-  extends Message
-  implements Fields<typeof asyncCallCompletionLayout>
-{
+export class AsyncCallCompletion extends withFields(Message, asyncCallCompletionLayout) {
   readonly type = 'async-call-completion';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(asyncCallCompletionLayout), asyncCallCompletionSize);
-  }
-
-  get partitionId(): bigint {
-    return this.view.getBigUint64(0, true);
-  }
-
-  /** An HV status. */
-  get status(): number {
-    return this.view.getUint32(8, true);
-  }
-
-  get completionCount(): number {
-    return this.view.getUint32(12, true);
-  }
-
-  get subStatus(): bigint {
-    return this.view.getBigUint64(16, true);
+    super(message, asyncCallCompletionSize);
   }
 
   snapshot(): AsyncCallCompletion {

@@ -1,9 +1,9 @@
+import { withFields } from './fields.js';
 import { flag, u64, type Fields, type Layout } from './layout.js';
-import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
+import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_hypercall_intercept_message`. */
 export const hypercallLayout = {
-  ...x64HeaderLayout,
   rax: u64(40),
   rbx: u64(48),
   rcx: u64(56),
@@ -12,14 +12,23 @@ export const hypercallLayout = {
   rsi: u64(80),
   rdi: u64(88),
   xmm: { kind: 'u128s', at: 96, length: 6 },
+  /** From an isolated guest, which shares no registers. */
   isolated: flag(192, 0),
 } as const satisfies Layout;
 
 export const hypercallSize = 196;
 
+// Where the 32-bit registers are, and the high halves of the others.
+const { rax, rbx, rcx, rdx, r8, rsi, rdi, xmm } = hypercallLayout;
+const [eax, ebx, ecx, edx, esi, edi] = [rax.at, rbx.at, rcx.at, rdx.at, rsi.at, rdi.at];
+const high = 4;
+
 // Where each four bytes of a fast input are: RDX, R8, XMM0 to XMM5; EBX:ECX, EDI:ESI.
-const fastInput64 = [64, 68, 72, 76, ...Array.from({ length: 24 }, (_, word) => 96 + 4 * word)];
-const fastInput32 = [56, 48, 80, 88];
+const fastInput64 = [
+  ...[rdx.at, rdx.at + high, r8.at, r8.at + high],
+  ...Array.from({ length: 4 * xmm.length }, (_, word) => xmm.at + 4 * word),
+];
+const fastInput32 = [ecx, ebx, esi, edi];
 
 /**
  * A hypercall of the guest that the hypervisor leaves to the VMM. Source:
@@ -28,21 +37,24 @@ const fastInput32 = [56, 48, 80, 88];
  * one has them in EDX:EAX, EBX:ECX and EDI:ESI. Which it is, `is64Bit` says: by EFER.LMA, as other VMMs have it. The TLFS also
  * looks at CS.L, so a caller in compatibility mode is taken for a 64-bit one.
  */
-export class HypercallIntercept extends X64Intercept implements Fields<typeof hypercallLayout> {
+export class HypercallIntercept
+  extends withFields(X64Intercept, hypercallLayout)
+  implements Fields<typeof hypercallLayout>
+{
   readonly type = 'hypercall';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(hypercallLayout), hypercallSize);
+    super(message, hypercallSize);
   }
 
   /** The low half of the control word: what `control` has, without a bigint. */
   get controlLow(): number {
-    return this.view.getUint32(this.is64Bit ? 56 : 40, true);
+    return this.view.getUint32(this.is64Bit ? rcx.at : eax, true);
   }
 
   /** The high half of the control word. */
   get controlHigh(): number {
-    return this.view.getUint32(this.is64Bit ? 60 : 64, true);
+    return this.view.getUint32(this.is64Bit ? rcx.at + high : edx, true);
   }
 
   /** Which hypercall. */
@@ -79,22 +91,22 @@ export class HypercallIntercept extends X64Intercept implements Fields<typeof hy
   get control(): bigint {
     // In the page that the hypervisor writes, the convention must be looked at once.
     return this.is64Bit
-      ? this.view.getBigUint64(56, true)
-      : (BigInt(this.view.getUint32(64, true)) << 32n) | BigInt(this.view.getUint32(40, true));
+      ? this.view.getBigUint64(rcx.at, true)
+      : (BigInt(this.view.getUint32(edx, true)) << 32n) | BigInt(this.view.getUint32(eax, true));
   }
 
   /** Guest physical address of the input; the first 8 bytes of it where `isFast`. */
   get inputGpa(): bigint {
     return this.is64Bit
-      ? this.view.getBigUint64(64, true)
-      : (BigInt(this.view.getUint32(48, true)) << 32n) | BigInt(this.view.getUint32(56, true));
+      ? this.view.getBigUint64(rdx.at, true)
+      : (BigInt(this.view.getUint32(ebx, true)) << 32n) | BigInt(this.view.getUint32(ecx, true));
   }
 
   /** Guest physical address of the output; the second 8 bytes of the input where `isFast`. */
   get outputGpa(): bigint {
     return this.is64Bit
-      ? this.view.getBigUint64(72, true)
-      : (BigInt(this.view.getUint32(88, true)) << 32n) | BigInt(this.view.getUint32(80, true));
+      ? this.view.getBigUint64(r8.at, true)
+      : (BigInt(this.view.getUint32(edi, true)) << 32n) | BigInt(this.view.getUint32(esi, true));
   }
 
   /**
@@ -109,44 +121,12 @@ export class HypercallIntercept extends X64Intercept implements Fields<typeof hy
     }
   }
 
-  get rax(): bigint {
-    return this.view.getBigUint64(40, true);
-  }
-
-  get rbx(): bigint {
-    return this.view.getBigUint64(48, true);
-  }
-
-  get rcx(): bigint {
-    return this.view.getBigUint64(56, true);
-  }
-
-  get rdx(): bigint {
-    return this.view.getBigUint64(64, true);
-  }
-
-  get r8(): bigint {
-    return this.view.getBigUint64(72, true);
-  }
-
-  get rsi(): bigint {
-    return this.view.getBigUint64(80, true);
-  }
-
-  get rdi(): bigint {
-    return this.view.getBigUint64(88, true);
-  }
-
   /** XMM0 to XMM5: 128 bits each. */
   get xmm(): readonly bigint[] {
-    return [96, 112, 128, 144, 160, 176].map(
-      (at) => (this.view.getBigUint64(at + 8, true) << 64n) | this.view.getBigUint64(at, true),
-    );
-  }
-
-  /** From an isolated guest, which shares no registers. */
-  get isolated(): boolean {
-    return (this.view.getUint8(192) & 1) !== 0;
+    return Array.from({ length: xmm.length }, (_, i) => {
+      const at = xmm.at + 16 * i;
+      return (this.view.getBigUint64(at + 8, true) << 64n) | this.view.getBigUint64(at, true);
+    });
   }
 
   snapshot(): HypercallIntercept {

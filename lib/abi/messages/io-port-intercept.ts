@@ -1,16 +1,19 @@
-import { readSegmentRegister, type SegmentRegister } from '../segment-register.js';
+import { withFields } from './fields.js';
 import { bits, bytes, flag, segment, u16, u64, u8, type Fields, type Layout } from './layout.js';
-import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
+import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_io_port_intercept_message`. */
 export const ioPortLayout = {
-  ...x64HeaderLayout,
   port: u16(40),
+  /** Bytes of one access: 1, 2 or 4. */
   size: bits(42, 0, 3),
+  /** INS or OUTS: the data is in memory, at ES:RDI or DS:RSI. */
   isString: flag(42, 3),
+  /** A REP prefix: RCX accesses. */
   isRep: flag(42, 4),
   rax: u64(48),
   instructionBytes: bytes(56, 16, 43),
+  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
   instructionByteCount: u8(43),
   ds: segment(72),
   es: segment(88),
@@ -26,78 +29,34 @@ export const ioPortSize = 128;
  *
  * The access is not done yet: a read is completed by changing RAX, and either by moving RIP on.
  */
-export class IoPortIntercept extends X64Intercept implements Fields<typeof ioPortLayout> {
+export class IoPortIntercept
+  extends withFields(X64Intercept, ioPortLayout)
+  implements Fields<typeof ioPortLayout>
+{
   readonly type = 'io-port';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(ioPortLayout), ioPortSize);
-  }
-
-  get port(): number {
-    return this.view.getUint16(40, true);
-  }
-
-  /** Bytes of one access: 1, 2 or 4. */
-  get size(): number {
-    return this.view.getUint8(42) & 7;
-  }
-
-  /** INS or OUTS: the data is in memory, at ES:RDI or DS:RSI. */
-  get isString(): boolean {
-    return (this.view.getUint8(42) & (1 << 3)) !== 0;
-  }
-
-  /** A REP prefix: RCX accesses. */
-  get isRep(): boolean {
-    return (this.view.getUint8(42) & (1 << 4)) !== 0;
+    super(message, ioPortSize);
   }
 
   /** What OUT writes: the low `size` bytes of RAX. Not the data of OUTS. */
   get value(): number {
-    switch (this.view.getUint8(42) & 7) {
+    const { at } = ioPortLayout.rax;
+    switch (this.size) {
       case 1:
-        return this.view.getUint8(48);
+        return this.view.getUint8(at);
       case 2:
-        return this.view.getUint16(48, true);
+        return this.view.getUint16(at, true);
       default:
-        return this.view.getUint32(48, true);
+        return this.view.getUint32(at, true);
     }
-  }
-
-  get rax(): bigint {
-    return this.view.getBigUint64(48, true);
   }
 
   /**
    * Up to 16 bytes from RIP on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
    */
   get instructionBytes(): Uint8Array {
-    return this.instruction(56, 16, 43);
-  }
-
-  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
-  get instructionByteCount(): number {
-    return this.view.getUint8(43);
-  }
-
-  get ds(): SegmentRegister {
-    return readSegmentRegister(this.view, 72);
-  }
-
-  get es(): SegmentRegister {
-    return readSegmentRegister(this.view, 88);
-  }
-
-  get rcx(): bigint {
-    return this.view.getBigUint64(104, true);
-  }
-
-  get rsi(): bigint {
-    return this.view.getBigUint64(112, true);
-  }
-
-  get rdi(): bigint {
-    return this.view.getBigUint64(120, true);
+    return this.instruction(ioPortLayout.instructionBytes);
   }
 
   snapshot(): IoPortIntercept {

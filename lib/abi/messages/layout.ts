@@ -1,8 +1,7 @@
 import type { SegmentRegister } from '../segment-register.js';
 
-// A layout names the fields of a payload and says where they are: what encodeMessage writes by and
-// inspection walks by. The classes of the messages read with offsets of their own, which tests compare
-// with these and with the facts. All offsets are in bytes from the start of the payload.
+// A layout names the fields of a payload and says where they are: what encodeMessage writes by, the classes of the
+// messages read by and inspection walks by. All offsets are in bytes from the start of the payload.
 
 /** An unsigned number of 8, 16 or 32 bits. */
 interface NumberField {
@@ -29,7 +28,7 @@ interface WordField {
  * A guest physical address whose offset in its page the hypervisor may leave out. Where bits 0 and 1 of the byte at
  * `valid` are set it is the translation of the guest virtual address at `gva`.
  */
-interface GpaField {
+export interface GpaField {
   readonly kind: 'gpa';
   readonly at: number;
   readonly gva: number;
@@ -76,18 +75,11 @@ interface RangesField {
   readonly most: number;
 }
 
-export type Field =
-  | NumberField
-  | BitsField
-  | FlagField
-  | WordField
-  | GpaField
-  | ChoiceField
-  | SegmentField
-  | BytesField
-  | WordsField
-  | SignalsField
-  | RangesField;
+/** A field that is read by its kind and place alone. */
+export type PlainField =
+  NumberField | BitsField | FlagField | WordField | ChoiceField | SegmentField;
+
+export type Field = PlainField | GpaField | BytesField | WordsField | SignalsField | RangesField;
 
 export type Layout = Readonly<Record<string, Field>>;
 
@@ -126,6 +118,13 @@ type Value<F> = F extends WordField | GpaField
 
 /** The fields of a message as its class has them. */
 export type Fields<L extends Layout> = { readonly [Name in keyof L]: Value<L[Name]> };
+
+type PlainNames<L extends Layout> = {
+  [Name in keyof L]: L[Name] extends PlainField ? Name : never;
+}[keyof L];
+
+/** Those of them that are read by their kind and place alone. */
+export type PlainFields<L extends Layout> = Pick<Fields<L>, PlainNames<L>>;
 
 /** The fields of a message as `encodeMessage` takes them: any of them, words as safe integers too. */
 export type FieldInputs<L extends Layout> = {

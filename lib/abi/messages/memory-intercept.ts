@@ -1,62 +1,37 @@
-import { cacheTypes, type CacheType } from '../cache-type.js';
+import { cacheTypes } from '../cache-type.js';
 import { exactGpa } from './exact-gpa.js';
+import { withFields } from './fields.js';
 import { bytes, choice, flag, gpa, u64, u8, type Fields, type Layout } from './layout.js';
-import { X64Intercept, x64HeaderLayout } from './x64-intercept.js';
+import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_memory_intercept_message`. */
 export const memoryLayout = {
-  ...x64HeaderLayout,
+  /** The memory type of the access; a number where the hypervisor's code has no name. */
   cacheType: choice(40, 32, cacheTypes),
+  /** Whether `gva` means anything. */
   gvaValid: flag(45, 0),
+  /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
   gvaGpaValid: flag(45, 1),
   hypercallOutputPending: flag(45, 2),
   tlbLockedNoOverlay: flag(45, 3),
   tprPriority: u8(46),
+  /** Guest virtual address. */
   gva: u64(48),
   gpa: gpa(56, 48, 45),
   instructionBytes: bytes(64, 16, 44),
+  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
   instructionByteCount: u8(44),
 } as const satisfies Layout;
 
 export const memorySize = 80;
 
 /** An access to guest memory. Source: `hv_x64_memory_intercept_message` of Linux 7.2. */
-abstract class MemoryIntercept extends X64Intercept implements Fields<typeof memoryLayout> {
+abstract class MemoryIntercept
+  extends withFields(X64Intercept, memoryLayout)
+  implements Fields<typeof memoryLayout>
+{
   constructor(message: Uint8Array) {
-    super(message, Object.keys(memoryLayout), memorySize);
-  }
-
-  /** The memory type of the access; a number where the hypervisor's code has no name. */
-  get cacheType(): CacheType | number {
-    const code = this.view.getUint32(40, true);
-    return cacheTypes[code] ?? code;
-  }
-
-  /** Whether `gva` means anything. */
-  get gvaValid(): boolean {
-    return (this.view.getUint8(45) & (1 << 0)) !== 0;
-  }
-
-  /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
-  get gvaGpaValid(): boolean {
-    return (this.view.getUint8(45) & (1 << 1)) !== 0;
-  }
-
-  get hypercallOutputPending(): boolean {
-    return (this.view.getUint8(45) & (1 << 2)) !== 0;
-  }
-
-  get tlbLockedNoOverlay(): boolean {
-    return (this.view.getUint8(45) & (1 << 3)) !== 0;
-  }
-
-  get tprPriority(): number {
-    return this.view.getUint8(46);
-  }
-
-  /** Guest virtual address. */
-  get gva(): bigint {
-    return this.view.getBigUint64(48, true);
+    super(message, memorySize);
   }
 
   /**
@@ -64,24 +39,19 @@ abstract class MemoryIntercept extends X64Intercept implements Fields<typeof mem
    * of, the offset in the page is that of `gva`. `rawGpa` is as the hypervisor gave it.
    */
   get gpa(): bigint {
-    return exactGpa(this.view, 56, 48, 45);
+    return exactGpa(this.view, memoryLayout.gpa);
   }
 
   /** Guest physical address as the hypervisor gave it: on Intel processors it may be that of the page. */
   get rawGpa(): bigint {
-    return this.view.getBigUint64(56, true);
+    return this.view.getBigUint64(memoryLayout.gpa.at, true);
   }
 
   /**
    * Up to 16 bytes from RIP on, a copy. None where the hypervisor did not fetch them: an emulator reads them in memory.
    */
   get instructionBytes(): Uint8Array {
-    return this.instruction(64, 16, 44);
-  }
-
-  /** How many of them the hypervisor says there are: more than 16, usually 0xff, where it fetched none. */
-  get instructionByteCount(): number {
-    return this.view.getUint8(44);
+    return this.instruction(memoryLayout.instructionBytes);
   }
 }
 

@@ -1,19 +1,7 @@
 import { inspect, type InspectOptionsStylized } from 'node:util';
 
+import { hexadecimal, inspected } from '../../inspection.js';
 import { messageLayout, messageTypeName, type MessageTypeName } from '../message-types.js';
-
-/** A quantity that is printed in hexadecimal. */
-class Hexadecimal {
-  readonly #digits: string;
-
-  constructor(value: bigint | number) {
-    this.#digits = `0x${value.toString(16)}`;
-  }
-
-  [inspect.custom](_depth: number, options: InspectOptionsStylized): string {
-    return options.stylize(this.#digits, 'number');
-  }
-}
 
 // Which stop of a VP a message was handed out for.
 let markStop: (message: Message, stop: number) => void;
@@ -46,7 +34,7 @@ function viewsOver(message: Uint8Array): Views {
 
 function printed(value: unknown): unknown {
   if (typeof value === 'number' || typeof value === 'bigint') {
-    return new Hexadecimal(value);
+    return hexadecimal(value);
   }
   if (value instanceof Uint8Array) {
     return Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
@@ -58,6 +46,37 @@ function printed(value: unknown): unknown {
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, printed(part)]));
   }
   return value;
+}
+
+/** A value in a message as JSON has it. */
+export type JsonValue =
+  string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** What `JSON.stringify` makes of a message. */
+export interface MessageJson {
+  readonly type: string;
+  readonly [field: string]: JsonValue;
+}
+
+function jsonOf(value: unknown): JsonValue {
+  switch (typeof value) {
+    case 'bigint':
+      return `0x${value.toString(16)}`;
+    case 'string':
+    case 'number':
+    case 'boolean':
+      return value;
+    default:
+      break;
+  }
+  if (value instanceof Uint8Array) {
+    return Buffer.from(value).toString('hex');
+  }
+  if (Array.isArray(value)) {
+    return value.map(jsonOf);
+  }
+  const parts = Object.entries(value ?? {}).map(([key, part]) => [key, jsonOf(part)] as const);
+  return Object.fromEntries(parts);
 }
 
 /**
@@ -74,22 +93,19 @@ export abstract class Message {
   /** The payload: offsets are those of its layout. */
   protected readonly view: DataView;
   readonly #header: DataView;
-  readonly #names: readonly string[];
   readonly #size: number;
   /** 0 where it was not handed out for one. */
   #stop: number;
 
   /**
    * @param message - 256 bytes
-   * @param names - the fields that inspection shows
    * @param size - how many bytes the payload has
    */
-  protected constructor(message: Uint8Array, names: readonly string[], size: number) {
+  constructor(message: Uint8Array, size: number) {
     this.message = message;
     const views = viewsOver(message);
     this.#header = views.header;
     this.view = views.payload;
-    this.#names = names;
     this.#size = size;
     this.#stop = views.stop;
   }
@@ -129,11 +145,15 @@ export abstract class Message {
   }
 
   /**
-   * The instruction, as far as the hypervisor fetched it: up to `most` bytes from `at` on, their number at `count`. A larger
-   * number (0xff has been seen) says that it fetched none, and the bytes are those of an earlier message. A copy: who has
-   * an array can transfer its buffer, and with it the bytes behind every message.
+   * The instruction, as far as the hypervisor fetched it. A number of bytes that the field has no room for (0xff has been
+   * seen) says that it fetched none, and the bytes are those of an earlier message. A copy: who has an array can transfer
+   * its buffer, and with it the bytes behind every message.
    */
-  protected instruction(at: number, most: number, count: number): Uint8Array {
+  protected instruction({
+    at,
+    most,
+    count,
+  }: Readonly<Record<'at' | 'most' | 'count', number>>): Uint8Array {
     const length = this.view.getUint8(count);
     const start = messageLayout.payload + at;
     return new Uint8Array(this.message.subarray(start, start + (length > most ? 0 : length)));
@@ -149,14 +169,27 @@ export abstract class Message {
   /** The same message over a copy of the bytes: stays what it is. */
   abstract snapshot(): Message;
 
+  /** The fields that inspection and JSON show. */
+  protected fieldNames(): readonly string[] {
+    return [];
+  }
+
+  /**
+   * The type and the fields, for `JSON.stringify`: 64-bit quantities are strings like `"0xfee00000"`, which `BigInt()`
+   * reads, bytes are hexadecimal digits, which `Buffer.from(digits, 'hex')` reads.
+   */
+  toJSON(): MessageJson {
+    return { type: this.type, ...this.#shown(jsonOf) };
+  }
+
   [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
-    const { name } = this.constructor;
-    if (depth !== null && depth < 0) {
-      return options.stylize(`[${name}]`, 'special');
-    }
-    const fields = this.#names.map((field) => [field, printed(Reflect.get(this, field))]);
-    const shown = { type: this.type, ...(Object.fromEntries(fields) as object) };
-    return `${options.stylize(name, 'special')} ${inspect(shown, { ...options, depth })}`;
+    return inspected(this, { type: this.type, ...this.#shown(printed) }, depth, options);
+  }
+
+  #shown<Shown>(show: (value: unknown) => Shown): Readonly<Record<string, Shown>> {
+    return Object.fromEntries(
+      this.fieldNames().map((name) => [name, show(Reflect.get(this, name))]),
+    );
   }
 }
 
@@ -167,7 +200,11 @@ export class UnknownMessage extends Message {
   readonly type = 'unknown';
 
   constructor(message: Uint8Array) {
-    super(message, ['messageType', 'payload'], 0);
+    super(message, 0);
+  }
+
+  protected override fieldNames(): readonly string[] {
+    return ['messageType', 'payload'];
   }
 
   snapshot(): UnknownMessage {

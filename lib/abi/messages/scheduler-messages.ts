@@ -1,3 +1,4 @@
+import { withFields } from './fields.js';
 import { u16, u32, u64, type Fields, type Layout, type VpSignal } from './layout.js';
 import { Message } from './message.js';
 
@@ -6,7 +7,9 @@ export const vpSignalBitsetLayout = {
   partitionId: u64(0),
   overflowCount: u32(8),
   vpCount: u16(12),
+  /** 0 is sparse, 1 is all VPs. */
   format: u64(16),
+  /** Bit n: there is a bank for the VPs from 64 n on. */
   validBankMask: u64(24),
   banks: { kind: 'u64s', at: 32, length: 16 },
 } as const satisfies Layout;
@@ -19,40 +22,19 @@ export const vpSignalBitsetSize = 160;
  * Virtual Processor Set".
  */
 export class SchedulerVpSignalBitset
-  extends Message
+  extends withFields(Message, vpSignalBitsetLayout)
   implements Fields<typeof vpSignalBitsetLayout>
 {
   readonly type = 'scheduler-vp-signal-bitset';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(vpSignalBitsetLayout), vpSignalBitsetSize);
-  }
-
-  get partitionId(): bigint {
-    return this.view.getBigUint64(0, true);
-  }
-
-  get overflowCount(): number {
-    return this.view.getUint32(8, true);
-  }
-
-  get vpCount(): number {
-    return this.view.getUint16(12, true);
-  }
-
-  /** 0 is sparse, 1 is all VPs. */
-  get format(): bigint {
-    return this.view.getBigUint64(16, true);
-  }
-
-  /** Bit n: there is a bank for the VPs from 64 n on. */
-  get validBankMask(): bigint {
-    return this.view.getBigUint64(24, true);
+    super(message, vpSignalBitsetSize);
   }
 
   /** The banks that `validBankMask` announces, one after the other: bit n is the n-th VP of its bank. */
   get banks(): readonly bigint[] {
-    return Array.from({ length: 16 }, (_, i) => this.view.getBigUint64(32 + 8 * i, true));
+    const { at, length } = vpSignalBitsetLayout.banks;
+    return Array.from({ length }, (_, i) => this.view.getBigUint64(at + 8 * i, true));
   }
 
   /** The VPs of the set, ascending; undefined where it is all of them. */
@@ -88,23 +70,23 @@ export const vpSignalPairSize = 240;
  * The hypervisor's root scheduler signals VPs. The driver handles this itself (`handle_pair_message`). Source:
  * `hv_vp_signal_pair_scheduler_message` of Linux 7.2.
  */
-export class SchedulerVpSignalPair extends Message implements Fields<typeof vpSignalPairLayout> {
+export class SchedulerVpSignalPair
+  extends withFields(Message, vpSignalPairLayout)
+  implements Fields<typeof vpSignalPairLayout>
+{
   readonly type = 'scheduler-vp-signal-pair';
 
   constructor(message: Uint8Array) {
-    super(message, Object.keys(vpSignalPairLayout), vpSignalPairSize);
-  }
-
-  get overflowCount(): number {
-    return this.view.getUint32(0, true);
+    super(message, vpSignalPairSize);
   }
 
   /** Up to 19 VPs. */
   get signals(): readonly VpSignal[] {
-    const count = this.view.getUint8(4);
-    return Array.from({ length: count < 19 ? count : 19 }, (_, i) => ({
-      partitionId: this.view.getBigUint64(8 + 8 * i, true),
-      vpIndex: this.view.getUint32(160 + 4 * i, true),
+    const { count, partitions, vps, most } = vpSignalPairLayout.signals;
+    const sent = this.view.getUint8(count);
+    return Array.from({ length: sent < most ? sent : most }, (_, i) => ({
+      partitionId: this.view.getBigUint64(partitions + 8 * i, true),
+      vpIndex: this.view.getUint32(vps + 4 * i, true),
     }));
   }
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { encodeMessage, type EncodableType } from '../../../lib/sim/encode-message.js';
 import { InterceptMessages, type Intercept } from '../../../lib/abi/intercepts.js';
 import { messageTypes } from '../../../lib/abi/message-types.js';
+import type { MessageJson } from '../../../lib/abi/messages/message.js';
 import { commonMessages, x64Messages } from '../../../lib/abi/messages/table.js';
 import { constantsOf, facts } from './facts.js';
 
@@ -438,6 +439,46 @@ describe('inspection', () => {
     expect(inspect(halt, { depth: null })).toContain('selector: 0x0');
     expect(inspect([decoded('opaque', { vpIndex: 17 })])).toBe(
       "[ OpaqueIntercept { type: 'opaque', vpIndex: 0x11 } ]",
+    );
+  });
+});
+
+describe('JSON', () => {
+  test('has the type and the fields, words as BigInt() reads them and bytes as Buffer does', () => {
+    const exit = decoded('io-port', {
+      port: 0x3f8,
+      size: 1,
+      access: 'write',
+      rax: 2n ** 64n - 1n,
+      cs: { base: 0xffff0000n, limit: 0xffff, selector: 0xf000, attributes: 0x9b },
+      instructionBytes: Uint8Array.of(0xee, 0x0f),
+    });
+    const read = JSON.parse(JSON.stringify({ exit })) as { exit: MessageJson };
+    expect(read.exit).toMatchObject({
+      type: 'io-port',
+      port: 0x3f8,
+      access: 'write',
+      isString: false,
+      rax: '0xffffffffffffffff',
+      cs: { base: '0xffff0000', limit: 0xffff, selector: 0xf000, attributes: 0x9b },
+      instructionBytes: 'ee0f',
+      instructionByteCount: 2,
+    });
+    expect(Object.keys(read.exit)).toEqual(['type', ...Object.keys(x64Messages['io-port'].layout)]);
+  });
+
+  test('has the words and ranges of lists, and the payload of what has no layout', () => {
+    expect(
+      decoded('scheduler-vp-signal-pair', { signals: [{ partitionId: 5n, vpIndex: 1 }] }).toJSON(),
+    ).toEqual({
+      type: 'scheduler-vp-signal-pair',
+      overflowCount: 0,
+      signals: [{ partitionId: '0x5', vpIndex: 1 }],
+    });
+    const bytes = new Uint8Array(256);
+    bytes.set([0x0a, 0, 0x01, 0x80, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xcd]);
+    expect(JSON.stringify(new InterceptMessages(bytes, 'x64').current)).toBe(
+      '{"type":"unknown","messageType":2147549194,"payload":"abcd"}',
     );
   });
 });
