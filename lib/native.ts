@@ -180,14 +180,15 @@ export interface Native {
    */
   vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number;
   /**
-   * `MSHV_RUN_VP` on this thread, into `message` (256 bytes). `-ECANCELED`: a cancel was acknowledged and
+   * `MSHV_RUN_VP` on this thread, into the first 256 bytes of `message`. `-ECANCELED`: a cancel was acknowledged and
    * the VP did not exit. `-EINTR`: nothing happened, call again; a run is interrupted ten times a second, so that
    * a Worker can be terminated. It is the same run until then, or until the descriptor is closed: nobody else can run the
    * VP. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running already, or a thread holds
    * it.
    *
-   * What comes once is a cancel, and an exit that is not of `comesAgain`. A `message` of 257 bytes has a mark in the
-   * last one, which is 0 then, until the caller says that somebody was told. Where this environment ends before that, and
+   * A `message` of 264 bytes gets the number of the run (see vpLastRun) in the last four, in host byte order, and a mark in
+   * the one behind the message: 0 until the caller says that somebody was told of what comes once, which is a cancel, and an
+   * exit that is not of `comesAgain`. Where this environment ends before that, and
    * before it calls the addon for this VP again, it is the next run's, whoever runs the VP.
    */
   vpRun(vp: number, message: Uint8Array): number;
@@ -195,8 +196,16 @@ export interface Native {
    * Makes the run under way, or the next one, return `-ECANCELED` once: at once where an exit is not
    * already on its way, else the exit is returned first and the run after it is cancelled. The kick is
    * repeated until then. Cancels before that are one. A cancel of a run that vpStop ends stays for the next run.
+   *
+   * Where others have taken the signals that interrupt a run, and there can be no other one: what that failed with
+   * (`-ENOSPC` of sigaction, `-EAGAIN` of timer_create, …). Nothing has changed then.
    */
   vpCancel(vp: number): number;
+  /**
+   * The number of the last run of the VP, by whoever has it: 1 or more, 0 where there was none. What has another one is no
+   * exit that the VP stands at. A run that was refused, or canceled before it began, is none.
+   */
+  vpLastRun(vp: number): number;
   /**
    * Runs the VP on a thread of its own. After each run `message` is filled and `onExit` called with what
    * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then, and nobody else can run it until `vpStop`.
@@ -208,7 +217,8 @@ export interface Native {
   vpResume(vp: number): number;
   /**
    * Ends the thread, wherever it is, and joins it. `onExit` is not called any more, not even for an exit that is
-   * on its way. One that comes once is the next run's. `-ENOENT` where there is no thread.
+   * on its way. One that comes once is the next run's. `-ENOENT` where there is no thread; where it cannot be interrupted,
+   * as for vpCancel: it goes on then. So do closing and releasing the VP's descriptor.
    */
   vpStop(vp: number): number;
   /** Whether the thread keeps the event loop alive (it does at first). `-ENOENT` where there is no thread. */

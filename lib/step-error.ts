@@ -52,7 +52,15 @@ const noProc = 'there is no /proc to look it up in: mount it (mount -t proc proc
 
 const remediesOfSteps = new Map<string, ReadonlyMap<number, string>>([
   ['timer_create', new Map([[EAGAIN, noSignals]])],
-  ['sigaction', new Map([[ENOSPC, 'other libraries of this process use every real-time signal']])],
+  [
+    'sigaction',
+    new Map([
+      [
+        ENOSPC,
+        'other libraries of this process use the real-time signals that could interrupt this thread',
+      ],
+    ]),
+  ],
   ['pthread_create', new Map([[EAGAIN, noThread]])],
   ['readlink', new Map([[ENOENT, noProc]])],
   // The simulator's, which looks into fdinfo.

@@ -13,6 +13,7 @@
     'hypercall.cc',
     'interrupt_signal.cc',
     'memory.cc',
+    'pacer.cc',
     'partition.cc',
     'poller.cc',
     'run_control.cc',

@@ -19,12 +19,11 @@ ThreadTimer& BoundTimer();
 template <typename Call>
 int CallBounded(Call call) {
   ThreadTimer& timer = BoundTimer();
-  if (timer.Prepare() < 0) {
+  // Again and again: the first could come before the call has begun.
+  if (timer.Prepare() < 0 || timer.Arm(kBound, kBound) < 0) {
     return -ENOBUFS;
   }
   const auto end = std::chrono::steady_clock::now() + kBound;
-  // Again and again: the first could come before the call has begun.
-  timer.Arm(kBound, kBound);
   int result = 0;
   do {
     result = call();

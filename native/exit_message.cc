@@ -8,8 +8,9 @@ namespace mshv {
 namespace {
 
 constexpr size_t kMark = sizeof(abi::mshv_run_vp);
+constexpr size_t kRun = kMark + sizeof(uint32_t);
 
-bool HasMark(std::span<uint8_t> bytes) { return bytes.size() == kMark + 1; }
+bool HasMark(std::span<uint8_t> bytes) { return bytes.size() == kRun + sizeof(uint32_t); }
 
 }  // namespace
 
@@ -24,19 +25,20 @@ void ExitMessage::Forget() {
   }
 }
 
-void ExitMessage::Unmark(std::span<uint8_t> bytes) {
+void ExitMessage::Unmark(std::span<uint8_t> bytes, uint32_t run) {
   if (HasMark(bytes)) {
     bytes[kMark] = 0;
+    std::memcpy(&bytes[kRun], &run, sizeof(run));
   }
 }
 
-int ExitMessage::Fill(const abi::mshv_run_vp& exit) const {
+int ExitMessage::Fill(const abi::mshv_run_vp& exit, uint32_t run) const {
   const std::span<uint8_t> bytes = Bytes();
   if (bytes.size() < sizeof(exit)) {
     return -EFAULT;
   }
   std::memcpy(bytes.data(), &exit, sizeof(exit));
-  Unmark(bytes);
+  Unmark(bytes, run);
   return 0;
 }
 

@@ -78,12 +78,12 @@ int Take(int signal) {
 
 }  // namespace
 
-int TakeInterruptSignals(InterruptSignals* signals) {
+int TakeInterruptSignals(const sigset_t& except, InterruptSignals* signals) {
   static std::mutex lock;
   const std::lock_guard guard(lock);
   size_t taken = 0;
   for (int signal = SIGRTMAX; signal >= SIGRTMIN && taken < signals->size(); --signal) {
-    const int result = Take(signal);
+    const int result = sigismember(&except, signal) == 1 ? 0 : Take(signal);
     if (result < 0) {
       return result;
     }

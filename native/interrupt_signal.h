@@ -1,6 +1,8 @@
 #ifndef MSHV_NATIVE_INTERRUPT_SIGNAL_H_
 #define MSHV_NATIVE_INTERRUPT_SIGNAL_H_
 
+#include <signal.h>
+
 #include <array>
 
 namespace mshv {
@@ -10,14 +12,13 @@ namespace mshv {
 //
 // From SIGRTMAX down: those whose handler is ours already, whichever addon or environment of this
 // process has installed it, else those that nobody handles. Handlers of others, and what others
-// ignore, are left alone. Two of them, so that a thread that is inside a system call, and can
-// unblock no other signal, is interrupted all the same where somebody has replaced the handler of
-// one.
+// ignore, are left alone. Two of them, so that a thread that is inside a system call, and lets in
+// no other signal, is interrupted all the same where somebody has replaced the handler of one.
 using InterruptSignals = std::array<int, 2>;
 
-// 0 or -errno; -ENOSPC where others have taken all real-time signals. Where one only is left it is
-// there twice.
-int TakeInterruptSignals(InterruptSignals* signals);
+// None that is in `except`. 0 or -errno; -ENOSPC where others have taken all that are left. Where
+// there is one only it is there twice.
+int TakeInterruptSignals(const sigset_t& except, InterruptSignals* signals);
 
 // Whether the handler of `signal` is ours at this moment.
 bool IsInterruptSignal(int signal);

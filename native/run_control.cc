@@ -23,7 +23,7 @@ namespace mshv {
 
 // The same in both addons, which may share one.
 struct RunControl::Block {
-  static constexpr uint64_t kMagic = 0x6d736876'72756e32;
+  static constexpr uint64_t kMagic = 0x6d736876'72756e33;
 
   uint64_t magic = 0;
   // A timer means something in its own process only, and so does whoever holds the lock.
@@ -32,14 +32,13 @@ struct RunControl::Block {
   pthread_mutex_t lock{};
   bool canceled = false;
   // Null where nobody holds the VP. It is there as long as it does.
-  const void* holder = nullptr;
+  Runner* holder = nullptr;
   // The holder is between Enter and Leave, or was interrupted there and is about to enter again.
   bool running = false;
-  // It is between Enter and Leave.
+  // It is between Enter and Leave: its timer is for whoever has the lock.
   bool inside = false;
   bool kicked = false;
-  // The running one's, while it is inside: a kick may have to make another one.
-  ThreadTimer timer;
+  uint32_t last_run = 0;
   size_t comes_again_size = 0;
   std::array<uint32_t, 64> comes_again{};
   // More than one where several environments have ended since the last run, each with one.
@@ -177,42 +176,65 @@ bool RunControl::TakeKept(void* message) {
   return true;
 }
 
-void RunControl::Cancel() {
+int RunControl::Cancel() {
   const Lock lock(*this);
-  block().canceled = true;
-  Kick();
+  const bool before = std::exchange(block().canceled, true);
+  const int error = Kick();
+  if (error < 0) {
+    block().canceled = before;
+  }
+  return error;
 }
 
-void RunControl::End(Runner& runner) {
+int RunControl::Interrupt(const Runner& runner) {
+  const Lock lock(*this);
+  return IsHeldBy(runner) ? Kick() : 0;
+}
+
+int RunControl::End(Runner& runner) {
+  const Lock lock(*this);
+  const bool before = std::exchange(runner.ended, true);
+  const int error = IsHeldBy(runner) ? Kick() : 0;
+  if (error < 0) {
+    runner.ended = before;
+  }
+  return error;
+}
+
+void RunControl::Abandon(Runner& runner) {
   const Lock lock(*this);
   runner.ended = true;
-  if (IsHeldBy(runner)) {
-    Kick();
-  }
 }
 
-void RunControl::Acquire() { pthread_mutex_lock(&block().lock); }
+int RunControl::LastRun() const {
+  const Lock lock(*this);
+  return static_cast<int>(block().last_run);
+}
 
-void RunControl::Release() { pthread_mutex_unlock(&block().lock); }
+void RunControl::Acquire() const { pthread_mutex_lock(&block().lock); }
+
+void RunControl::Release() const { pthread_mutex_unlock(&block().lock); }
 
 bool RunControl::Running() const { return block().running; }
 
 bool RunControl::IsHeldBy(const Runner& runner) const { return block().holder == &runner; }
 
 // Who is not inside finds out when it is about to enter.
-void RunControl::Kick() {
+int RunControl::Kick() {
   // The driver has no flag for leaving at once, so a kick that comes just before the ioctl is lost:
   // kicks are repeated.
   constexpr auto kInterval = std::chrono::microseconds(500);
-  if (!block().inside || block().kicked) {
-    return;
+  if (!block().inside) {
+    return 0;
   }
-  // Nobody could be told that there is no other timer; the one that there is would call what others
-  // have installed.
-  if (block().timer.PrepareFromOutside() == 0) {
-    block().kicked = true;
-    block().timer.Arm(std::chrono::nanoseconds(1), kInterval);
+  // Where it is kicked already, somebody may have replaced the handler since.
+  ThreadTimer& timer = block().holder->timer;
+  const int error = timer.Arm(std::chrono::nanoseconds(1), kInterval);
+  if (error < 0 && block().kicked) {
+    timer.Disarm();
   }
+  block().kicked = error == 0;
+  return error;
 }
 
 int RunControl::Enter(Runner& runner) {
@@ -227,26 +249,19 @@ int RunControl::Enter(Runner& runner) {
     EndRun();
     return canceled ? -ECANCELED : -ESHUTDOWN;
   }
-  if (const int error = runner.timer.Prepare(); error < 0) {
-    EndRun();
-    return error;
-  }
-  block().timer = runner.timer;
   block().inside = true;
-  if (runner.rest.count() > 0) {
-    block().timer.Arm(runner.rest, runner.rest);
-  }
+  // It is an int for JavaScript.
+  runner.run = block().last_run = block().last_run % INT32_MAX + 1;
   return 0;
 }
 
-int RunControl::Leave(Runner& runner, int result) {
+int RunControl::Leave(const Runner& runner, int result) {
   const Lock lock(*this);
   block().inside = false;
   // Nothing else is to be interrupted by it.
-  if (std::exchange(block().kicked, false) || runner.rest.count() > 0) {
-    block().timer.Disarm();
+  if (std::exchange(block().kicked, false)) {
+    runner.timer.Disarm();
   }
-  runner.timer = block().timer;
   // Where the runner ends as well, nobody would be told of the cancel.
   const bool acknowledged =
       result == -EINTR && !runner.ended && std::exchange(block().canceled, false);

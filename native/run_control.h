@@ -46,11 +46,22 @@ class RunControl {
   // was told of, -EINTR where there is no such thing: what comes once is the next run's.
   void Release(const Runner& runner, int untold, const void* message);
 
-  // The run under way, or the next one, is to end with -ECANCELED.
-  void Cancel();
+  // The run under way, or the next one, is to end with -ECANCELED. Where the one under way cannot
+  // be interrupted nothing has changed: -errno, with the step that failed.
+  int Cancel();
+
+  // The runner, where it is running the VP, is to come back with -EINTR. Fails like Cancel.
+  int Interrupt(const Runner& runner);
 
   // A runner that is used with this VP only is to run no more: it is interrupted until it has left.
-  void End(Runner& runner);
+  // Fails like Cancel.
+  int End(Runner& runner);
+  // The same, but it is not interrupted: it leaves with what ends its run.
+  void Abandon(Runner& runner);
+
+  // The number of the last run, 1 or more; 0 where there was none. Each Run that reaches the VP has
+  // one.
+  int LastRun() const;
 
   // Keeps the VP from being run while `call` works on it. -EBUSY where it runs already.
   template <typename Call>
@@ -64,28 +75,28 @@ class RunControl {
 
   class Lock {
    public:
-    explicit Lock(RunControl& control) : control_(control) { control_.Acquire(); }
+    explicit Lock(const RunControl& control) : control_(control) { control_.Acquire(); }
     ~Lock() { control_.Release(); }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
 
    private:
-    RunControl& control_;
+    const RunControl& control_;
   };
 
   explicit RunControl(Mapping mapping) : mapping_(std::move(mapping)) {}
 
   Block& block() const { return *reinterpret_cast<Block*>(mapping_.data()); }
-  void Acquire();
-  void Release();
+  void Acquire() const;
+  void Release() const;
   bool Running() const;
   bool IsHeldBy(const Runner& runner) const;
-  void Kick();
+  int Kick();
   int Enter(Runner& runner);
   bool TakeKept(void* message);
   void PushKept(const void* message);
   void DropKept();
-  int Leave(Runner& runner, int result);
+  int Leave(const Runner& runner, int result);
   void EndRun();
 
   const Mapping mapping_;

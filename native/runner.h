@@ -1,7 +1,7 @@
 #ifndef MSHV_NATIVE_RUNNER_H_
 #define MSHV_NATIVE_RUNNER_H_
 
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -13,10 +13,9 @@ namespace mshv {
 // the runner in this process, as long as it is there.
 class Runner {
  public:
-  // Of the calling thread. While it runs a VP it is interrupted every `rest`, or never where that
-  // is 0, but for kicks. Returns 0 or -errno.
-  static int Create(std::chrono::nanoseconds rest, std::unique_ptr<Runner>* runner) {
-    std::unique_ptr<Runner> created(new Runner(rest));
+  // Of the calling thread. Returns 0 or -errno.
+  static int Create(std::unique_ptr<Runner>* runner) {
+    std::unique_ptr<Runner> created(new Runner());
     const int error = created->timer.Prepare();
     if (error == 0) {
       *runner = std::move(created);
@@ -28,14 +27,15 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  const std::chrono::nanoseconds rest;
-  // The thread's, but while it runs a VP: the RunControl's then.
+  // Guarded by the lock of the RunControl whose VP the thread is running; its own else.
   ThreadTimer timer;
+  // The number that the RunControl gave to the last run.
+  uint32_t run = 0;
   // It is to run nothing more. Guarded by the lock of the one RunControl that it is used with.
   bool ended = false;
 
  private:
-  explicit Runner(std::chrono::nanoseconds pace) : rest(pace) {}
+  Runner() = default;
 };
 
 }  // namespace mshv

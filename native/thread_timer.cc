@@ -1,9 +1,6 @@
 #include "thread_timer.h"
 
-#include <signal.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 #include "system_call.h"
 
@@ -21,41 +18,68 @@ constexpr timespec Timespec(nanoseconds time) {
   return {.tv_sec = time / kSecond, .tv_nsec = (time % kSecond).count()};
 }
 
-int Unblock(const InterruptSignals& signals) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : signals) {
-    sigaddset(&set, signal);
-  }
-  return pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-}
-
 }  // namespace
 
 int ThreadTimer::Prepare() {
-  if (std::ranges::all_of(signals_, IsInterruptSignal)) {
-    // Others may have blocked them since. It cannot fail where it has not before.
-    Unblock(signals_);
-    return 0;
+  if (signals_[0] != 0 && IsInterruptSignal(signals_[0])) {
+    return LetIn(signals_);
   }
-  InterruptSignals signals{};
-  if (const int error = TakeInterruptSignals(&signals); error < 0) {
+  if (const int error = LetIn({}); error < 0) {
     return error;
   }
-  if (const int error = kernel::TryDirect("pthread_sigmask", [&] { return Unblock(signals); });
+  InterruptSignals signals{};
+  // What a thread has blocked somebody may be waiting for, by sigwait(3) or a signalfd.
+  int error = TakeInterruptSignals(blocked_, &signals);
+  if (error == -ENOSPC) {
+    error = TakeInterruptSignals({}, &signals);
+  }
+  if (error == 0) {
+    error = LetIn(signals);
+  }
+  return error < 0 ? error : Create(gettid(), signals);
+}
+
+int ThreadTimer::Arm(nanoseconds first, nanoseconds interval) {
+  if (!IsInterruptSignal(signals_[0])) {
+    InterruptSignals signals{};
+    int error = TakeInterruptSignals(blocked_, &signals);
+    if (error == 0) {
+      error = Create(thread_, signals);
+    }
+    if (error < 0) {
+      return error;
+    }
+  }
+  Set(first, interval);
+  return 0;
+}
+
+void ThreadTimer::Disarm() const { Set(nanoseconds(0), nanoseconds(0)); }
+
+void ThreadTimer::Delete() {
+  if (signals_[0] != 0) {
+    timer_delete(timer_);
+    signals_ = {};
+  }
+}
+
+int ThreadTimer::LetIn(const InterruptSignals& signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) {
+    if (signal != 0) {
+      sigaddset(&set, signal);
+    }
+  }
+  if (const int error = kernel::TryDirect(
+          "pthread_sigmask", [&] { return pthread_sigmask(SIG_UNBLOCK, &set, &blocked_); });
       error < 0) {
     return error;
   }
-  return Create(gettid(), signals);
-}
-
-int ThreadTimer::PrepareFromOutside() {
-  if (IsInterruptSignal(signals_[0])) {
-    return 0;
+  for (const int signal : signals) {
+    sigdelset(&blocked_, signal);
   }
-  InterruptSignals signals{};
-  const int error = TakeInterruptSignals(&signals);
-  return error < 0 ? error : Create(thread_, signals);
+  return 0;
 }
 
 int ThreadTimer::Create(pid_t thread, const InterruptSignals& signals) {
@@ -76,18 +100,9 @@ int ThreadTimer::Create(pid_t thread, const InterruptSignals& signals) {
   return 0;
 }
 
-void ThreadTimer::Arm(nanoseconds first, nanoseconds interval) const {
+void ThreadTimer::Set(nanoseconds first, nanoseconds interval) const {
   const itimerspec times{.it_interval = Timespec(interval), .it_value = Timespec(first)};
   timer_settime(timer_, 0, &times, nullptr);
-}
-
-void ThreadTimer::Disarm() const { Arm(nanoseconds(0), nanoseconds(0)); }
-
-void ThreadTimer::Delete() {
-  if (signals_[0] != 0) {
-    timer_delete(timer_);
-    signals_ = {};
-  }
 }
 
 }  // namespace mshv

@@ -1,6 +1,7 @@
 #ifndef MSHV_NATIVE_THREAD_TIMER_H_
 #define MSHV_NATIVE_THREAD_TIMER_H_
 
+#include <signal.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -10,20 +11,23 @@
 
 namespace mshv {
 
-// A timer that interrupts the system calls of one thread, which fail with EINTR then. A plain
-// value, for memory that several environments share; functions are not thread-safe, and return 0 or
-// -errno where they return something.
+// A timer that interrupts the system calls of one thread, which fail with EINTR then. Functions are
+// not thread-safe, and return 0 or -errno where they return something.
+//
+// Signals and their handlers belong to the whole process, and anybody may replace a handler at any
+// moment. So whoever arms the timer looks first: what comes between the look and the signal, or
+// while an armed timer repeats itself, nobody can know.
 class ThreadTimer {
  public:
-  // Makes the calling thread ready to be interrupted: its signals are let in, and there is a timer.
-  // To be called before each arming: signals and handlers belong to the whole process.
+  // Makes the calling thread ready to be interrupted: its signals are let in, and there is a timer,
+  // whose expiry can fail for nothing. The thread's own code may have blocked them since it was
+  // called last.
   int Prepare();
-  // The same from another thread, while the owner is inside a system call before which it was
-  // prepared.
-  int PrepareFromOutside();
 
-  // Interrupts after `first`, and then every `interval`; it may be just before a system call.
-  void Arm(std::chrono::nanoseconds first, std::chrono::nanoseconds interval) const;
+  // Interrupts after `first`, and then every `interval`; it may be just before a system call. From
+  // any thread. Where somebody has replaced the handler, there is another timer now, by a signal
+  // that the thread lets in. Where that cannot be had the timer is as it was.
+  int Arm(std::chrono::nanoseconds first, std::chrono::nanoseconds interval);
   // Nothing is interrupted any more once this has returned in the owner.
   void Disarm() const;
 
@@ -31,11 +35,15 @@ class ThreadTimer {
   void Delete();
 
  private:
+  int LetIn(const InterruptSignals& signals);
   int Create(pid_t thread, const InterruptSignals& signals);
+  void Set(std::chrono::nanoseconds first, std::chrono::nanoseconds interval) const;
 
   pid_t thread_ = 0;
   // The first is the timer's; 0 where there is none.
   InterruptSignals signals_{};
+  // What the thread does not let in.
+  sigset_t blocked_{};
   timer_t timer_{};
 };
 

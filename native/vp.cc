@@ -42,13 +42,7 @@ BufferOrError Vp::Page(const BufferDetacher& detacher, uint32_t number) {
   return pages_[number].Buffer(detacher);
 }
 
-bool Vp::End() {
-  if (thread == nullptr) {
-    return false;
-  }
-  VpThread::End(std::move(thread));
-  return true;
-}
+int Vp::End() { return thread == nullptr ? -ENOENT : VpThread::End(thread); }
 
 void Vp::Offer(napi_value message, int result, const void* exit) {
   if (message_.Refer(message)) {
@@ -91,69 +85,102 @@ Vp* VpTable::Find(int fd) const {
   return found == vps_.end() ? nullptr : found->second.get();
 }
 
-void VpTable::Detach(int fd) {
-  const auto vp = vps_.extract(fd);
-  if (!vp) {
-    return;
+int VpTable::Detach(int fd) {
+  const auto found = vps_.find(fd);
+  if (found == vps_.end()) {
+    return 0;
   }
-  vp.mapped()->Tell();
-  EndRuns(*vp.mapped());
-  for (ViewedMapping& page : vp.mapped()->pages()) {
+  Vp& vp = *found->second;
+  vp.Tell();
+  if (const int error = vp.End(); error < 0 && error != -ENOENT) {
+    return error;
+  }
+  Leave(vp);
+  for (ViewedMapping& page : vp.pages()) {
     // A buffer that is locked stays, over a page of nobody.
     if (page.Detach(detacher_) < 0) {
       page.Forget(env_);
     }
   }
+  vps_.erase(found);
   // Nobody needs its timer.
   if (vps_.empty()) {
+    pacer_.reset();
     runner_.reset();
   }
+  return 0;
 }
 
 void VpTable::Forget() {
-  for (const auto& [fd, vp] : vps_) {
+  for (auto& [fd, vp] : vps_) {
     vp->KeepUntold();
-    EndRuns(*vp);
+    const int ended = vp->End();
+    Leave(*vp);
     for (ViewedMapping& page : vp->pages()) {
       page.Forget(env_);
     }
+    if (ended < 0 && ended != -ENOENT) {
+      // Its thread goes on using it, until the VP exits.
+      VpThread::Abandon(std::move(vp->thread));
+      vp.release();
+    }
   }
   vps_.clear();
+  pacer_.reset();
   runner_.reset();
 }
 
-void VpTable::EndRuns(Vp& vp) {
-  vp.End();
+// The environment's own thread runs the VP no more.
+void VpTable::Leave(Vp& vp) {
   if (runner_ != nullptr) {
+    pacer_->Forget();
     vp.control().Release(*runner_, -EINTR, nullptr);
   }
 }
 
 int VpTable::Run(Vp& vp, napi_value array, std::span<uint8_t> message) {
-  // So long does worker.terminate() wait for a VP that does not exit.
-  constexpr auto kRest = std::chrono::milliseconds(100);
   // V8 ends a loop only after so many rounds, which are minutes where one takes a tenth of a
   // second.
   if (ending_) {
     return -ESHUTDOWN;
   }
-  if (runner_ == nullptr) {
-    if (const int error = Runner::Create(kRest, &runner_); error < 0) {
-      return error;
-    }
-  }
   vp.Tell();
   RunControl& control = vp.control();
-  const int result = control.Run(*runner_, vp.fd(), message.data());
+  const int result = RunPaced(control, vp.fd(), message.data());
   ending_ = result == -EINTR && IsEnding(env_);
+  if (result == 0 || result == -ECANCELED) {
+    ExitMessage::Unmark(message, runner_->run);
+  }
   if (control.ComesOnce(result, message.data())) {
-    ExitMessage::Unmark(message);
     vp.Offer(array, result, message.data());
   }
-  if (result != -EINTR || ending_) {
+  if (runner_ != nullptr && (result != -EINTR || ending_)) {
     control.Release(*runner_, -EINTR, nullptr);
   }
   return ending_ ? -ESHUTDOWN : result;
+}
+
+int VpTable::RunPaced(RunControl& control, int fd, void* message) {
+  if (runner_ == nullptr) {
+    std::unique_ptr<Runner> runner;
+    if (const int error = Runner::Create(&runner); error < 0) {
+      return error;
+    }
+    if (const int error = Pacer::Start(*runner, &pacer_); error < 0) {
+      return error;
+    }
+    runner_ = std::move(runner);
+  }
+  // A system call each takes longer than all the rest. So what other code of this thread may have
+  // done to its signals is looked at as often as the pacer comes round, and their handlers by
+  // whoever makes use of them.
+  const bool look = pacer_->Begin(control);
+  int result = look ? runner_->timer.Prepare() : 0;
+  if (result == 0) {
+    result = control.Run(*runner_, fd, message);
+  }
+  pacer_->End();
+  return result;
 }
 
 int VpTable::Start(Vp& vp, napi_value message, napi_value on_exit) {
@@ -246,10 +273,9 @@ int Run(Environment& environment, AttachedVp vp, KeptBytes message) {
   return environment.vps().Run(*vp.vp, message.array, {message.data, message.size});
 }
 
-int Cancel(Environment&, AttachedVp vp) {
-  vp->control().Cancel();
-  return 0;
-}
+int Cancel(Environment&, AttachedVp vp) { return vp->control().Cancel(); }
+
+int LastRun(Environment&, AttachedVp vp) { return vp->control().LastRun(); }
 
 int Start(Environment& environment, AttachedVp vp, KeptBytes message, Callback on_exit) {
   if (message.size < sizeof(abi::mshv_run_vp)) {
@@ -264,7 +290,7 @@ int Resume(Environment&, AttachedVp vp) {
 
 int Stop(Environment&, AttachedVp vp) {
   vp->Tell();
-  return vp->End() ? 0 : -ENOENT;
+  return vp->End();
 }
 
 int HoldLoop(Environment&, AttachedVp vp, bool hold) {
@@ -373,6 +399,7 @@ void ExportVp(Environment& environment, napi_value exports) {
   Export<Attach>(environment, exports, "vpAttach");
   Export<Run>(environment, exports, "vpRun");
   Export<Cancel>(environment, exports, "vpCancel");
+  Export<LastRun>(environment, exports, "vpLastRun");
   Export<Start>(environment, exports, "vpStart");
   Export<Resume>(environment, exports, "vpResume");
   Export<Stop>(environment, exports, "vpStop");

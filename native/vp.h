@@ -15,6 +15,7 @@
 #include "closing_handles.h"
 #include "exit_message.h"
 #include "mapping.h"
+#include "pacer.h"
 #include "run_control.h"
 #include "runner.h"
 #include "viewed_mapping.h"
@@ -36,8 +37,8 @@ class Vp {
 
   // Where it runs on a thread of its own.
   std::unique_ptr<VpThread> thread;
-  // False where it does not.
-  bool End();
+  // -ENOENT where it does not, or as VpThread::End.
+  int End();
 
   // A run has returned what comes once, in this array.
   void Offer(napi_value message, int result, const void* exit);
@@ -71,8 +72,9 @@ class VpTable {
   int Attach(int fd, std::unique_ptr<RunControl> control);
   // Null where it is not attached.
   Vp* Find(int fd) const;
-  // Ends its thread and detaches its pages. Harmless where it is not attached.
-  void Detach(int fd);
+  // Ends its thread and detaches its pages. Harmless where it is not attached. Where the thread
+  // cannot be interrupted nothing has changed.
+  int Detach(int fd);
   // The environment ends.
   void Forget();
 
@@ -81,7 +83,8 @@ class VpTable {
   int Start(Vp& vp, napi_value message, napi_value on_exit);
 
  private:
-  void EndRuns(Vp& vp);
+  int RunPaced(RunControl& control, int fd, void* message);
+  void Leave(Vp& vp);
 
   const napi_env env_;
   const BufferDetacher& detacher_;
@@ -90,6 +93,8 @@ class VpTable {
   std::unordered_map<int, std::unique_ptr<Vp>> vps_;
   // Of the environment's own thread, from the first Run until no VP is left.
   std::unique_ptr<Runner> runner_;
+  // Has it look whether the environment is to end.
+  std::unique_ptr<Pacer> pacer_;
   bool ending_ = false;
 };
 

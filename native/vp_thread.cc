@@ -1,13 +1,13 @@
 #include "vp_thread.h"
 
-#include <signal.h>
-
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "export.h"
 #include "loop_callback.h"
 #include "system_call.h"
+#include "thread_start.h"
 
 namespace mshv {
 
@@ -33,27 +33,62 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
   return 0;
 }
 
-void VpThread::End(std::unique_ptr<VpThread> thread) {
-  {
-    const std::lock_guard guard(thread->lock_);
-    thread->state_ = State::kEnding;
+int VpThread::End(std::unique_ptr<VpThread>& thread) {
+  if (const int error = thread->Leave(); error < 0) {
+    return error;
   }
-  thread->changed_.notify_all();
-  thread->control_.End(*thread->runner_);
   pthread_join(thread->thread_, nullptr);
   thread->control_.Release(*thread->runner_, thread->untold_, &thread->exit_);
   thread->runner_.reset();
   Discard(std::move(thread));
+  return 0;
+}
+
+int VpThread::Leave() {
+  // So often is looked at who has the handler of the signal that interrupts it.
+  constexpr auto kLook = std::chrono::milliseconds(5);
+  std::unique_lock guard(lock_);
+  const State before = std::exchange(state_, State::kEnding);
+  changed_.notify_all();
+  while (!done_) {
+    if (const int error = control_.End(*runner_); error < 0) {
+      // It is inside, and cannot have seen the state.
+      state_ = before;
+      return error;
+    }
+    changed_.wait_for(guard, kLook, [this] { return done_; });
+  }
+  return 0;
+}
+
+void VpThread::Abandon(std::unique_ptr<VpThread> thread) {
+  thread->ForgetEnvironment();
+  ClosingHandles& closing = thread->closing_;
+  uv_handle_t* const handle = thread->handle();
+  {
+    const std::lock_guard guard(thread->lock_);
+    thread->state_ = State::kEnding;
+    thread->abandoned_ = true;
+    thread->control_.Abandon(*thread->runner_);
+  }
+  pthread_detach(thread->thread_);
+  // The handle is a part of what it has.
+  thread.release();
+  closing.Close(handle, nullptr);
 }
 
 void VpThread::Discard(std::unique_ptr<VpThread> thread) {
-  thread->message_.Forget();
-  if (thread->on_exit_ != nullptr) {
-    napi_delete_reference(thread->env_, std::exchange(thread->on_exit_, nullptr));
-  }
+  thread->ForgetEnvironment();
   ClosingHandles& closing = thread->closing_;
   uv_handle_t* const handle = thread->handle();
   closing.Close(handle, std::move(thread));
+}
+
+void VpThread::ForgetEnvironment() {
+  message_.Forget();
+  if (on_exit_ != nullptr) {
+    napi_delete_reference(env_, std::exchange(on_exit_, nullptr));
+  }
 }
 
 void VpThread::Tell() {
@@ -85,14 +120,7 @@ void VpThread::HoldLoop(bool hold) {
 }
 
 int VpThread::StartThread() {
-  // Node's handlers belong on Node's threads; the kick is let in by the runner.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = kernel::TryDirect(
-      "pthread_create", [&] { return pthread_create(&thread_, nullptr, Main, this); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const int error = mshv::StartThread(&thread_, true, Main, this);
   if (error < 0) {
     return error;
   }
@@ -110,7 +138,7 @@ int VpThread::StartThread() {
 
 void* VpThread::Main(void* self) {
   auto& thread = *static_cast<VpThread*>(self);
-  const int error = Runner::Create(std::chrono::nanoseconds(0), &thread.runner_);
+  const int error = Runner::Create(&thread.runner_);
   {
     const std::lock_guard guard(thread.lock_);
     if (error < 0) {
@@ -122,6 +150,7 @@ void* VpThread::Main(void* self) {
   thread.changed_.notify_all();
   if (error == 0) {
     thread.Loop();
+    thread.Finish();
   }
   return nullptr;
 }
@@ -148,6 +177,16 @@ void VpThread::Loop() {
   }
 }
 
+void VpThread::Finish() {
+  const std::lock_guard guard(lock_);
+  if (abandoned_) {
+    control_.Release(*runner_, untold_, &exit_);
+    runner_.reset();
+  }
+  done_ = true;
+  changed_.notify_all();
+}
+
 int VpThread::RunUntilExit() {
   int result = -EINTR;
   while (result == -EINTR) {
@@ -170,9 +209,9 @@ napi_value VpThread::HandOver() {
   state_ = State::kHandedOver;
   int error = 0;
   if (untold_ == 0) {
-    error = message_.Fill(exit_);
+    error = message_.Fill(exit_, runner_->run);
   } else {
-    message_.Unmark();
+    message_.Unmark(runner_->run);
   }
   filled_ = error == 0;
   return ToResult(env_, filled_ ? untold_ : error);

@@ -30,8 +30,13 @@ class VpThread {
                    std::unique_ptr<VpThread>* thread);
 
   // Interrupts and joins it. The function is not called any more: what comes once and nobody was
-  // told of is the next run's.
-  static void End(std::unique_ptr<VpThread> thread);
+  // told of is the next run's. Where it cannot be interrupted it goes on: -errno, with the step
+  // that failed.
+  static int End(std::unique_ptr<VpThread>& thread);
+
+  // Where that is so and the environment ends: it is left to itself until the VP exits, with what
+  // it was made of, which nobody frees any more.
+  static void Abandon(std::unique_ptr<VpThread> thread);
 
   VpThread(const VpThread&) = delete;
   VpThread& operator=(const VpThread&) = delete;
@@ -51,10 +56,13 @@ class VpThread {
       : env_(env), closing_(closing), vp_(vp), control_(control), message_(env) {}
 
   static void Discard(std::unique_ptr<VpThread> thread);
+  int Leave();
+  void ForgetEnvironment();
   static void* Main(void* self);
   static void OnAsync(uv_async_t* handle);
   int StartThread();
   void Loop();
+  void Finish();
   int RunUntilExit();
   napi_value HandOver();
   uv_handle_t* handle() { return reinterpret_cast<uv_handle_t*>(&async_); }
@@ -72,6 +80,9 @@ class VpThread {
   std::mutex lock_;
   std::condition_variable changed_;
   State state_ = State::kStarting;
+  bool abandoned_ = false;
+  // It touches nothing of this any more.
+  bool done_ = false;
   // What the last run returned and nobody was told of yet, -EINTR where there is no such thing.
   int untold_ = -EINTR;
   // It could be handed over.

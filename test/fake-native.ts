@@ -431,6 +431,10 @@ export class FakeNative implements Native {
     return this.#perform('vpCancel', [vp], () => this.vps.cancel(vp));
   }
 
+  vpLastRun(vp: number): number {
+    return this.vps.lastRun(vp);
+  }
+
   vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number {
     return this.#perform('vpStart', [vp], () => this.vps.start(vp, message, onExit));
   }

@@ -1,9 +1,13 @@
 import { constants } from 'node:os';
 
+import { messageLayout } from '../lib/abi/message-types.js';
 import { registerPageLayout } from '../lib/abi/register-page.js';
 import type { Native } from '../lib/native.js';
 
 const { EBADF, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENODEV, ENOENT } = constants.errno;
+
+/** Where the addon puts the number of the run. */
+const runAt = messageLayout.size + 4;
 
 /** What a run of a fake VP ends with: a message, or a positive errno. */
 export type FakeOutcome = Uint8Array | number;
@@ -60,6 +64,7 @@ export class FakeVp {
     this.runs++;
     if (typeof outcome === 'number') return -outcome;
     message.set(outcome);
+    if (message.length > runAt) new DataView(message.buffer).setUint32(runAt, this.runs, true);
     return 0;
   }
 }
@@ -198,6 +203,10 @@ export class FakeVps {
       vp.wake();
       return 0;
     });
+  }
+
+  lastRun(fd: number): number {
+    return this.#with(fd, () => this.of(fd).runs);
   }
 
   start(fd: number, message: Uint8Array, onExit: (result: number) => void): number {

@@ -3,9 +3,13 @@ import { messageLayout } from '../abi/message-types.js';
 import { markStop, stopOf, UnknownMessage, type Message } from '../abi/messages/message.js';
 import { lastingBytes } from '../lasting-bytes.js';
 import { MshvError } from '../errors.js';
+import type { VpDescriptor } from './vp-descriptor.js';
 
 /** Where the mark is. */
 export const told = messageLayout.size;
+/** Where the number of the run is. */
+const runAt = told + 4;
+const size = runAt + 4;
 
 /** How many objects there are for exits of one type. */
 const most = 64;
@@ -54,16 +58,16 @@ class Views {
  */
 export class PendingExit {
   /**
-   * What the addon fills: a message and, at `told`, a mark that is to be set when somebody was told of the exit, or of
-   * a cancel. That must call no function, for where one begins a Worker can be terminated.
+   * What the addon fills: a message, the number of the run and, at `told`, a mark that is to be set when somebody was told
+   * of the exit, or of a cancel. That must call no function, for where one begins a Worker can be terminated.
    */
-  readonly message = lastingBytes(messageLayout.size + 1);
+  readonly message = lastingBytes(size);
   readonly #bytes = this.message.subarray(0, messageLayout.size);
-  readonly #type = new DataView(this.message.buffer);
+  readonly #fields = new DataView(this.message.buffer);
   /** By the code as a signed number: an unsigned one above 2³¹ would be a heap object each time. */
   readonly #views: ReadonlyMap<number, Views>;
   readonly #unknown = new Views(UnknownMessage, this.#bytes);
-  readonly #vp: number;
+  readonly #vp: VpDescriptor;
   /** What the last exit is one of. */
   #last: Views | undefined;
   #retiresLater = false;
@@ -77,8 +81,10 @@ export class PendingExit {
   };
   /** 0 where no exit is pending. */
   #stop = 0;
+  /** What the addon calls the run that ended with it. */
+  #run = 0;
 
-  constructor(vp: number) {
+  constructor(vp: VpDescriptor) {
     this.#vp = vp;
     this.#views = new Map(
       interceptViews().map(({ code, view }) => [code | 0, new Views(view, this.#bytes)]),
@@ -87,7 +93,7 @@ export class PendingExit {
 
   /** The bytes hold a new exit. */
   arrive(): Intercept {
-    const type = this.#type.getInt32(messageLayout.type, true);
+    const type = this.#fields.getInt32(messageLayout.type, true);
     const views = this.#views.get(type) ?? this.#unknown;
     const exit = views.next();
     const stop = (stops[0] ?? 0) + 1;
@@ -95,6 +101,7 @@ export class PendingExit {
     markStop(exit, stop);
     this.#last = views;
     this.#stop = stop;
+    this.#run = this.#fields.getInt32(runAt, true);
     return exit;
   }
 
@@ -120,9 +127,19 @@ export class PendingExit {
     this.#stop = 0;
   }
 
-  /** Whether `exit`, or what it is a snapshot of, is waiting to be completed. */
+  /**
+   * Whether `exit`, or what it is a snapshot of, is waiting to be completed. It is not where another object or environment
+   * has run the VP since, or is running it.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`
+   */
   is(exit: Message): boolean {
-    return this.#stop !== 0 && stopOf(exit) === this.#stop;
+    const vp = this.#vp;
+    return (
+      this.#stop !== 0 &&
+      stopOf(exit) === this.#stop &&
+      vp.native.vpLastRun(vp.attached) === this.#run
+    );
   }
 
   /**
@@ -133,7 +150,7 @@ export class PendingExit {
   check(exit: Message): void {
     if (!this.is(exit)) {
       throw new MshvError(
-        `cannot complete the exit: it is not what VP ${this.#vp} stopped with, or it has been completed`,
+        `cannot complete the exit: it is not what VP ${this.#vp.index} stopped with, or it has been completed, or the VP has run since`,
         { code: 'ERR_MSHV_STALE_EXIT' },
       );
     }

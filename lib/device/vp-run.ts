@@ -100,6 +100,8 @@ export class VpRun {
    * A handler that calls this may complete its exit before or after it, until the next run. What it throws after
    * the end is an uncaught exception, but for `ERR_MSHV_CLOSED` and `ERR_MSHV_STALE_EXIT`, which say that it came too
    * late. Harmless where the run has ended.
+   *
+   * @throws MshvError where the VP cannot be interrupted, as `vp.cancel()`: the run goes on
    */
   stop(): void {
     finish(this, 'stopped');
@@ -200,10 +202,14 @@ export class VpRun {
   #end(): Settle | undefined {
     const settle = this.#settle;
     if (settle !== undefined) {
+      const { native, fd, index } = this.#vp;
+      const result = native.vpStop(fd);
+      if (result < 0) {
+        throw stepError(native, `stop VP ${index}`, result);
+      }
       this.#settle = undefined;
       // Its handler may go on, and so long as another run.
       this.#pending.retire();
-      this.#vp.native.vpStop(this.#vp.fd);
       this.#onEnd();
     }
     return settle;

@@ -79,7 +79,7 @@ export class Vp implements Disposable {
     this.index = descriptor.index;
     this.partition = partition;
     this.#registers = new VpRegisters(descriptor, registerCallsOf(partition));
-    this.#exits = new PendingExit(this.index);
+    this.#exits = new PendingExit(descriptor);
     this.#completion = new ExitCompletion({
       check: (exit) => {
         descriptor.checkOpen();
@@ -206,7 +206,8 @@ export class Vp implements Disposable {
    * a run of `start()` finishes as `'canceled'`. It is never lost. An exit that is already on its way is
    * delivered first, and the run after it is canceled. Several cancels before a run ends are one.
    *
-   * @throws MshvError `ERR_MSHV_CLOSED`
+   * @throws MshvError `ERR_MSHV_CLOSED`; where other code of the process has taken the signals that interrupt a run and
+   *   there can be no other, `ENOSPC` (sigaction) or what `timer_create` fails with: the run goes on, nothing is canceled
    */
   cancel(): void {
     const { native, attached, index } = this.#descriptor;
@@ -403,17 +404,17 @@ export class Vp implements Disposable {
   /**
    * Ends a run of `start()`, wherever it is, as `'closed'`, and closes the descriptors of this object; its
    * pages are gone. Where another environment has the VP too, it goes on there. Harmless where closed already.
+   *
+   * @throws MshvError as `VpRun.stop()`, where the VP stays open and runs on
    */
   close(): void {
     if (this.closed) {
       return;
     }
+    if (this.#run !== undefined) {
+      finishRun(this.#run, 'closed');
+    }
     closeEach(`VP ${this.index}`, [
-      () => {
-        if (this.#run !== undefined) {
-          finishRun(this.#run, 'closed');
-        }
-      },
       () => {
         this.#descriptor.close();
       },

@@ -40,6 +40,7 @@ const bytes = new Uint8Array(4096);
 const onVps: readonly ((native: Native, vp: number) => number | ArrayBuffer)[] = [
   (native, vp) => native.vpRun(vp, bytes),
   (native, vp) => native.vpCancel(vp),
+  (native, vp) => native.vpLastRun(vp),
   (native, vp) => native.vpStart(vp, bytes, () => undefined),
   (native, vp) => native.vpResume(vp),
   (native, vp) => native.vpStop(vp),

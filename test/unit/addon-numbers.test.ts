@@ -102,6 +102,7 @@ const both: { [Name in keyof Native]: (given: Given) => readonly unknown[] } = {
   vpAttach: ({ other, control }) => [other, control],
   vpRun: ({ event }) => [event, bytes],
   vpCancel: ({ event }) => [event],
+  vpLastRun: ({ event }) => [event],
   vpStart: ({ event }) => [event, bytes, nothing],
   vpResume: ({ event }) => [event],
   vpStop: ({ event }) => [event],

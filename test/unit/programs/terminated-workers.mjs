@@ -174,6 +174,7 @@ const rounds = {
   },
   vpRun: (n, t) => [n.vpCancel(t.vp), n.vpRun(t.vp, t.bytes)],
   vpCancel: (n, t) => n.vpCancel(t.vp),
+  vpLastRun: (n, t) => n.vpLastRun(t.vp),
   vpStart: (n, t) => [n.vpStart(t.vp, t.bytes, () => undefined), n.vpStop(t.vp)],
   vpResume: (n, t) => {
     if (t.count === 0) n.vpStart(t.vp, t.bytes, () => undefined);

@@ -1,0 +1,60 @@
+#ifndef MSHV_NATIVE_PACER_H_
+#define MSHV_NATIVE_PACER_H_
+
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "run_control.h"
+#include "runner.h"
+
+namespace mshv {
+
+// Has a runner come back now and then from a VP that does not exit, so that its caller can look
+// whether it is to go on. A thread of its own looks for that, so that a run that ends soon costs no
+// system call, and each signal is preceded by a look at its handler. It sleeps while nothing runs.
+class Pacer {
+ public:
+  // The runner outlives it. Returns 0 or -errno.
+  static int Start(Runner& runner, std::unique_ptr<Pacer>* pacer);
+  ~Pacer();
+
+  Pacer(const Pacer&) = delete;
+  Pacer& operator=(const Pacer&) = delete;
+
+  // The runner is about to run a VP. True where the pacer has come round since the last time.
+  bool Begin(RunControl& control);
+  // It has.
+  void End() { ++run_; }
+
+  // Once this has returned, no RunControl that was run before is used.
+  void Forget() { const std::lock_guard guard(lock_); }
+
+ private:
+  explicit Pacer(Runner& runner) : runner_(runner) {}
+
+  static void* Main(void* self);
+  void Loop();
+
+  Runner& runner_;
+  pthread_t thread_{};
+  // Odd while the runner is inside.
+  std::atomic<uint64_t> run_ = 0;
+  // Of that run.
+  std::atomic<RunControl*> control_ = nullptr;
+  std::atomic<bool> came_round_ = true;
+  std::atomic<bool> sleeps_ = false;
+
+  std::mutex lock_;
+  std::condition_variable changed_;
+  bool ended_ = false;
+};
+
+}  // namespace mshv
+
+#endif  // MSHV_NATIVE_PACER_H_
