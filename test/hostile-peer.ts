@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { EventFd } from '../lib/index.js';
 
 /** What a peer does to an eventfd: see test/conformance/programs/hostile-peer.py. */
-export type Abuse = 'flags' | 'take' | 'all' | 'overflow';
+export type Abuse = 'flags' | 'take' | 'all';
 
 /** What a peer has done to one eventfd. */
 export interface Abused {
@@ -13,6 +13,20 @@ export interface Abused {
   readonly taken: bigint;
   /** How often it was at 2^64 - 1. */
   readonly overflows: number;
+}
+
+// Compiled, this module is elsewhere.
+const root = import.meta.url.replace(/(lab\/build\/programs\/)?test\/hostile-peer\.[jt]s$/, '');
+const program = fileURLToPath(new URL('test/conformance/programs/hostile-peer.py', root));
+// Sanitizers are not for Python.
+const env = { ...process.env, LD_PRELOAD: '' };
+
+/** Has another process take the counter to 2^64 - 1, which only the kernel's own signals reach. Returns when it is there. */
+export function overflow(event: EventFd): void {
+  execFileSync('python3', [program, '1', 'overflow'], {
+    stdio: ['ignore', 'ignore', 'inherit', event.fd],
+    env,
+  });
 }
 
 /**
@@ -24,17 +38,9 @@ export async function startHostilePeer(
   steps: number,
   ...shared: readonly (readonly [EventFd, Abuse])[]
 ): Promise<{ readonly done: Promise<Abused[]> }> {
-  // Compiled, this module is elsewhere.
-  const program = fileURLToPath(
-    new URL(
-      'test/conformance/programs/hostile-peer.py',
-      import.meta.url.replace(/(lab\/build\/programs\/)?test\/hostile-peer\.[jt]s$/, ''),
-    ),
-  );
   const peer = spawn('python3', [program, String(steps), ...shared.map(([, what]) => what)], {
     stdio: ['ignore', 'pipe', 'inherit', ...shared.map(([event]) => event.fd)],
-    // Sanitizers are not for Python.
-    env: { ...process.env, LD_PRELOAD: '' },
+    env,
   });
   if (peer.stdout === null) throw new Error('the peer has no output');
   const lines = createInterface(peer.stdout)[Symbol.asyncIterator]() as AsyncIterator<

@@ -232,7 +232,9 @@ const scenarios: Record<string, () => Promise<void>> = {
 };
 
 for (const name of process.argv.slice(2)) {
-  await scenarios[name]?.();
+  const scenario = scenarios[name];
+  if (scenario === undefined) throw new Error(`no scenario ${name}`);
+  await scenario();
   process.stdout.write(`${name}\n`);
 }
 process.exit(0);
