@@ -15,4 +15,18 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    files: ['lib/**/*.ts'],
+    rules: {
+      // The checked value is what is to be used: 0 where -0 was given.
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'ExpressionStatement > CallExpression[callee.name=/^(integer|vp|vtl|sint|flag|connectionId)Argument$/]',
+          message: 'Use what this returns: it is 0 where -0 was given.',
+        },
+      ],
+    },
+  },
 );

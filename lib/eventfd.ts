@@ -89,8 +89,8 @@ export class EventFd implements Disposable {
    */
   static create(options: EventFdOptions = {}): EventFd {
     optionsArgument('options', options, ['initial', 'semaphore', 'native']);
-    const { initial = 0, semaphore = false, native = linuxNative() } = options;
-    integerArgument('options.initial', initial, 0, 2 ** 32 - 1);
+    const { initial: given = 0, semaphore = false, native = linuxNative() } = options;
+    const initial = integerArgument('options.initial', given, 0, 2 ** 32 - 1);
     booleanArgument('options.semaphore', semaphore);
     nativeArgument('options.native', native);
     const fd = native.eventfdCreate(initial, semaphore);

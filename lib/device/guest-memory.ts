@@ -195,7 +195,7 @@ export class GuestMemory implements Disposable {
    *   `offset` or `size` would split; `ENOMEM`, `EMFILE`
    */
   static fromFd(fd: number, options: GuestMemoryFileOptions = {}): GuestMemory {
-    integerArgument('fd', fd, 0, 2 ** 31 - 1);
+    fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['offset', 'size', 'native']);
     const { offset = 0, native = linuxNative() } = options;
     const begin = pageMultipleArgument('options.offset', offset, 0n, largestFileOffset);
@@ -311,7 +311,8 @@ export class GuestMemory implements Disposable {
    */
   read(offset: number | bigint, length: number): Uint8Array<ArrayBuffer> {
     const begin = this.#offsetArgument(offset);
-    integerArgument('length', length, 0, Math.min(this.size - begin, bufferConstants.MAX_LENGTH));
+    const most = Math.min(this.size - begin, bufferConstants.MAX_LENGTH);
+    length = integerArgument('length', length, 0, most);
     const handle = this.#open();
     const bytes = new Uint8Array(length);
     this.#native.memoryRead(handle, BigInt(begin), bytes);
@@ -339,7 +340,7 @@ export class GuestMemory implements Disposable {
    * @param length - in bytes. Default: up to the end.
    */
   fill(value: number, offset: number | bigint = 0, length?: number): void {
-    integerArgument('value', value, 0, 255);
+    value = integerArgument('value', value, 0, 255);
     const begin = this.#offsetArgument(offset);
     const count =
       length === undefined

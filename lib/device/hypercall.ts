@@ -263,8 +263,9 @@ export function performHypercall(
     if (options.reps !== undefined) {
       throw rangeError('options.reps', `absent: ${name} is no rep call`, options.reps);
     }
-    const { outputSize = layout.output } = options;
-    integerArgument('options.outputSize', outputSize, Math.min(1, layout.output), layout.output);
+    const { outputSize: wanted = layout.output } = options;
+    const least = Math.min(1, layout.output);
+    const outputSize = integerArgument('options.outputSize', wanted, least, layout.output);
     checkLength(name, input, layout.input, hypercallPageSize);
     hypercallPages.inputBytes(input.length).set(input);
     hypercallPages.call(native, fd(), name, input.length, outputSize, attempt);

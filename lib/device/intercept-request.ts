@@ -121,12 +121,11 @@ export function checkedIntercept(request: InterceptRequest): CheckedIntercept {
   }
   const { access = kind.access } = request;
   choiceArgument('intercept.access', access, accessNames);
-  const [low = 0, high = 0] = kind.parts.map(([name, most]) =>
+  const [low = 0, last = 0] = kind.parts.map(([name, most]) =>
     integerArgument(`intercept.${name}`, given[name], 0, most),
   );
-  if (request.type === 'io-port-range') {
-    integerArgument('intercept.last', high, low, 0xffff);
-  }
+  const isRange = request.type === 'io-port-range';
+  const high = isRange ? integerArgument('intercept.last', last, low, 0xffff) : last;
   return {
     type: kind.type,
     access: accesses[access],

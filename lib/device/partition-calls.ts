@@ -409,8 +409,8 @@ export abstract class PartitionCalls {
    */
   translateGva(options: TranslateGvaOptions): TranslatedGva {
     optionsArgument('options', options, ['vp', 'gva', 'flags']);
-    const { vp, flags = ['VALIDATE_READ'] } = options;
-    vpArgument('options.vp', vp);
+    const { flags = ['VALIDATE_READ'] } = options;
+    const vp = vpArgument('options.vp', options.vp);
     const gva = uint64Argument('options.gva', options.gva);
     const mask = arrayArgument('options.flags', flags).reduce(
       (bits, flag, at) =>
@@ -453,13 +453,13 @@ export abstract class PartitionCalls {
       'clearDirty',
       'setDirty',
     ]);
-    const { pages, clearAccessed = false, setAccessed = false } = options;
+    const { clearAccessed = false, setAccessed = false } = options;
     const { clearDirty = false, setDirty = false } = options;
     const gpa = uint64Argument('options.gpa', options.gpa);
     if (gpa % pageSize !== 0n) {
       throw rangeError('options.gpa', 'a multiple of 4096', options.gpa);
     }
-    integerArgument('options.pages', pages, 1, largestList);
+    const pages = integerArgument('options.pages', options.pages, 1, largestList);
     if (gpa / pageSize + BigInt(pages) > pageNumberLimit) {
       throw rangeError('options.pages', 'a number of pages that ends below 2^64', pages);
     }
@@ -502,11 +502,11 @@ export abstract class PartitionCalls {
    */
   signalEventDirect(event: EventSignal): boolean {
     optionsArgument('event', event, ['vp', 'vtl', 'sint', 'flag']);
-    const { vp, vtl = 0, sint, flag } = event;
-    vpArgument('event.vp', vp);
-    vtlArgument('event.vtl', vtl);
-    sintArgument('event.sint', sint);
-    flagArgument('event.flag', flag);
+    const { vtl: toVtl = 0 } = event;
+    const vp = vpArgument('event.vp', event.vp);
+    const vtl = vtlArgument('event.vtl', toVtl);
+    const sint = sintArgument('event.sint', event.sint);
+    const flag = flagArgument('event.flag', event.flag);
     const { fd } = this;
     hypercallPages.call(
       this.#native,
@@ -528,11 +528,11 @@ export abstract class PartitionCalls {
    */
   postMessageDirect(message: SintMessage): void {
     optionsArgument('message', message, ['vp', 'vtl', 'sint', 'type', 'payload']);
-    const { vp, vtl = 0, sint, type, payload = noPayload } = message;
-    vpArgument('message.vp', vp);
-    vtlArgument('message.vtl', vtl);
-    sintArgument('message.sint', sint);
-    messageTypeArgument('message.type', type);
+    const { vtl: toVtl = 0, payload = noPayload } = message;
+    const vp = vpArgument('message.vp', message.vp);
+    const vtl = vtlArgument('message.vtl', toVtl);
+    const sint = sintArgument('message.sint', message.sint);
+    const type = messageTypeArgument('message.type', message.type);
     payloadArgument('message.payload', payload);
     const { fd } = this;
     hypercallPages.call(
@@ -553,8 +553,8 @@ export abstract class PartitionCalls {
    */
   cpuidValues(options: CpuidValuesOptions): CpuidValues[] {
     optionsArgument('options', options, ['vp', 'leaves', 'useVpXfemXss', 'applyRegisteredValues']);
-    const { vp, leaves, useVpXfemXss = true, applyRegisteredValues = true } = options;
-    vpArgument('options.vp', vp);
+    const { leaves, useVpXfemXss = true, applyRegisteredValues = true } = options;
+    const vp = vpArgument('options.vp', options.vp);
     const checked = arrayArgument('options.leaves', leaves).map((leaf, at) => {
       const name = `options.leaves[${at}]`;
       const {
@@ -656,12 +656,15 @@ export abstract class PartitionCalls {
     if (!requestableTypes.includes(type)) {
       choiceArgument('request.type', type, requestableTypes);
     }
+    // Field by field into the call's input, without an object in between: there is no -0 in bits.
+    /* eslint-disable no-restricted-syntax */
     integerArgument('request.vector', vector, 0, arm64 ? 0xffff_ffff : 255);
     integerArgument('request.destination', destination, 0, 0xffff_ffff);
     booleanArgument('request.level', level);
     booleanArgument('request.logical', logical);
     booleanArgument('request.asserted', asserted);
     vtlArgument('request.vtl', vtl);
+    /* eslint-enable no-restricted-syntax */
     if (arm64) {
       return undefined;
     }
@@ -787,7 +790,9 @@ export abstract class PartitionCalls {
     values?: BigUint64Array,
     vtl?: number,
   ): BigUint64Array {
-    checkRegisters(vp, names, values, vtl);
+    vp = vpArgument('vp', vp);
+    vtl = vtl === undefined ? undefined : vtlArgument('vtl', vtl);
+    checkRegisters(names, values);
     values ??= new BigUint64Array(2 * names.length);
     const registers = vtl === undefined ? this.#registersOf(vp) : undefined;
     if (registers === undefined) {
@@ -813,7 +818,9 @@ export abstract class PartitionCalls {
    *   `ERR_MSHV_APIC_ID_IN_USE` where an APIC id was given to another VP
    */
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
-    checkRegisters(vp, names, values, vtl);
+    vp = vpArgument('vp', vp);
+    vtl = vtl === undefined ? undefined : vtlArgument('vtl', vtl);
+    checkRegisters(names, values);
     typedArrayArgument('values', values, 'BigUint64Array');
     const registers = vtl === undefined ? this.#registersOf(vp) : undefined;
     if (registers === undefined) {
@@ -843,17 +850,8 @@ function hypervisorRefusal(error: unknown): RequestOutcome {
 
 export { registerCallsOf };
 
-function checkRegisters(
-  vp: number,
-  names: Uint32Array,
-  values: BigUint64Array | undefined,
-  vtl: number | undefined,
-): void {
-  vpArgument('vp', vp);
+function checkRegisters(names: Uint32Array, values: BigUint64Array | undefined): void {
   typedArrayArgument('names', names, 'Uint32Array');
-  if (vtl !== undefined) {
-    vtlArgument('vtl', vtl);
-  }
   if (values === undefined) {
     return;
   }

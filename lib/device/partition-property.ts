@@ -60,9 +60,9 @@ export function getPropertyEx(
   const most = hypercalls.HVCALL_GET_PARTITION_PROPERTY_EX.output;
   const code = propertyArgument(property);
   optionsArgument('options', options, ['argument', 'size']);
-  const { argument = 0n, size = most } = options;
+  const { argument = 0n, size: wanted = most } = options;
   const checked = uint64Argument('options.argument', argument);
-  integerArgument('options.size', size, 1, most);
+  const size = integerArgument('options.size', wanted, 1, most);
   const borrowed = fd();
   hypercallPages.call(
     native,

@@ -55,7 +55,7 @@ export class MsiRouteTable {
 
   /** What a GSI, 1 to 4095, is routed to; undefined where it is not. */
   get(gsi: number): MsiRoute | undefined {
-    gsiArgument('gsi', gsi);
+    gsi = gsiArgument('gsi', gsi);
     const slot = this.#slots[gsi] ?? 0;
     if (slot === 0) {
       return undefined;
@@ -151,6 +151,7 @@ function changesArgument(changes: readonly RouteChange[]): void {
         throw typeError('change.msi.address', 'a bigint', address);
       }
       uint64Argument('change.msi.address', address, 0n, 0xffff_ffffn);
+      // eslint-disable-next-line no-restricted-syntax -- goes into the table's 32 bits
       integerArgument('change.msi.data', data, 0, 0xffff_ffff);
     }
   }

@@ -94,7 +94,7 @@ export class ScriptedGuest {
     if (value === undefined) {
       return this.#step(steps.ioPort, ...operands, 2n);
     }
-    integerArgument('value', value, 0, 2 ** (8 * size) - 1);
+    value = integerArgument('value', value, 0, 2 ** (8 * size) - 1);
     return this.#step(steps.ioPort, ...operands, 1n, BigInt(value));
   }
 
@@ -119,7 +119,7 @@ export class ScriptedGuest {
 
   /** WRMSR, intercepted like RDMSR. */
   wrmsr(msr: number, value: bigint | number): this {
-    integerArgument('msr', msr, 0, largestUint32);
+    msr = integerArgument('msr', msr, 0, largestUint32);
     return this.#step(steps.msr, BigInt(msr), 1n, uint64Argument('value', value));
   }
 
@@ -129,8 +129,8 @@ export class ScriptedGuest {
    * results on top.
    */
   cpuid(leaf: number, subleaf = 0): this {
-    integerArgument('leaf', leaf, 0, largestUint32);
-    integerArgument('subleaf', subleaf, 0, largestUint32);
+    leaf = integerArgument('leaf', leaf, 0, largestUint32);
+    subleaf = integerArgument('subleaf', subleaf, 0, largestUint32);
     return this.#step(steps.cpuid, BigInt(leaf), BigInt(subleaf));
   }
 
@@ -223,8 +223,8 @@ export class ScriptedGuest {
     payload: Uint8Array,
     inputGpa: bigint | number,
   ): this {
-    integerArgument('connectionId', connectionId, 0, largestUint32);
-    integerArgument('type', type, 0, largestUint32);
+    connectionId = integerArgument('connectionId', connectionId, 0, largestUint32);
+    type = integerArgument('type', type, 0, largestUint32);
     if (bytesArgument('payload', payload).length > synicLimits.messagePayload) {
       throw rangeError(
         'payload',
@@ -252,8 +252,8 @@ export class ScriptedGuest {
    * @param flag - the number of the event flag, 16 bits
    */
   signalEvent(connectionId: number, flag = 0): this {
-    integerArgument('connectionId', connectionId, 0, largestUint32);
-    integerArgument('flag', flag, 0, largestUint16);
+    connectionId = integerArgument('connectionId', connectionId, 0, largestUint32);
+    flag = integerArgument('flag', flag, 0, largestUint16);
     const input = new DataView(new ArrayBuffer(signalEventLayout.size));
     input.setUint32(signalEventLayout.connectionId, connectionId, true);
     input.setUint16(signalEventLayout.flagNumber, flag, true);
@@ -272,7 +272,7 @@ export class ScriptedGuest {
    */
   takeMessage(simp: bigint | number, sint: number): this {
     const page = pageMultipleArgument('simp', simp);
-    integerArgument('sint', sint, 0, synicLimits.sints - 1);
+    sint = integerArgument('sint', sint, 0, synicLimits.sints - 1);
     return this.mmioWrite(page + BigInt(sint * synicLimits.slot), 4, 0).wrmsr(synicMsrs.EOM, 0);
   }
 
@@ -302,8 +302,8 @@ const ioSizes = [1, 2, 4];
 const memorySizes = [1, 2, 4, 8];
 
 function ioOperands(port: number, size: number): [bigint, bigint] {
-  integerArgument('port', port, 0, largestUint16);
-  return [BigInt(port), sizeArgument(size, ioSizes)];
+  const number = BigInt(integerArgument('port', port, 0, largestUint16));
+  return [number, sizeArgument(size, ioSizes)];
 }
 
 function memoryOperands(gpa: bigint | number, size: number): [bigint, bigint] {
@@ -312,7 +312,7 @@ function memoryOperands(gpa: bigint | number, size: number): [bigint, bigint] {
 
 /** The number of bytes of an access. */
 export function sizeArgument(size: number, sizes: readonly number[] = memorySizes): bigint {
-  integerArgument('size', size, 1, 8);
+  size = integerArgument('size', size, 1, 8);
   if (!sizes.includes(size)) {
     throw rangeError('size', `one of ${sizes.join(', ')}`, size);
   }

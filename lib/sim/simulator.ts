@@ -301,8 +301,8 @@ export class Simulator implements Disposable {
    */
   endOfInterrupt(partition: Partition, vp: number, vector: number): EndOfInterrupt {
     const fd = this.#fdOf(partition);
-    vpArgument('vp', vp);
-    integerArgument('vector', vector, 0, 255);
+    vp = vpArgument('vp', vp);
+    vector = integerArgument('vector', vector, 0, 255);
     const result = this.#native.simEndOfInterrupt(fd, vp, vector);
     if (result === -constants.errno.EINVAL) {
       throw rangeError('vp', 'a VP that the partition has', vp);
@@ -323,9 +323,9 @@ export class Simulator implements Disposable {
     const request = requestArgument(ioctl);
     const errno = errnoArgument(error);
     optionsArgument('options', options, ['after', 'count']);
-    const { after = 0, count = 1 } = options;
-    integerArgument('options.after', after, 0, largestUint32);
-    integerArgument('options.count', count, 0, largestUint32);
+    const { after: passing = 0, count: failing = 1 } = options;
+    const after = integerArgument('options.after', passing, 0, largestUint32);
+    const count = integerArgument('options.count', failing, 0, largestUint32);
     this.#checked(
       'plan a failure',
       this.#native.simFailNext(this.#id, request, errno, after, count),
@@ -343,12 +343,12 @@ export class Simulator implements Disposable {
   refuse(options: RefuseOptions): void {
     this.#usable();
     optionsArgument('options', options, ['hypercall', 'status', 'after', 'count', 'reps']);
-    const { after = 0, count = 1, reps = 0 } = options;
     const code = hypercallArgument(options.hypercall);
     const status = statusArgument(options.status);
-    integerArgument('options.after', after, 0, largestUint32);
-    integerArgument('options.count', count, 0, largestUint32);
-    integerArgument('options.reps', reps, 0, largestReps);
+    const { after: passing = 0, count: refused = 1, reps: done = 0 } = options;
+    const after = integerArgument('options.after', passing, 0, largestUint32);
+    const count = integerArgument('options.count', refused, 0, largestUint32);
+    const reps = integerArgument('options.reps', done, 0, largestReps);
     this.#checked(
       'plan a refusal',
       this.#native.simRefuse(this.#id, code, status, after, count, reps),
@@ -601,7 +601,7 @@ export class Simulator implements Disposable {
   /** The descriptor of a partition, asked for again at each use, that has the VP. */
   #fdOfVp(partition: Partition, vp: number): () => number {
     const fd = this.#fdOf(partition);
-    vpArgument('vp', vp);
+    vp = vpArgument('vp', vp);
     if (this.#native.simPendingSteps(fd, vp) === -constants.errno.EINVAL) {
       throw rangeError('vp', 'a VP that the partition has', vp);
     }

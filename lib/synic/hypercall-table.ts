@@ -78,8 +78,10 @@ export class HypercallTable {
     const { variableHeader = false, repInputSize = 0 } = definition;
     const code = integerArgument('definition.code', definition.code, 0, 0xffff);
     stringArgument('definition.name', definition.name);
+    // eslint-disable-next-line no-restricted-syntax -- only added up
     integerArgument('definition.inputSize', definition.inputSize, 0, 4096);
     booleanArgument('definition.variableHeader', variableHeader);
+    // eslint-disable-next-line no-restricted-syntax -- only added up
     integerArgument('definition.repInputSize', repInputSize, 0, 4096);
     implementationArgument('definition', definition, ['handle']);
     const present = this.#definitions.get(code);

@@ -112,13 +112,13 @@ export class SynicPortMap {
     connectionId = connectionIdArgument(connectionId);
     minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, [], ['handleEvent']);
-    const { osEvent, flagCount = synicLimits.eventFlags } = port;
+    const { osEvent, flagCount: flags = synicLimits.eventFlags } = port;
     if (osEvent === undefined) {
       implementationArgument('port', port, ['handleEvent']);
     } else {
       instanceArgument('port.osEvent', osEvent, EventFd);
     }
-    integerArgument('port.flagCount', flagCount, 1, synicLimits.eventFlags);
+    const flagCount = integerArgument('port.flagCount', flags, 1, synicLimits.eventFlags);
     return this.#add({
       kind: 'event',
       connectionId,

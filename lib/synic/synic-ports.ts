@@ -58,9 +58,7 @@ export class SynicPorts implements SynicPortAccess {
     port: HostEventPort,
     monitorInfo?: MonitorInfo,
   ): Disposable {
-    if (monitorInfo !== undefined) {
-      monitorInfoArgument(monitorInfo);
-    }
+    const monitor = monitorInfo === undefined ? undefined : monitorInfoArgument(monitorInfo);
     // First in the map, where an id that is in use is found before anything else is made.
     const made: Disposable[] = [this.#synic.portMap.addEventPort(connectionId, minimumVtl, port)];
     try {
@@ -70,8 +68,8 @@ export class SynicPorts implements SynicPortAccess {
         made.unshift(bound);
       }
       const { monitorSupport } = this.#synic;
-      if (monitorInfo !== undefined && monitorSupport !== undefined) {
-        const { monitorId, latency } = monitorInfo;
+      if (monitor !== undefined && monitorSupport !== undefined) {
+        const { monitorId, latency } = monitor;
         made.unshift(monitorSupport.registerMonitor(monitorId, connectionId, latency));
       }
     } catch (error) {
@@ -122,6 +120,7 @@ export class SynicPorts implements SynicPortAccess {
       return this.#synic.newGuestEventPort();
     }
     const [portId, vtl, vp, sint, flag, monitorInfo] = args;
+    // eslint-disable-next-line no-restricted-syntax -- nobody is told of it: ports need no id here
     integerArgument('portId', portId, 0, synicLimits.connectionIdMask);
     const target = targetArguments(vtl, vp, sint);
     const checkedFlag = flagArgument('flag', flag);
@@ -183,15 +182,16 @@ class SynicPortsMonitor implements SynicMonitorAccess {
   }
 }
 
-function monitorInfoArgument(monitorInfo: MonitorInfo): void {
-  optionsArgument('monitorInfo', monitorInfo, ['monitorId', 'latency']);
-  integerArgument(
-    'monitorInfo.monitorId',
-    monitorInfo.monitorId,
-    0,
-    monitorPageLayout.monitors - 1,
-  );
-  integerArgument('monitorInfo.latency', monitorInfo.latency, 0, 0xffff);
+function monitorInfoArgument(monitorInfo: MonitorInfo): MonitorInfo {
+  const { monitorId, latency } = optionsArgument('monitorInfo', monitorInfo, [
+    'monitorId',
+    'latency',
+  ]);
+  const highest = monitorPageLayout.monitors - 1;
+  return {
+    monitorId: integerArgument('monitorInfo.monitorId', monitorId, 0, highest),
+    latency: integerArgument('monitorInfo.latency', latency, 0, 0xffff),
+  };
 }
 
 /**
