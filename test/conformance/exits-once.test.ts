@@ -5,6 +5,7 @@ import { commonMessages, x64Messages } from '../../lib/abi/messages/table.js';
 import { Vp, type Partition } from '../../lib/index.js';
 import { compilePrograms } from '../typescript-program.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
+import { isRunning as vpIsRunning } from '../is-running.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
@@ -78,16 +79,7 @@ function told(by = vp): string[] {
   }
 }
 
-/** Whether some thread is inside MSHV_RUN_VP: then the state is refused. */
-function isRunning(): boolean {
-  try {
-    vp.getState('simp');
-    return false;
-  } catch (error) {
-    expect(error).toMatchObject({ name: 'MshvError', code: 'ERR_MSHV_VP_RUNNING' });
-    return true;
-  }
-}
+const isRunning = (): boolean => vpIsRunning(vp);
 
 /** Waits for another thread, and lets this one's event loop not turn. */
 function waitUntil(condition: () => boolean): void {

@@ -1,5 +1,5 @@
 import { setTimeout as later } from 'node:timers/promises';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import {
@@ -10,6 +10,7 @@ import {
   type Intercept,
   type Partition,
 } from '../../lib/index.js';
+import { isRunning } from '../is-running.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
@@ -188,6 +189,48 @@ describe.each(Object.entries(ways))('%s', (_, { message, complete }) => {
       vp.checkExit(exit.snapshot());
     });
   });
+});
+
+describe.each(Object.entries(ways))('%s', (_, { message, complete }) => {
+  const stale = expect.objectContaining({ code: 'ERR_MSHV_STALE_EXIT' }) as Error;
+
+  it('refuses an exit of run() once another object has run the VP', () => {
+    using other = Vp.receive(vp.share(), { native });
+    const exit = runWith(message);
+    guest.queueMessage(partition, 0, message);
+    const later = other.run();
+    for (const one of [exit, exit.snapshot()]) {
+      expect(() => {
+        complete(one);
+      }).toThrow(stale);
+    }
+    expect(vp.getRegisters(names)).toEqual(before);
+    if (later !== undefined) other.checkExit(later);
+  });
+
+  it('refuses it while another object runs the VP, and after', async () => {
+    using other = Vp.receive(vp.share(), { native });
+    const exit = runWith(message);
+    const run = other.start(() => 'stop');
+    await vi.waitUntil(() => isRunning(vp), { timeout: 20_000 });
+    expect(() => {
+      complete(exit);
+    }).toThrow(stale);
+    run.stop();
+    await run.finished;
+    expect(() => {
+      complete(exit);
+    }).toThrow(stale);
+    expect(vp.getRegisters(names)).toEqual(before);
+  });
+});
+
+it('an exit is none the staler for a run that was canceled before it began', () => {
+  using other = Vp.receive(vp.share(), { native });
+  const exit = runWith(io(0x60));
+  other.cancel();
+  expect(other.run()).toBeUndefined();
+  vp.checkExit(exit);
 });
 
 const io = (port: number): Uint8Array =>

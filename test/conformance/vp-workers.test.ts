@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { Vp, type MshvError, type Partition } from '../../lib/index.js';
+import { isRunning as vpIsRunning } from '../is-running.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { vpOf } from '../vp-of.js';
@@ -52,16 +53,7 @@ function expectCount(seen: Int32Array, word: number, count: number): void {
   }
 }
 
-/** Whether some thread is inside MSHV_RUN_VP: then the state is refused. */
-function isRunning(): boolean {
-  try {
-    vp.getState('simp');
-    return false;
-  } catch (error) {
-    expect(error).toMatchObject({ name: 'MshvError', code: 'ERR_MSHV_VP_RUNNING' });
-    return true;
-  }
-}
+const isRunning = (): boolean => vpIsRunning(vp);
 
 const untilRunning = (): Promise<boolean> => vi.waitUntil(isRunning, { timeout: patience });
 

@@ -379,6 +379,36 @@ describe.each([
       expect(exits.taken.filter(([result]) => result === -ECANCELED)).toHaveLength(random.length);
     });
 
+    it('is not woken while it runs, or waits to be resumed', async () => {
+      const clock = native.createVp(partition, 1);
+      const clockControl = native.vpAttach(clock, -1);
+      start();
+      await running();
+      const [thread = ''] = vpThreads();
+      const wakes = (): string | undefined =>
+        /^voluntary_ctxt_switches:.*$/m.exec(
+          readFileSync(`/proc/self/task/${thread}/status`, 'latin1'),
+        )?.[0];
+      const stays = (): void => {
+        // It is on its way to sleep still.
+        let counts: (string | undefined)[] = [];
+        for (let round = 0; round < 5 && new Set(counts).size !== 1; round++) {
+          counts = [wakes()];
+          for (let tick = 0; tick < 4; tick++) {
+            expect(native.vpRun(clock, new Uint8Array(256))).toBe(-EINTR);
+            counts.push(wakes());
+          }
+        }
+        expect(new Set(counts).size).toBe(1);
+      };
+      stays();
+      const exit = exits.next();
+      queue(1);
+      await exit;
+      stays();
+      for (const fd of [clock, clockControl]) native.close(fd);
+    });
+
     /** Resolves once the thread is inside the driver. */
     async function running(): Promise<void> {
       while (lapic() !== -EBUSY) await setImmediate();

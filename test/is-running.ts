@@ -1,0 +1,14 @@
+import { expect } from 'vitest';
+
+import type { Vp } from '../lib/index.js';
+
+/** Whether some thread is inside MSHV_RUN_VP: then the state is refused. */
+export function isRunning(vp: Vp): boolean {
+  try {
+    vp.getState('simp');
+    return false;
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'MshvError', code: 'ERR_MSHV_VP_RUNNING' });
+    return true;
+  }
+}

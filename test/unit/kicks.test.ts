@@ -1,0 +1,73 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+// The signals that interrupt runs, where somebody else of the process uses signals too. Its handler ends the process where it is
+// called: no signal of ours may reach it, and it may not be replaced.
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+let folder: string;
+let library: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mshv-'));
+  library = join(folder, 'signal-taker.so');
+  const source = join(root, 'test/unit/programs/signal_taker.c');
+  execFileSync('cc', ['-shared', '-fPIC', '-Wl,-z,nodelete', '-o', library, source]);
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** What a program tells that interrupts a run by `way`, where the library takes signals at `moment`. */
+function told(moment: string, way: string, takes: string, when: 'now' | 'later' | 'block') {
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', 'test/unit/programs/kicked-runs.ts', library, moment, way],
+    {
+      cwd: root,
+      env: { ...process.env, MSHV_TEST_TAKES: takes, MSHV_TEST_WHEN: when },
+      encoding: 'utf8',
+      timeout: 60_000,
+    },
+  );
+  if (status !== 0) throw new Error(`it ends with ${status}: ${stderr}`);
+  return JSON.parse(stdout) as unknown;
+}
+
+const results = { cancel: 'canceled', stop: 'stopped', close: 'closed' } as const;
+const ways = Object.entries(results);
+
+describe.each(ways)('%s() interrupts a run', (way, result) => {
+  it.each<[string, string, string, 'now' | 'later' | 'block', number]>([
+    ['SIGRTMAX is somebody’s before the first run', 'before', '64-64', 'now', 3],
+    ['somebody replaces the handler between two runs', 'between', '64-64', 'now', 3],
+    ['somebody replaces both handlers between two runs', 'between', '63-64', 'now', 4],
+    ['somebody replaces the handler during the run', 'during', '64-64', 'later', 3],
+    ['somebody replaces both handlers during the run', 'during', '63-64', 'later', 4],
+    ['all are blocked', 'before', '64-64', 'block', 2],
+  ])('where %s', (_, moment, takes, when, caught) => {
+    expect(told(moment, way, takes, when)).toEqual({ result, caught });
+  });
+
+  it('or says that it cannot, where somebody takes all of them during the run, which goes on', () => {
+    expect(told('during', way, '34-64', 'later')).toEqual({
+      code: 'ENOSPC',
+      syscall: 'sigaction',
+      closed: false,
+      running: true,
+      caught: 31,
+    });
+  });
+});
+
+it('a VP is not started where all are somebody’s', () => {
+  expect(told('before', 'cancel', '34-64', 'now')).toMatchObject({
+    code: 'ENOSPC',
+    syscall: 'sigaction',
+    running: false,
+  });
+});

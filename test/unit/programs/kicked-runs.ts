@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { type MshvError, type Vp } from '../../../lib/index.js';
+import { Simulator } from '../../../lib/sim/index.js';
+
+// Interrupts a run of a VP where somebody else uses real-time signals, and tells what came of it:
+//
+//   kicked-runs.ts LIBRARY MOMENT WAY
+//
+// The library is loaded, or takes its signals, at that moment.
+
+const [library = '', moment = '', way = ''] = process.argv.slice(2);
+const partition = new Simulator().open().createPartition();
+partition.initialize();
+const vp = partition.createVp(0);
+
+/** It is no addon, but its constructor runs. */
+function load(): void {
+  try {
+    process.dlopen({ exports: {} }, library);
+  } catch {
+    // So it says.
+  }
+}
+
+const isRunning = (): boolean => {
+  try {
+    vp.getState('simp');
+    return false;
+  } catch {
+    return true;
+  }
+};
+
+/** Bits of the signals whose handler is somebody's. */
+const caught = (): bigint =>
+  BigInt(`0x${/^SigCgt:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? ''}`);
+
+const ways: Record<string, (one: Vp) => Promise<unknown>> = {
+  cancel: async (one) => {
+    const run = one.start(() => undefined);
+    while (!isRunning()) await turn();
+    taken();
+    one.cancel();
+    return run.finished;
+  },
+  stop: async (one) => {
+    const run = one.start(() => undefined);
+    while (!isRunning()) await turn();
+    taken();
+    run.stop();
+    return run.finished;
+  },
+  close: async (one) => {
+    const run = one.start(() => undefined);
+    while (!isRunning()) await turn();
+    taken();
+    one.close();
+    return run.finished;
+  },
+};
+
+function taken(): void {
+  if (moment === 'during') process.kill(process.pid, 'SIGUSR1');
+}
+
+if (moment === 'between') {
+  vp.cancel();
+  const run = vp.start(() => undefined);
+  await run.finished;
+}
+if (moment !== 'never') load();
+let told: object;
+try {
+  told = { result: await ways[way]?.(vp) };
+} catch (error) {
+  const { code, syscall } = error as MshvError;
+  told = { code, syscall, closed: vp.closed, running: isRunning() };
+}
+const ours = Array.from({ length: 31 }, (_, i) => 64 - i).filter(
+  (signal) => (caught() >> BigInt(signal - 1)) & 1n,
+);
+console.log(JSON.stringify({ ...told, caught: ours.length }));
+process.exit();

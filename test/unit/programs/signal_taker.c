@@ -1,0 +1,52 @@
+// A library of somebody who uses real-time signals, as the example of timer_create(2) does: its
+// handler takes what comes with the signal for its own data, and ends the process where that is
+// something else.
+//
+//   SIGUSR1 takes SIGRTMAX and all below it that are in MSHV_TEST_TAKES ("64-64", "34-64"), whoever
+//   has them.
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int first;
+static int last;
+
+static void OnSignal(int signal, siginfo_t* info, void* context) {
+  (void)signal;
+  (void)info;
+  (void)context;
+  static const char kText[] = "a signal of somebody else's\n";
+  (void)!write(STDERR_FILENO, kText, sizeof(kText) - 1);
+  _exit(99);
+}
+
+static void TakeAll(int ignored) {
+  (void)ignored;
+  struct sigaction action = {.sa_sigaction = OnSignal, .sa_flags = SA_SIGINFO | SA_RESTART};
+  for (int signal = first; signal <= last; ++signal) {
+    sigaction(signal, &action, NULL);
+  }
+}
+
+__attribute__((constructor)) static void Load(void) {
+  const char* takes = getenv("MSHV_TEST_TAKES");
+  const char* when = getenv("MSHV_TEST_WHEN");
+  if (takes == NULL || when == NULL || sscanf(takes, "%d-%d", &first, &last) != 2) {
+    abort();
+  }
+  if (when[0] == 'n') {
+    TakeAll(0);
+  } else if (when[0] == 'l') {
+    struct sigaction action = {.sa_handler = TakeAll, .sa_flags = SA_RESTART};
+    sigaction(SIGUSR1, &action, NULL);
+  } else {
+    sigset_t set;
+    sigfillset(&set);
+    for (int signal = 1; signal < SIGRTMIN; ++signal) {
+      sigdelset(&set, signal);
+    }
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+  }
+}
