@@ -2,7 +2,7 @@ import { Choices } from './choices.js';
 import type { Machine } from './machine.js';
 import { describe, drawStep, prepare, type Step } from './operations.js';
 import { shrink, type Numbers } from './shrink.js';
-import { difference, Side, type Seen } from './side.js';
+import { difference, Side, type Lasting, type Seen } from './side.js';
 
 /** Where two sides differ. */
 interface Mismatch {
@@ -42,12 +42,12 @@ const sequenceSeed = (seed: number, sequence: number): number =>
 export class Differential {
   readonly figures: Figures = { operations: 0, sequences: 0, failed: 0, byName: new Map() };
   readonly #machines: readonly [Machine, Machine];
-  readonly #memories: readonly [readonly number[], readonly number[]];
+  readonly #lasting: readonly [Lasting, Lasting];
 
   /** What `expected` does is right. */
   constructor(expected: Machine, got: Machine) {
     this.#machines = [expected, got];
-    this.#memories = [Side.memories(expected), Side.memories(got)];
+    this.#lasting = [Side.lasting(expected), Side.lasting(got)];
   }
 
   /** Makes one sequence of operations. Returns how the sides differ, where they do. */
@@ -75,7 +75,9 @@ export class Differential {
 
   [Symbol.dispose](): void {
     this.#machines.forEach(({ native }, i) => {
-      for (const memory of this.#memories[i] ?? []) native.memoryUnmap(memory);
+      const { memories, blocking } = this.#lasting[i === 0 ? 0 : 1];
+      for (const memory of memories) native.memoryUnmap(memory);
+      for (const fd of blocking) native.close(fd);
     });
   }
 
@@ -86,7 +88,7 @@ export class Differential {
 
   #perform(next: () => Step | undefined, looks: number, figures?: Figures): Mismatch | undefined {
     const [expected, got] = this.#machines.map(
-      (machine, i) => new Side(machine, this.#memories[i] ?? []),
+      (machine, i) => new Side(machine, this.#lasting[i === 0 ? 0 : 1]),
     ) as [Side, Side];
     try {
       prepare(expected);

@@ -197,11 +197,17 @@ const interrupts: readonly Operation[] = [
     (choices) => ({
       event: anEvent(choices),
       count: choices.onceIn(25)
-        ? choices.of(0n, 2n ** 63n, 2n ** 64n - 1n)
+        ? choices.of(0n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n - 2n)
         : choices.of(1n, 1n, 3n),
     }),
     (side, { event, count }) => {
-      side.seen.push(side.native.eventfdSignal(side.fd(event), count));
+      const isBlocking = event.kind === 'event' && side.blocking.has(event.slot % slots.events);
+      const fd = side.fd(event);
+      side.seen.push(
+        isBlocking
+          ? side.native.eventfdSignalBounded(fd, count)
+          : side.native.eventfdSignal(fd, count),
+      );
     },
   ),
   operation(
@@ -265,11 +271,23 @@ const interrupts: readonly Operation[] = [
     },
   ),
   operation(
+    'replace event by a blocking one',
+    1.5,
+    (choices) => ({ slot: choices.upTo(slots.events - slots.semaphores - 1) }),
+    (side, { slot }) => {
+      side.resampling.delete(slot);
+      side.placeBlockingEvent(slot);
+      side.seen.push(0);
+    },
+  ),
+  operation(
     'move event',
     1,
     (choices) => ({ slot: eventSlot(choices) }),
     (side, { slot }) => {
+      const isBlocking = side.blocking.has(slot);
       side.placeEvent(slot, side.native.dup(side.fd({ kind: 'event', slot })));
+      if (isBlocking) side.blocking.add(slot);
       side.seen.push(0);
     },
   ),

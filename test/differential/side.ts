@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import type { Native } from '../../lib/native.js';
 import { interruptNumbers, type Machine, type Named } from './machine.js';
@@ -44,14 +46,19 @@ export class Side {
   readonly memories: readonly number[];
   readonly events: number[];
   readonly resample: readonly number[];
+  /** The slots whose event is blocking. */
+  readonly blocking = new Set<number>();
   /** By event, the partition and the GSI that it was armed for with a resample eventfd. */
   readonly resampling = new Map<number, { partition: PartitionSlot; gsi: number }>();
   /** What the step at hand has seen, its result first. */
   readonly seen: Seen[] = [];
   readonly #result = new Uint32Array(2);
+  /** Those that others have made blocking, by slot. */
+  readonly #blocking: readonly number[];
 
-  constructor(machine: Machine, memories: readonly number[]) {
+  constructor(machine: Machine, { memories, blocking }: Lasting) {
     this.machine = machine;
+    this.#blocking = blocking;
     this.native = machine.native;
     this.memories = memories;
     this.device = this.native.open(machine.path);
@@ -60,13 +67,19 @@ export class Side {
     this.events = Array.from({ length: slots.events }, (_, i) =>
       this.native.eventfdCreate(0, i >= slots.events - slots.semaphores),
     );
+    // What the sequence before has left.
+    for (const fd of blocking) this.native.eventfdRead(fd);
     this.resample = Array.from({ length: slots.resample }, () =>
       this.native.eventfdCreate(0, false),
     );
   }
 
-  /** Guest memory for all sequences, one after the other: making it takes longer than they do. */
-  static memories({ native, path }: Machine): number[] {
+  /** What all sequences have, one after the other: making it takes longer than they do. */
+  static lasting(machine: Machine): Lasting {
+    return { memories: Side.#memories(machine), blocking: blockingEvents(machine.native) };
+  }
+
+  static #memories({ native, path }: Machine): number[] {
     const memories = memoryPages.map((pages) =>
       native.memoryCreate(BigInt(pages) * page, false, false),
     );
@@ -138,7 +151,14 @@ export class Side {
     return this.native.close(found.fd);
   }
 
+  /** Puts an event that others have made blocking, with what is left in it, in the place of one. */
+  placeBlockingEvent(slot: number): void {
+    this.placeEvent(slot, this.native.dup(this.#blocking[slot] ?? -1));
+    this.blocking.add(slot);
+  }
+
   placeEvent(slot: number, fd: number): void {
+    this.blocking.delete(slot);
     this.native.close(this.fd({ kind: 'event', slot }));
     this.events[slot] = fd;
     // The driver disarms what was closed by a work queue, and waits for that in any MSHV_IRQFD that disarms.
@@ -185,6 +205,26 @@ export class Side {
     for (let slot = 0; slot < slots.partitions; slot++) this.closePartition(slot);
     for (const fd of [...this.events, ...this.resample, this.device]) this.native.close(fd);
   }
+}
+
+/** What is made once for all sequences. */
+export interface Lasting {
+  readonly memories: readonly number[];
+  readonly blocking: readonly number[];
+}
+
+/** Eventfds that another process, which is told of them, makes blocking: one for each event that is no semaphore. */
+function blockingEvents(native: Native): number[] {
+  const fds = Array.from({ length: slots.events - slots.semaphores }, () =>
+    native.eventfdCreate(0, false),
+  );
+  const script = `import os\nfor fd in range(3, ${3 + fds.length}): os.set_blocking(fd, True)`;
+  execFileSync('python3', ['-c', script], {
+    stdio: ['ignore', 'inherit', 'inherit', ...fds],
+    // Sanitizers are not for Python.
+    env: { ...process.env, LD_PRELOAD: '' },
+  });
+  return fds;
 }
 
 /** Where two sides differ: the first place in what they have seen, or -1. */
