@@ -4,8 +4,10 @@
 #define MSHV_NATIVE_KERNEL_EVENTFD_H_
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -63,7 +65,8 @@ inline int EventFdPoll(int fd) {
 
 inline int EventFdRead(int fd, uint64_t* value) {
   iovec bytes{.iov_base = value, .iov_len = sizeof(*value)};
-  if (preadv2(fd, &bytes, 1, -1, RWF_NOWAIT) >= 0) {
+  // Not preadv2(), which musl has from 1.2.5 on. The offset -1, in two halves, is that of read(2).
+  if (syscall(SYS_preadv2, fd, &bytes, 1L, -1L, -1L, RWF_NOWAIT) >= 0) {
     return 0;
   }
   if (errno == EAGAIN || errno == EBADF) {

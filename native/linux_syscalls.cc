@@ -2,8 +2,8 @@
 #include <cpuid.h>
 #endif
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -60,8 +60,9 @@ int Dup(int fd) {
 }
 
 int Ioctl(int fd, unsigned long request, void* argument) {
-  const int result = ioctl(fd, request, argument);
-  return IoctlStep(static_cast<uint32_t>(request), result < 0 ? -errno : result);
+  // Not ioctl(), whose request is an int in musl.
+  const long result = syscall(SYS_ioctl, fd, request, argument);
+  return IoctlStep(static_cast<uint32_t>(request), result < 0 ? -errno : static_cast<int>(result));
 }
 
 int MapVpPage(int vp, uint32_t offset, void** page) {

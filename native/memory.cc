@@ -7,12 +7,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "abi/mshv.h"
+#include "atomic_word.h"
 #include "export.h"
 #include "export_list.h"
 #include "sealed_file.h"
@@ -239,9 +239,9 @@ CountOrError SetBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t
     return {.error = -EINVAL};
   }
   // No write, no cache line of the guest's, where they are set.
-  const std::atomic_ref shared(*word);
-  const uint32_t present = shared.load();
-  return {.count = (present & bits) == bits ? 0 : ~shared.fetch_or(bits) & bits};
+  const AtomicWord shared(*word);
+  const uint32_t present = shared.Load();
+  return {.count = (present & bits) == bits ? 0 : ~shared.FetchOr(bits) & bits};
 }
 
 CountOrError TakeBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
@@ -249,8 +249,8 @@ CountOrError TakeBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_
   if (word == nullptr) {
     return {.error = -EINVAL};
   }
-  const std::atomic_ref shared(*word);
-  return {.count = (shared.load() & bits) == 0 ? 0 : shared.fetch_and(~bits) & bits};
+  const AtomicWord shared(*word);
+  return {.count = (shared.Load() & bits) == 0 ? 0 : shared.FetchAnd(~bits) & bits};
 }
 
 int Detach(Environment& environment, OwnedMemory memory) {

@@ -1,11 +1,11 @@
 #include "share_tokens.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <utility>
 
+#include "atomic_word.h"
 #include "export.h"
 #include "export_list.h"
 #include "memory.h"
@@ -18,31 +18,29 @@ namespace {
 constexpr size_t kTaken = 0;
 constexpr size_t kMaker = 1;
 
-std::atomic_ref<int32_t> At(std::span<int32_t> words, size_t index) {
-  return std::atomic_ref<int32_t>(words[index]);
-}
+AtomicWord<int32_t> At(std::span<int32_t> words, size_t index) { return AtomicWord(words[index]); }
 
 }  // namespace
 
 void TokenWords::Offer() const {
-  At(words_, kMaker).store(1);
-  At(words_, kTaken).store(0);
+  At(words_, kMaker).Store(1);
+  At(words_, kTaken).Store(0);
 }
 
-bool TokenWords::Take() const { return At(words_, kTaken).exchange(1) == 0; }
+bool TokenWords::Take() const { return At(words_, kTaken).Exchange(1) == 0; }
 
 bool TokenWords::PutBack() const {
-  At(words_, kTaken).store(0);
+  At(words_, kTaken).Store(0);
   // Whoever comes second, this or the end of the environment, sees what the other has written.
-  return At(words_, kMaker).load() != 0 || !Take();
+  return At(words_, kMaker).Load() != 0 || !Take();
 }
 
 bool TokenWords::End() const {
-  At(words_, kMaker).store(0);
+  At(words_, kMaker).Store(0);
   return Take();
 }
 
-bool TokenWords::IsTaken() const { return At(words_, kTaken).load() != 0; }
+bool TokenWords::IsTaken() const { return At(words_, kTaken).Load() != 0; }
 
 int ShareTokens::Make(napi_value array, TokenWords token, std::span<const int32_t> descriptors) {
   ForgetTaken();

@@ -1,7 +1,6 @@
 #include "vp.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 
 #include "abi/mshv.h"
 #include "abi/vp.h"
+#include "atomic_word.h"
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
@@ -320,7 +320,7 @@ int UseRegisterPage(AttachedVp vp, Use use) {
       return 0;
     }
     uint8_t* const dirty = page.data() + offsetof(abi::hv_vp_register_page, dirty);
-    use(page, std::atomic_ref(*reinterpret_cast<uint32_t*>(dirty)));
+    use(page, AtomicWord(*reinterpret_cast<uint32_t*>(dirty)));
     return 1;
   });
 }
@@ -331,7 +331,7 @@ int ReadRegisterPage(Environment&, AttachedVp vp, std::span<uint8_t> into, uint3
   }
   return UseRegisterPage(vp, [into, clear](std::span<uint8_t> page, auto dirty) {
     std::ranges::copy(page.first(into.size()), into.begin());
-    dirty.fetch_and(~clear);
+    dirty.FetchAnd(~clear);
   });
 }
 
@@ -350,7 +350,7 @@ int WriteRegisterPage(Environment&, AttachedVp vp, std::span<uint32_t> places,
         std::memcpy(page.data() + places[i], &words[i], kWord);
       }
     }
-    dirty.fetch_or(mark);
+    dirty.FetchOr(mark);
   });
 }
 

@@ -4,10 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <iterator>
 #include <utility>
+
+#include "../atomic_word.h"
 
 namespace mshv::sim {
 namespace {
@@ -61,10 +62,9 @@ void VpPages::TakeDirty(Registers& registers) {
   if (from.isvalid == 0) {
     return;
   }
-  const uint32_t dirty =
-      std::atomic_ref(
-          *reinterpret_cast<uint32_t*>(memory_.data() + offsetof(abi::hv_vp_register_page, dirty)))
-          .exchange(0);
+  const uint32_t dirty = AtomicWord(*reinterpret_cast<uint32_t*>(
+                                        memory_.data() + offsetof(abi::hv_vp_register_page, dirty)))
+                             .Exchange(0);
   if (Has(dirty, abi::HV_X64_REGISTER_CLASS_GENERAL)) {
     for (uint32_t i = 0; i < std::size(from.gp_registers); ++i) {
       registers.SetLow(abi::HV_X64_REGISTER_RAX + i, from.gp_registers[i]);
