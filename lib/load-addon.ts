@@ -2,6 +2,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 import { MshvError } from './errors.js';
+import { installerOf } from './installer.js';
+import { prebuiltPlatforms, thisPlatform } from './prebuilt.js';
 import { addonRefusal } from './runtime.js';
 
 /**
@@ -34,9 +36,18 @@ function load(name: string): object {
   const bindings = createRequire(join(root, 'package.json'))('bindings') as (options: {
     readonly bindings: string;
     readonly module_root: string;
+    readonly try: readonly (readonly string[])[];
   }) => unknown;
-  // Named, because bindings looks for the folder in a stack trace otherwise, which frozen intrinsics do not allow.
-  const addon = bindings({ bindings: name, module_root: root });
+  const addon = bindings({
+    bindings: name,
+    // Named, because bindings looks for the folder in a stack trace otherwise, which frozen intrinsics do not allow.
+    module_root: root,
+    try: [
+      // What was built here is what is wanted here.
+      ['module_root', 'build', 'Release', 'bindings'],
+      ['module_root', 'prebuilds', thisPlatform(), 'bindings'],
+    ],
+  });
   if (typeof addon !== 'object' || addon === null || !('open' in addon)) {
     throw new Refusal('this runtime gives it no event loop, or is ending');
   }
@@ -74,8 +85,25 @@ function advice(error: unknown): string {
     default:
       return error instanceof Error && error.message.includes('undefined symbol')
         ? 'this runtime lacks functions that it needs: run the program with Node.js'
-        : 'build it with npm rebuild mshv (npm ci in a checkout)';
+        : remedy(error);
   }
+}
+
+/** What puts an addon in place that is not there, or that is not one for this system. */
+function remedy(error: unknown): string {
+  const installer = installerOf(packageFolder());
+  if (installer === undefined) {
+    return "build it with 'npm ci' in the checkout";
+  }
+  const { again, build } = installer;
+  const compiles = `'${build}' compiles it (with g++, make and python3)`;
+  if (!(error instanceof Error && 'tries' in error)) {
+    return `this system does not take it: ${compiles}`;
+  }
+  const platform = thisPlatform();
+  return prebuiltPlatforms.some((known) => known === platform)
+    ? `it is missing: '${again}' installs it again, or ${compiles}`
+    : `the package has none for ${platform}: ${compiles}`;
 }
 
 function codeOf(error: unknown): unknown {

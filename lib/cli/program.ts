@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 
 import { MshvError } from '../errors.js';
+import { build } from './build.js';
 import { UsageError } from './command-line.js';
 import type { Command } from './command.js';
 import { info } from './info.js';
@@ -8,7 +9,7 @@ import { irqfd } from './irqfd.js';
 import { packageVersion } from './package-version.js';
 import type { Terminal } from './terminal.js';
 
-const commands: readonly Command[] = [info, irqfd];
+const commands: readonly Command[] = [info, irqfd, build];
 
 const programHelp = `usage: mshv COMMAND [OPTION...]
 

@@ -26,14 +26,15 @@ const headers = join(process.execPath, '../../include/node');
 const source = join(project, 'test/no-external-buffers/refusal.c');
 execFileSync('gcc', ['-Wall', '-Werror', '-fPIC', '-I', headers, '-c', source, '-o', refusal]);
 for (const addon of ['mshv', 'mshv_sim']) {
-  const objects = readdirSync(join(built, 'obj.target', addon), {
-    encoding: 'utf8',
-    recursive: true,
-  }).filter((name) => name.endsWith('.o'));
+  const objects = ['mshv_shared', addon].flatMap((target) =>
+    readdirSync(join(built, 'obj.target', target), { encoding: 'utf8', recursive: true })
+      .filter((name) => name.endsWith('.o'))
+      .map((name) => join(built, 'obj.target', target, name)),
+  );
   execFileSync('g++', [
     ...['-shared', '-pthread', '-Wl,-z,nodelete', '-Wl,-z,now'],
     '-Wl,--wrap=napi_create_external_arraybuffer',
-    ...objects.map((object) => join(built, 'obj.target', addon, object)),
+    ...objects,
     ...[refusal, '-o', join(addons, `${addon}.node`)],
   ]);
 }

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { thisPlatform } from '../../lib/prebuilt.js';
+
 // What keeps an addon from being loaded, and what the error says then.
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -44,12 +46,41 @@ it('says how to build an addon that is missing', () => {
     cpSync(join(root, part), join(copy, part), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-  const missing =
-    'ERR_MSHV_ADDON cannot load the addon mshv_sim.node: build it with npm rebuild mshv';
+  const missing = "ERR_MSHV_ADDON cannot load the addon mshv_sim.node: build it with 'npm ci'";
   expect(tell({ cwd: copy })).toContain(missing);
   mkdirSync(join(copy, 'build/Release'), { recursive: true });
   writeFileSync(join(copy, 'build/Release/mshv_sim.node'), 'of another platform');
   expect(tell({ cwd: copy })).toContain(missing);
+});
+
+it.each([
+  { mark: '.package-lock.json', again: "'npm ci' installs", build: "'npx mshv build' compiles" },
+  {
+    mark: '.modules.yaml',
+    again: "'pnpm install --force' installs",
+    build: "'pnpm exec mshv build' compiles",
+  },
+  {
+    mark: '.yarn-integrity',
+    again: "'yarn install --force' installs",
+    build: "'yarn mshv build' compiles",
+  },
+])('says what whoever leaves $mark does about it', ({ mark, again, build }) => {
+  const modules = join(folder, mark, 'node_modules');
+  const copy = join(modules, 'mshv');
+  for (const part of ['lib', 'package.json']) {
+    cpSync(join(root, part), join(copy, part), { recursive: true });
+  }
+  writeFileSync(join(modules, mark), '');
+  for (const name of ['tsx', 'bindings', 'file-uri-to-path']) {
+    symlinkSync(join(root, 'node_modules', name), join(modules, name));
+  }
+  const said = tell({ cwd: copy });
+  expect(said).toContain(`it is missing: ${again} it again, or ${build} it`);
+  const prebuilt = join(copy, 'prebuilds', thisPlatform());
+  mkdirSync(prebuilt, { recursive: true });
+  writeFileSync(join(prebuilt, 'mshv_sim.node'), 'of another platform');
+  expect(tell({ cwd: copy })).toContain(`this system does not take it: ${build} it`);
 });
 
 it('says how to let Node load addons', () => {
