@@ -3,11 +3,13 @@
 const base = [
   'arguments',
   'closing',
+  'errno',
   'errors',
   'failures',
   'inspection',
   'lasting-bytes',
   'native',
+  'options',
   'step-error',
   'thenable',
 ];
@@ -15,8 +17,11 @@ const base = [
 /** Every folder of `lib`, and every file beside them: what of `lib` it may import besides itself. */
 const mayKnow = {
   arguments: [],
-  errors: [],
   inspection: [],
+  options: ['arguments'],
+  errno: [],
+  'error-codes': [],
+  errors: ['errno', 'error-codes'],
   'lasting-bytes': [],
   runtime: [],
   thenable: [],
@@ -37,8 +42,9 @@ const mayKnow = {
     'taking-iterator',
   ],
   irq: [...base, 'abi', 'eventfd'],
-  device: [...base, 'abi', 'irq'],
-  synic: [...base, 'abi', 'device', 'eventfd', 'irq'],
+  hypercall: [...base, 'abi', 'irq'],
+  device: [...base, 'abi', 'hypercall', 'irq'],
+  synic: [...base, 'abi', 'device', 'eventfd', 'hypercall', 'irq'],
   sim: [
     'abi',
     'arguments',
@@ -47,9 +53,10 @@ const mayKnow = {
     'eventfd',
     'inspection',
     'native',
+    'options',
     'taking-iterator',
   ],
-  index: [...base, 'abi', 'device', 'eventfd', 'irq', 'synic'],
+  index: [...base, 'abi', 'device', 'error-codes', 'eventfd', 'hypercall', 'irq', 'synic'],
   cli: [...base, 'abi', 'device', 'irq', 'sim'],
 };
 

@@ -119,19 +119,16 @@ export type {
 export { PageBitmap } from './device/page-bitmap.js';
 export type { PropertyExOptions } from './device/partition-property.js';
 export { type DriverGeneration, Partition, type VpOptions } from './device/partition.js';
-export {
-  type AccessStatesOptions,
-  type CpuidLeafInput,
-  type CpuidValuesOptions,
-  type EventSignal,
-  type InterruptRequest,
-  PartitionCalls,
-  type SintMessage,
-  type TranslatedGva,
-  type TranslateGvaFlag,
-  type TranslateGvaOptions,
-  type RequestOutcome,
-} from './device/partition-calls.js';
+export { PartitionCalls } from './device/partition-calls.js';
+export type { AccessStatesOptions } from './hypercall/access-states.js';
+export type { CpuidLeafInput, CpuidValuesOptions } from './hypercall/cpuid-values.js';
+export type { EventSignal, SintMessage } from './hypercall/direct-synic.js';
+export type { InterruptRequest, RequestOutcome } from './hypercall/interrupt-request.js';
+export type {
+  TranslatedGva,
+  TranslateGvaFlag,
+  TranslateGvaOptions,
+} from './hypercall/translate-gva.js';
 export { type ReceiveOptions, SharedPartition } from './device/shared-partition.js';
 export type { GuestMemoryToken, PartitionToken, VpToken } from './device/share-token.js';
 export { Vp } from './device/vp.js';

@@ -1,5 +1,7 @@
+import { writeInstallIntercept } from '../abi/hypercall-inputs.js';
 import { interceptAccessMasks, interceptTypes } from '../abi/intercept-types.js';
 import { choiceArgument, integerArgument, optionsArgument, rangeError } from '../arguments.js';
+import { hypercallOf, hypercallPages, type HypercallTarget } from '../hypercall/hypercall-pages.js';
 
 const accesses = {
   none: interceptAccessMasks.NONE,
@@ -103,13 +105,13 @@ const kindNames = Object.keys(kinds) as InterceptKind[];
 const partNames = Object.values(kinds).flatMap(({ parts }) => parts.map(([name]) => name));
 
 /** What `HVCALL_INSTALL_INTERCEPT` is told. */
-export interface CheckedIntercept {
+interface CheckedIntercept {
   readonly type: number;
   readonly access: number;
   readonly parameter: bigint;
 }
 
-export function checkedIntercept(request: InterceptRequest): CheckedIntercept {
+function checkedIntercept(request: InterceptRequest): CheckedIntercept {
   const given: Readonly<Record<string, unknown>> = request;
   optionsArgument('intercept', given, ['type', 'access', ...partNames]);
   const kind = kinds[choiceArgument('intercept.type', given['type'], kindNames)];
@@ -131,4 +133,16 @@ export function checkedIntercept(request: InterceptRequest): CheckedIntercept {
     access: accesses[access],
     parameter: BigInt(low) | (BigInt(high) << 16n),
   };
+}
+
+/** `HVCALL_INSTALL_INTERCEPT`. */
+export function installIntercept({ native, fd }: HypercallTarget, request: InterceptRequest): void {
+  const { type, access, parameter } = checkedIntercept(request);
+  const borrowed = fd();
+  const call = hypercallOf(
+    'HVCALL_INSTALL_INTERCEPT',
+    `install an intercept of type '${request.type}'`,
+  );
+  const length = writeInstallIntercept(hypercallPages.input, access, type, parameter);
+  hypercallPages.call(native, borrowed, call, length);
 }

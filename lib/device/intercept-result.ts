@@ -1,15 +1,24 @@
 import { vpArgument } from '../abi/arguments.js';
-import type { CpuidResult } from '../abi/hypercall-inputs.js';
-import { interceptAccessMasks } from '../abi/intercept-types.js';
+import { writeRegisterCpuidResult, writeRegisterMsrResult } from '../abi/hypercall-inputs.js';
+import { interceptAccessMasks, interceptTypes } from '../abi/intercept-types.js';
 import { unimplementedMsrActions } from '../abi/properties.js';
-import { booleanArgument, choiceArgument, integerArgument, optionsArgument } from '../arguments.js';
+import { integerArgument } from '../arguments.js';
+import { hypercallOf, hypercallPages, type HypercallTarget } from '../hypercall/hypercall-pages.js';
+import {
+  boolean,
+  choice,
+  defaulting,
+  optional,
+  takeOptions,
+  uint32,
+  type Option,
+  type OptionTable,
+} from '../options.js';
 
 /** `HV_ANY_VP`: every VP, those created later included. Source: Linux 7.2 `hyperv/hvgdk_mini.h`. */
 const anyVp = 0xffff_ffff;
 
-function vpOrAllArgument(vp: number | undefined): number {
-  return vp === undefined ? anyVp : vpArgument('result.vp', vp);
-}
+const vpOrAll = defaulting<number, number>(vpArgument, anyVp);
 
 /** All 32 bits of a register, or those of a mask. */
 export type CpuidBits = number | { value: number; mask: number };
@@ -31,54 +40,42 @@ export interface CpuidResultOptions {
   edx?: CpuidBits;
 }
 
-/** What `HVCALL_REGISTER_INTERCEPT_RESULT` is told of a CPUID leaf. */
-export interface CheckedCpuidResult {
-  readonly vp: number;
-  readonly leaf: number;
-  readonly subleaf: number;
-  readonly subleafSpecific: boolean;
-  readonly alwaysOverride: boolean;
-  readonly result: CpuidResult;
-}
-
 function bitsArgument(name: string, bits: CpuidBits | undefined): { value: number; mask: number } {
-  if (bits === undefined) {
-    return { value: 0, mask: 0 };
-  }
-  if (typeof bits === 'number') {
-    return { value: integerArgument(name, bits, 0, 0xffff_ffff), mask: 0xffff_ffff };
-  }
-  const { value, mask } = optionsArgument(name, bits, ['value', 'mask']);
-  return {
-    value: integerArgument(`${name}.value`, value, 0, 0xffff_ffff),
-    mask: integerArgument(`${name}.mask`, mask, 0, 0xffff_ffff),
-  };
+  return bits === undefined
+    ? { value: 0, mask: 0 }
+    : typeof bits === 'number'
+      ? { value: integerArgument(name, bits, 0, 0xffff_ffff), mask: 0xffff_ffff }
+      : takeOptions(name, bits, { value: uint32, mask: uint32 });
 }
 
-export function checkedCpuidResult(result: CpuidResultOptions): CheckedCpuidResult {
-  optionsArgument('result', result, [
-    'vp',
-    'leaf',
-    'subleaf',
-    'alwaysOverride',
-    'eax',
-    'ebx',
-    'ecx',
-    'edx',
-  ]);
-  const { leaf, subleaf, alwaysOverride = true } = result;
-  const vp = vpOrAllArgument(result.vp);
-  const eax = bitsArgument('result.eax', result.eax);
-  const ebx = bitsArgument('result.ebx', result.ebx);
-  const ecx = bitsArgument('result.ecx', result.ecx);
-  const edx = bitsArgument('result.edx', result.edx);
-  return {
+const cpuidResult = {
+  vp: vpOrAll,
+  leaf: uint32,
+  subleaf: optional(uint32),
+  alwaysOverride: boolean(true),
+  eax: bitsArgument,
+  ebx: bitsArgument,
+  ecx: bitsArgument,
+  edx: bitsArgument,
+} satisfies OptionTable<CpuidResultOptions>;
+
+/** `HVCALL_REGISTER_INTERCEPT_RESULT` of a CPUID leaf. */
+export function registerCpuidResult(
+  { native, fd }: HypercallTarget,
+  result: CpuidResultOptions,
+): void {
+  const checked = takeOptions('result', result, cpuidResult);
+  const { vp, leaf, subleaf, alwaysOverride, eax, ebx, ecx, edx } = checked;
+  const borrowed = fd();
+  const length = writeRegisterCpuidResult(
+    hypercallPages.input,
     vp,
-    leaf: integerArgument('result.leaf', leaf, 0, 0xffff_ffff),
-    subleaf: subleaf === undefined ? 0 : integerArgument('result.subleaf', subleaf, 0, 0xffff_ffff),
-    subleafSpecific: subleaf !== undefined,
-    alwaysOverride: booleanArgument('result.alwaysOverride', alwaysOverride),
-    result: {
+    interceptTypes.X64_CPUID,
+    leaf,
+    subleaf ?? 0,
+    subleaf !== undefined,
+    alwaysOverride,
+    {
       eax: eax.value,
       eaxMask: eax.mask,
       ebx: ebx.value,
@@ -88,7 +85,14 @@ export function checkedCpuidResult(result: CpuidResultOptions): CheckedCpuidResu
       edx: edx.value,
       edxMask: edx.mask,
     },
-  };
+  );
+  const attempt = `register a result of CPUID 0x${leaf.toString(16)}`;
+  hypercallPages.call(
+    native,
+    borrowed,
+    hypercallOf('HVCALL_REGISTER_INTERCEPT_RESULT', attempt),
+    length,
+  );
 }
 
 const msrActions = {
@@ -98,18 +102,14 @@ const msrActions = {
 
 /** What a guest's access to an MSR does: raises #GP, or nothing, and reads give 0. */
 export type MsrAction = keyof typeof msrActions;
-const msrActionNames = Object.keys(msrActions) as MsrAction[];
 
-export function msrActionArgument(name: string, action: MsrAction): number {
-  return msrActions[choiceArgument(name, action, msrActionNames)];
-}
+export const msrActionArgument: Option<MsrAction, number> = choice<number, MsrAction>(msrActions);
 
 const msrAccesses = {
   read: interceptAccessMasks.READ,
   write: interceptAccessMasks.WRITE,
   'read-write': interceptAccessMasks.READ | interceptAccessMasks.WRITE,
 } as const;
-const msrAccessNames = Object.keys(msrAccesses) as (keyof typeof msrAccesses)[];
 
 /** What an access to an MSR shall do without a message to user space. */
 export interface MsrResultOptions {
@@ -121,21 +121,24 @@ export interface MsrResultOptions {
   action: MsrAction;
 }
 
-/** What `HVCALL_REGISTER_INTERCEPT_RESULT` is told of an MSR. */
-export interface CheckedMsrResult {
-  readonly vp: number;
-  readonly msr: number;
-  readonly access: number;
-  readonly action: number;
-}
+const msrResult = {
+  vp: vpOrAll,
+  msr: uint32,
+  access: defaulting(choice(msrAccesses), msrAccesses['read-write']),
+  action: msrActionArgument,
+} satisfies OptionTable<MsrResultOptions>;
 
-export function checkedMsrResult(result: MsrResultOptions): CheckedMsrResult {
-  optionsArgument('result', result, ['vp', 'msr', 'access', 'action']);
-  const { msr, access = 'read-write', action } = result;
-  return {
-    vp: vpOrAllArgument(result.vp),
-    msr: integerArgument('result.msr', msr, 0, 0xffff_ffff),
-    access: msrAccesses[choiceArgument('result.access', access, msrAccessNames)],
-    action: msrActionArgument('result.action', action),
-  };
+/** `HVCALL_REGISTER_INTERCEPT_RESULT` of an MSR. */
+export function registerMsrResult({ native, fd }: HypercallTarget, result: MsrResultOptions): void {
+  const { vp, msr, access, action } = takeOptions('result', result, msrResult);
+  const borrowed = fd();
+  const { input } = hypercallPages;
+  const length = writeRegisterMsrResult(input, vp, interceptTypes.X64_MSR, msr, access, action);
+  const attempt = `register a result of MSR 0x${msr.toString(16)}`;
+  hypercallPages.call(
+    native,
+    borrowed,
+    hypercallOf('HVCALL_REGISTER_INTERCEPT_RESULT', attempt),
+    length,
+  );
 }

@@ -19,6 +19,7 @@ import {
   type HostProperties,
   type HostPropertySource,
 } from './host-properties.js';
+import type { HypercallTarget } from '../hypercall/hypercall-pages.js';
 import { performHypercall, type HypercallOptions } from './hypercall.js';
 import { msrActionArgument, type MsrAction } from './intercept-result.js';
 import { createPartition, type DriverGeneration, type Partition } from './partition.js';
@@ -89,12 +90,14 @@ export class Mshv implements Disposable {
   readonly path: string;
 
   readonly #fastInjection: boolean;
+  readonly #target: HypercallTarget;
 
   private constructor(native: Native, fd: number, path: string, fastInjection: boolean) {
     this.#fastInjection = fastInjection;
     this.#native = native;
     this.#fd = fd;
     this.path = path;
+    this.#target = { native, fd: this.#descriptor };
   }
 
   static {
@@ -138,7 +141,7 @@ export class Mshv implements Disposable {
    * @returns the output
    */
   hypercall(options: HypercallOptions): Uint8Array {
-    return performHypercall(this.#native, this.#descriptor, 'device', options);
+    return performHypercall(this.#target, 'device', options);
   }
 
   /**
@@ -149,7 +152,7 @@ export class Mshv implements Disposable {
    *   `HV_STATUS_ACCESS_DENIED` where it is not for this host; `ENOTTY` where the driver cannot ask
    */
   property(property: PartitionPropertyName | number): bigint {
-    return getProperty(this.#native, this.#descriptor, property);
+    return getProperty(this.#target, property);
   }
 
   /**
@@ -162,7 +165,7 @@ export class Mshv implements Disposable {
     property: PartitionPropertyName | number,
     options: PropertyExOptions = {},
   ): Uint8Array {
-    return getPropertyEx(this.#native, this.#descriptor, property, options);
+    return getPropertyEx(this.#target, property, options);
   }
 
   /** What the host can do. Asks anew with each call, and never throws because something is not known. */
@@ -302,9 +305,8 @@ export class Mshv implements Disposable {
 
   // Not this object: hooks into its public methods must not see the library's own questions.
   readonly #host: HostPropertySource = {
-    property: (property) => getProperty(this.#native, this.#descriptor, property),
-    propertyEx: (property, options) =>
-      getPropertyEx(this.#native, this.#descriptor, property, options),
+    property: (property) => getProperty(this.#target, property),
+    propertyEx: (property, options) => getPropertyEx(this.#target, property, options),
   };
 
   /**

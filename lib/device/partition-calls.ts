@@ -1,221 +1,44 @@
-import {
-  flagArgument,
-  messageTypeArgument,
-  payloadArgument,
-  sintArgument,
-  vpArgument,
-  vtlArgument,
-} from '../abi/arguments.js';
-import {
-  writeAssertVirtualInterrupt,
-  writeAssertVirtualInterruptArm64,
-  writeClearVirtualInterrupt,
-  writeGetGpaPagesAccessStates,
-  writeGetVpCpuidValues,
-  writeInstallIntercept,
-  writePostMessageDirect,
-  writeRegisterCpuidResult,
-  writeRegisterMsrResult,
-  writeSetPartitionProperty,
-  writeSignalEventDirect,
-  writeTranslateVirtualAddress,
-} from '../abi/hypercall-inputs.js';
-import {
-  accessStateFlags,
-  cpuidValuesFlags,
-  readCpuidValues,
-  readNewlySignaled,
-  readTranslation,
-  translateGvaFlags,
-  type CpuidValues,
-  type GvaTranslation,
-} from '../abi/hypercall-outputs.js';
-import { interceptTypes } from '../abi/intercept-types.js';
-import { hypercalls, repsPerPage } from '../abi/hypercalls.js';
-import { interruptTypes, type InterruptType } from '../abi/interrupt-types.js';
-import { limits } from '../abi/limits.js';
-import { decodeMsi } from '../abi/msi.js';
+import { vpArgument, vtlArgument } from '../abi/arguments.js';
+import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
+import { rangeError, typedArrayArgument } from '../arguments.js';
+import { accessStates, type AccessStatesOptions } from '../hypercall/access-states.js';
+import { cpuidValues, type CpuidValuesOptions } from '../hypercall/cpuid-values.js';
 import {
-  arrayArgument,
-  booleanArgument,
-  choiceArgument,
-  integerArgument,
-  optionsArgument,
-  rangeError,
-  typedArrayArgument,
-  uint64Argument,
-} from '../arguments.js';
-import { ApicIds, noVp } from '../irq/apic-ids.js';
+  postMessageDirect,
+  signalEventDirect,
+  type EventSignal,
+  type SintMessage,
+} from '../hypercall/direct-synic.js';
+import type { HypercallTarget } from '../hypercall/hypercall-pages.js';
 import {
-  checkedMsi,
-  driverMsi,
-  lowestFixedVector,
-  msiArguments,
-  msiRefusal,
-  refusalText,
-  type MsiRefusalCode,
-  type MsiRoute,
-  type MsiTargets,
-} from '../irq/msi.js';
-import { MshvError } from '../errors.js';
+  InterruptRequests,
+  type InterruptRequest,
+  type RequestOutcome,
+} from '../hypercall/interrupt-request.js';
+import {
+  translateGva,
+  type TranslatedGva,
+  type TranslateGvaOptions,
+} from '../hypercall/translate-gva.js';
+import { ApicIds } from '../irq/apic-ids.js';
 import type { Native } from '../native.js';
+import { performHypercall, type HypercallOptions } from './hypercall.js';
+import { installIntercept, type InterceptRequest } from './intercept-request.js';
 import {
-  hypercallPages,
-  largestList,
-  performHypercall,
-  type HypercallOptions,
-} from './hypercall.js';
-import { checkedIntercept, type InterceptRequest } from './intercept-request.js';
-import {
-  checkedCpuidResult,
-  checkedMsrResult,
+  registerCpuidResult,
+  registerMsrResult,
   type CpuidResultOptions,
   type MsrResultOptions,
 } from './intercept-result.js';
 import {
   getProperty,
   getPropertyEx,
-  propertyArgument,
-  propertyText,
+  setProperty,
   type PropertyExOptions,
 } from './partition-property.js';
 import { RegisterCalls } from './register-calls.js';
 import { RegisterSet, type VpRegisters } from './vp-registers.js';
-
-/** An interrupt to assert. */
-export interface InterruptRequest {
-  /** Default `'fixed'`. `'remote-read'` is refused. On arm64 always `'fixed'`. */
-  type?: InterruptType;
-  /** 0 to 255 (on arm64 an INTID, up to 0xffffffff); from 16 on where it is fixed or lowest-priority. */
-  vector: number;
-  /** APIC id, or a set of logical APIC ids where `logical`. Default 0. */
-  destination?: number;
-  /** Level-triggered; edge-triggered where false. Default false. Not on arm64. */
-  level?: boolean;
-  /** Default false. Not on arm64. */
-  logical?: boolean;
-  /** Whether the line is asserted or taken back. Default true. On arm64 only. */
-  asserted?: boolean;
-  /** The virtual trust level that it is for, 0 to 15. Default 0. */
-  vtl?: number;
-}
-
-/** What became of an interrupt that a guest chose: see `tryRequestMsi` and `tryRequestInterrupt`. */
-export type RequestOutcome =
-  | { readonly requested: true }
-  | {
-      readonly requested: false;
-      /** `'hypervisor'`: it refused, with `error`. Any other: nothing was asked. */
-      readonly code: 'hypervisor' | MsiRefusalCode;
-      /** The same for people. */
-      readonly reason: string;
-      readonly error?: MshvError;
-    };
-
-// The usual answer, made once.
-const requested: RequestOutcome = Object.freeze({ requested: true });
-
-/** What a translation is to check, and do to the guest's page tables. */
-export type TranslateGvaFlag = keyof typeof translateGvaFlags;
-const translateGvaFlagNames = Object.keys(translateGvaFlags) as TranslateGvaFlag[];
-
-export interface TranslateGvaOptions {
-  /** 0 to 255. */
-  vp: number;
-  /** The guest's virtual address. */
-  gva: number | bigint;
-  /** Default `['VALIDATE_READ']`. */
-  flags?: readonly TranslateGvaFlag[];
-}
-
-/** Where a guest's virtual address leads. */
-export interface TranslatedGva {
-  readonly result: GvaTranslation['result'];
-  /** The physical address; undefined unless `result` is `'success'`. */
-  readonly gpa: bigint | undefined;
-  readonly cacheType: GvaTranslation['cacheType'];
-  /** Whether the page is one of the hypervisor's own, laid over the guest's memory. */
-  readonly overlay: boolean;
-}
-
-export interface AccessStatesOptions {
-  /** Guest physical address of the first page, a multiple of 4096. */
-  gpa: number | bigint;
-  /** 1 to 2²⁸. */
-  pages: number;
-  /** What to do with the bits after they were read. Default false, all of them. */
-  clearAccessed?: boolean;
-  setAccessed?: boolean;
-  clearDirty?: boolean;
-  setDirty?: boolean;
-}
-
-export interface EventSignal {
-  /** 0 to 255. */
-  vp: number;
-  /** 0 to 15. Default 0. */
-  vtl?: number;
-  /** 0 to 15. */
-  sint: number;
-  /** 0 to 2047: the flag to set in the VP's event flags of the SINT. */
-  flag: number;
-}
-
-export interface SintMessage {
-  /** 0 to 255. */
-  vp: number;
-  /** 0 to 15. Default 0. */
-  vtl?: number;
-  /** 0 to 15. */
-  sint: number;
-  /** 1 to 0xffffffff: 0 would be an empty slot. */
-  type: number;
-  /** Up to 240 bytes. Default none. */
-  payload?: Uint8Array;
-}
-
-/** A CPUID to ask for. */
-export interface CpuidLeafInput {
-  eax: number;
-  /** Default 0. */
-  ecx?: number;
-  /** XFEM and XSS where they are not the VP's own. Default 0. */
-  xfem?: number | bigint;
-  xss?: number | bigint;
-}
-
-export interface CpuidValuesOptions {
-  /** 0 to 255. */
-  vp: number;
-  leaves: readonly CpuidLeafInput[];
-  /** Take XFEM and XSS of the VP, not of the leaf. Default true. */
-  useVpXfemXss?: boolean;
-  /** With what `registerCpuidResult` registered. Default true. */
-  applyRegisteredValues?: boolean;
-}
-
-const pageSize = 4096n;
-const pageNumberLimit = 2n ** 52n;
-const arm64 = process.arch === 'arm64';
-const interruptKeys = [
-  'type',
-  'vector',
-  'destination',
-  'vtl',
-  ...(arm64 ? (['asserted'] as const) : (['level', 'logical'] as const)),
-] as const;
-const requestableTypes = (Object.keys(interruptTypes) as InterruptType[]).filter((type) =>
-  arm64 ? type === 'fixed' : type !== 'remote-read',
-);
-
-// A bigint made of a number for each interrupt would be garbage.
-const destinations = Array.from({ length: limits.MSHV_MAX_VPS }, (_, id) => BigInt(id));
-
-const statesPerCall = repsPerPage(hypercalls.HVCALL_GET_GPA_PAGES_ACCESS_STATES);
-const leavesPerCall = repsPerPage(hypercalls.HVCALL_GET_VP_CPUID_VALUES);
-
-const noPayload = new Uint8Array(0);
 
 let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
 let apicIdsOf: (calls: PartitionCalls) => ApicIds;
@@ -233,10 +56,10 @@ let lookUpRegisters: (
  * `hypercall`; `hvStatus` says why the hypervisor refused, and is absent where the driver did.
  */
 export abstract class PartitionCalls {
-  readonly #native: Native;
+  readonly #target: HypercallTarget;
   readonly #apicIds: ApicIds;
-  readonly #targets: MsiTargets;
   readonly #registerCalls: RegisterCalls;
+  readonly #interrupts: InterruptRequests;
   /** Those of a VP that this environment has open, where its register page may count. */
   #registersOf: (index: number) => VpRegisters | undefined = () => undefined;
 
@@ -244,16 +67,10 @@ export abstract class PartitionCalls {
    * @param memory - which VP has which APIC id, as other environments have it. Default: no VPs yet
    */
   protected constructor(native: Native, memory?: SharedArrayBuffer) {
-    const apicIds = new ApicIds(memory);
-    this.#native = native;
-    this.#apicIds = apicIds;
-    this.#targets = {
-      vpOf: (apicId) => apicIds.vpOf(apicId),
-      // By hypercall, whatever the driver does for routes.
-      fastInjection: false,
-      level: undefined,
-    };
-    this.#registerCalls = new RegisterCalls(native, () => this.fd, apicIds);
+    this.#target = { native, fd: () => this.fd };
+    this.#apicIds = new ApicIds(memory);
+    this.#registerCalls = new RegisterCalls(this.#target, this.#apicIds);
+    this.#interrupts = new InterruptRequests(this.#target, this.#apicIds);
   }
 
   static {
@@ -287,7 +104,7 @@ export abstract class PartitionCalls {
    * @returns the output
    */
   hypercall(options: HypercallOptions): Uint8Array {
-    return performHypercall(this.#native, () => this.fd, 'partition', options);
+    return performHypercall(this.#target, 'partition', options);
   }
 
   /**
@@ -297,7 +114,7 @@ export abstract class PartitionCalls {
    * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY` where the hypervisor has none
    */
   property(property: PartitionPropertyName | number): bigint {
-    return getProperty(this.#native, () => this.fd, property);
+    return getProperty(this.#target, property);
   }
 
   /**
@@ -308,17 +125,7 @@ export abstract class PartitionCalls {
    *   (too late, or too early), `HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE`, …
    */
   setProperty(property: PartitionPropertyName | number, value: number | bigint): void {
-    const code = propertyArgument(property);
-    const checked = uint64Argument('value', value);
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_SET_PARTITION_PROPERTY',
-      writeSetPartitionProperty(hypercallPages.input, code, checked),
-      0,
-      `set the property ${propertyText(code)}`,
-    );
+    setProperty(this.#target, property, value);
   }
 
   /**
@@ -330,7 +137,7 @@ export abstract class PartitionCalls {
     property: PartitionPropertyName | number,
     options: PropertyExOptions = {},
   ): Uint8Array {
-    return getPropertyEx(this.#native, () => this.fd, property, options);
+    return getPropertyEx(this.#target, property, options);
   }
 
   /**
@@ -339,16 +146,7 @@ export abstract class PartitionCalls {
    * @throws MshvError as the hypervisor refuses it
    */
   installIntercept(intercept: InterceptRequest): void {
-    const { type, access, parameter } = checkedIntercept(intercept);
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_INSTALL_INTERCEPT',
-      writeInstallIntercept(hypercallPages.input, access, type, parameter),
-      0,
-      `install an intercept of type '${intercept.type}'`,
-    );
+    installIntercept(this.#target, intercept);
   }
 
   /**
@@ -358,25 +156,7 @@ export abstract class PartitionCalls {
    * @throws MshvError as the hypervisor refuses it
    */
   registerCpuidResult(result: CpuidResultOptions): void {
-    const checked = checkedCpuidResult(result);
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_REGISTER_INTERCEPT_RESULT',
-      writeRegisterCpuidResult(
-        hypercallPages.input,
-        checked.vp,
-        interceptTypes.X64_CPUID,
-        checked.leaf,
-        checked.subleaf,
-        checked.subleafSpecific,
-        checked.alwaysOverride,
-        checked.result,
-      ),
-      0,
-      `register a result of CPUID 0x${checked.leaf.toString(16)}`,
-    );
+    registerCpuidResult(this.#target, result);
   }
 
   /**
@@ -385,16 +165,7 @@ export abstract class PartitionCalls {
    * @throws MshvError as the hypervisor refuses it
    */
   registerMsrResult(result: MsrResultOptions): void {
-    const { vp, msr, access, action } = checkedMsrResult(result);
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_REGISTER_INTERCEPT_RESULT',
-      writeRegisterMsrResult(hypercallPages.input, vp, interceptTypes.X64_MSR, msr, access, action),
-      0,
-      `register a result of MSR 0x${msr.toString(16)}`,
-    );
+    registerMsrResult(this.#target, result);
   }
 
   /**
@@ -408,33 +179,7 @@ export abstract class PartitionCalls {
    * @throws MshvError `EINVAL` where there is no such VP; a translation that fails is a result
    */
   translateGva(options: TranslateGvaOptions): TranslatedGva {
-    optionsArgument('options', options, ['vp', 'gva', 'flags']);
-    const { flags = ['VALIDATE_READ'] } = options;
-    const vp = vpArgument('options.vp', options.vp);
-    const gva = uint64Argument('options.gva', options.gva);
-    const mask = arrayArgument('options.flags', flags).reduce(
-      (bits, flag, at) =>
-        bits |
-        translateGvaFlags[choiceArgument(`options.flags[${at}]`, flag, translateGvaFlagNames)],
-      0n,
-    );
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_TRANSLATE_VIRTUAL_ADDRESS',
-      writeTranslateVirtualAddress(hypercallPages.input, vp, mask, gva / pageSize),
-      hypercalls.HVCALL_TRANSLATE_VIRTUAL_ADDRESS.output,
-      'translate an address of VP',
-      vp,
-    );
-    const { result, gpaPage, cacheType, overlay } = readTranslation(hypercallPages.output);
-    return {
-      result,
-      gpa: result === 'success' ? gpaPage * pageSize + (gva % pageSize) : undefined,
-      cacheType,
-      overlay,
-    };
+    return translateGva(this.#target, options);
   }
 
   /**
@@ -445,52 +190,7 @@ export abstract class PartitionCalls {
    *   `repsCompleted` pages had their bits changed then, and what they were is lost
    */
   accessStates(options: AccessStatesOptions): Uint8Array {
-    optionsArgument('options', options, [
-      'gpa',
-      'pages',
-      'clearAccessed',
-      'setAccessed',
-      'clearDirty',
-      'setDirty',
-    ]);
-    const { clearAccessed = false, setAccessed = false } = options;
-    const { clearDirty = false, setDirty = false } = options;
-    const gpa = uint64Argument('options.gpa', options.gpa);
-    if (gpa % pageSize !== 0n) {
-      throw rangeError('options.gpa', 'a multiple of 4096', options.gpa);
-    }
-    const pages = integerArgument('options.pages', options.pages, 1, largestList);
-    if (gpa / pageSize + BigInt(pages) > pageNumberLimit) {
-      throw rangeError('options.pages', 'a number of pages that ends below 2^64', pages);
-    }
-    const bit = (name: string, value: boolean, flag: bigint): bigint =>
-      booleanArgument(`options.${name}`, value) ? flag : 0n;
-    const flags =
-      bit('clearAccessed', clearAccessed, accessStateFlags.CLEAR_ACCESSED) |
-      bit('setAccessed', setAccessed, accessStateFlags.SET_ACCESSED) |
-      bit('clearDirty', clearDirty, accessStateFlags.CLEAR_DIRTY) |
-      bit('setDirty', setDirty, accessStateFlags.SET_DIRTY);
-    const { fd } = this;
-    const states = new Uint8Array(pages);
-    for (let first = 0; first < pages;) {
-      const count = Math.min(statesPerCall, pages - first);
-      const done = hypercallPages.repCall(
-        this.#native,
-        fd,
-        'HVCALL_GET_GPA_PAGES_ACCESS_STATES',
-        count,
-        writeGetGpaPagesAccessStates(hypercallPages.input, flags, gpa / pageSize + BigInt(first)),
-        count,
-        flags === 0n,
-        'get access states of pages',
-        undefined,
-        first,
-        pages,
-      );
-      states.set(hypercallPages.outputBytes(done), first);
-      first += done;
-    }
-    return states;
+    return accessStates(this.#target, options);
   }
 
   /**
@@ -501,23 +201,7 @@ export abstract class PartitionCalls {
    *   takes no events
    */
   signalEventDirect(event: EventSignal): boolean {
-    optionsArgument('event', event, ['vp', 'vtl', 'sint', 'flag']);
-    const { vtl: toVtl = 0 } = event;
-    const vp = vpArgument('event.vp', event.vp);
-    const vtl = vtlArgument('event.vtl', toVtl);
-    const sint = sintArgument('event.sint', event.sint);
-    const flag = flagArgument('event.flag', event.flag);
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_SIGNAL_EVENT_DIRECT',
-      writeSignalEventDirect(hypercallPages.input, vp, vtl, sint, flag),
-      hypercalls.HVCALL_SIGNAL_EVENT_DIRECT.output,
-      'signal an event to VP',
-      vp,
-    );
-    return readNewlySignaled(hypercallPages.output);
+    return signalEventDirect(this.#target, event);
   }
 
   /**
@@ -527,23 +211,7 @@ export abstract class PartitionCalls {
    *   is occupied or its SynIC takes no messages
    */
   postMessageDirect(message: SintMessage): void {
-    optionsArgument('message', message, ['vp', 'vtl', 'sint', 'type', 'payload']);
-    const { vtl: toVtl = 0, payload = noPayload } = message;
-    const vp = vpArgument('message.vp', message.vp);
-    const vtl = vtlArgument('message.vtl', toVtl);
-    const sint = sintArgument('message.sint', message.sint);
-    const type = messageTypeArgument('message.type', message.type);
-    payloadArgument('message.payload', payload);
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_POST_MESSAGE_DIRECT',
-      writePostMessageDirect(hypercallPages.input, vp, vtl, sint, type, payload),
-      0,
-      'post a message to VP',
-      vp,
-    );
+    postMessageDirect(this.#target, message);
   }
 
   /**
@@ -552,54 +220,7 @@ export abstract class PartitionCalls {
    * @throws MshvError `EINVAL` where there is no such VP
    */
   cpuidValues(options: CpuidValuesOptions): CpuidValues[] {
-    optionsArgument('options', options, ['vp', 'leaves', 'useVpXfemXss', 'applyRegisteredValues']);
-    const { leaves, useVpXfemXss = true, applyRegisteredValues = true } = options;
-    const vp = vpArgument('options.vp', options.vp);
-    const checked = arrayArgument('options.leaves', leaves).map((leaf, at) => {
-      const name = `options.leaves[${at}]`;
-      const {
-        eax,
-        ecx = 0,
-        xfem = 0n,
-        xss = 0n,
-      } = optionsArgument(name, leaf, ['eax', 'ecx', 'xfem', 'xss']);
-      return {
-        eax: integerArgument(`${name}.eax`, eax, 0, 0xffff_ffff),
-        ecx: integerArgument(`${name}.ecx`, ecx, 0, 0xffff_ffff),
-        xfem: uint64Argument(`${name}.xfem`, xfem),
-        xss: uint64Argument(`${name}.xss`, xss),
-      };
-    });
-    const flags =
-      (booleanArgument('options.useVpXfemXss', useVpXfemXss)
-        ? cpuidValuesFlags.USE_VP_XFEM_XSS
-        : 0) |
-      (booleanArgument('options.applyRegisteredValues', applyRegisteredValues)
-        ? cpuidValuesFlags.APPLY_REGISTERED_VALUES
-        : 0);
-    const { fd } = this;
-    const values: CpuidValues[] = [];
-    while (values.length < checked.length) {
-      const first = values.length;
-      const count = Math.min(leavesPerCall, checked.length - first);
-      const done = hypercallPages.repCall(
-        this.#native,
-        fd,
-        'HVCALL_GET_VP_CPUID_VALUES',
-        count,
-        writeGetVpCpuidValues(hypercallPages.input, vp, flags, checked, first, count),
-        count * hypercalls.HVCALL_GET_VP_CPUID_VALUES.repOutput,
-        true,
-        'get CPUID values of VP',
-        vp,
-        first,
-        checked.length,
-      );
-      for (let at = 0; at < done; at++) {
-        values.push(readCpuidValues(hypercallPages.output, at));
-      }
-    }
-    return values;
+    return cpuidValues(this.#target, options);
   }
 
   /**
@@ -613,14 +234,7 @@ export abstract class PartitionCalls {
    * @throws MshvError as the hypervisor refuses it
    */
   requestInterrupt(request: InterruptRequest): void {
-    const code = this.#requestRefusal(request);
-    if (code !== undefined) {
-      const { vector, destination = 0 } = request;
-      throw code === 'vector'
-        ? rangeError('request.vector', requestAccepts.vector, vector)
-        : rangeError('request.destination', requestAccepts[code], destination);
-    }
-    this.#assertRequest(request);
+    this.#interrupts.request(request);
   }
 
   /**
@@ -631,63 +245,7 @@ export abstract class PartitionCalls {
    * @throws MshvError where the call could not be made
    */
   tryRequestInterrupt(request: InterruptRequest): RequestOutcome {
-    const code = this.#requestRefusal(request);
-    if (code !== undefined) {
-      const { vector, destination = 0 } = request;
-      const reason =
-        code === 'vector'
-          ? `the vector must be ${requestAccepts.vector}, received ${vector}`
-          : `the destination must be ${requestAccepts[code]}, received ${destination}`;
-      return { requested: false, code, reason };
-    }
-    try {
-      this.#assertRequest(request);
-      return requested;
-    } catch (error) {
-      return hypervisorRefusal(error);
-    }
-  }
-
-  /** Checks all arguments, and says why an interrupt that they make is not to be asserted. */
-  #requestRefusal(request: InterruptRequest): keyof typeof requestAccepts | undefined {
-    optionsArgument('request', request, interruptKeys);
-    const { type = 'fixed', vector, destination = 0, vtl = 0 } = request;
-    const { level = false, logical = false, asserted = true } = request;
-    if (!requestableTypes.includes(type)) {
-      choiceArgument('request.type', type, requestableTypes);
-    }
-    // Field by field into the call's input, without an object in between: there is no -0 in bits.
-    /* eslint-disable no-restricted-syntax */
-    integerArgument('request.vector', vector, 0, arm64 ? 0xffff_ffff : 255);
-    integerArgument('request.destination', destination, 0, 0xffff_ffff);
-    booleanArgument('request.level', level);
-    booleanArgument('request.logical', logical);
-    booleanArgument('request.asserted', asserted);
-    vtlArgument('request.vtl', vtl);
-    /* eslint-enable no-restricted-syntax */
-    if (arm64) {
-      return undefined;
-    }
-    if ((type === 'fixed' || type === 'lowest-priority') && vector < lowestFixedVector) {
-      return 'vector';
-    }
-    const vp = logical ? 0 : this.#apicIds.vpOf(destination);
-    return vp >= 0 ? undefined : vp === noVp ? 'no-destination' : 'ambiguous-destination';
-  }
-
-  #assertRequest(request: InterruptRequest): void {
-    const { type = 'fixed', vector, destination = 0, vtl = 0 } = request;
-    const { level = false, logical = false, asserted = true } = request;
-    this.#assertInterrupt(
-      interruptTypes[type],
-      vector,
-      destination,
-      level,
-      logical,
-      asserted,
-      vtl,
-      'request an interrupt',
-    );
+    return this.#interrupts.tryRequest(request);
   }
 
   /**
@@ -698,7 +256,7 @@ export abstract class PartitionCalls {
    * @throws MshvError as the hypervisor refuses it
    */
   requestMsi(address: number | bigint, data: number): void {
-    this.#assertMsi(checkedMsi(address, data, this.#targets));
+    this.#interrupts.requestMsi(address, data);
   }
 
   /**
@@ -709,64 +267,12 @@ export abstract class PartitionCalls {
    * @throws TypeError or RangeError for what no guest can write: other types, more bits
    */
   tryRequestMsi(address: number | bigint, data: number): RequestOutcome {
-    const msi = msiArguments(address, data);
-    const refusal = msiRefusal(msi.address, data, this.#targets);
-    if (refusal !== undefined) {
-      return { requested: false, code: refusal.code, reason: refusalText(refusal) };
-    }
-    try {
-      this.#assertMsi(driverMsi(msi));
-      return requested;
-    } catch (error) {
-      return hypervisorRefusal(error);
-    }
-  }
-
-  #assertMsi({ address, data }: MsiRoute): void {
-    const msi = decodeMsi(Number(address), data);
-    const { deliveryMode, vector, destination, level, logical } = msi;
-    this.#assertInterrupt(
-      interruptTypes[deliveryMode],
-      vector,
-      destination,
-      level,
-      logical,
-      true,
-      0,
-      'request an MSI',
-    );
-  }
-
-  #assertInterrupt(
-    type: number,
-    vector: number,
-    destination: number,
-    level: boolean,
-    logical: boolean,
-    asserted: boolean,
-    vtl: number,
-    attempt: string,
-  ): void {
-    const { input } = hypercallPages;
-    const to = destinations[destination] ?? BigInt(destination);
-    const { fd } = this;
-    const length = arm64
-      ? writeAssertVirtualInterruptArm64(input, type, vector, to, asserted, vtl)
-      : writeAssertVirtualInterrupt(input, type, vector, to, level, logical, vtl);
-    hypercallPages.call(this.#native, fd, 'HVCALL_ASSERT_VIRTUAL_INTERRUPT', length, 0, attempt);
+    return this.#interrupts.tryRequestMsi(address, data);
   }
 
   /** Takes back an external interrupt (EXTINT) that was asserted and not delivered yet. */
   clearVirtualInterrupt(): void {
-    const { fd } = this;
-    hypercallPages.call(
-      this.#native,
-      fd,
-      'HVCALL_CLEAR_VIRTUAL_INTERRUPT',
-      writeClearVirtualInterrupt(hypercallPages.input),
-      0,
-      'clear the external interrupt',
-    );
+    this.#interrupts.clear();
   }
 
   /**
@@ -831,24 +337,7 @@ export abstract class PartitionCalls {
   }
 }
 
-export { apicIdsOf, lookUpRegisters };
-
-/** What a request of an interrupt can be refused for. */
-const requestAccepts = {
-  vector: `a whole number from ${lowestFixedVector} to 255`,
-  'no-destination': 'the APIC id of an existing VP',
-  'ambiguous-destination': 'the APIC id of one VP: give each its own',
-} as const;
-
-/** That the hypervisor refused; throws any other error. */
-function hypervisorRefusal(error: unknown): RequestOutcome {
-  if (error instanceof MshvError && error.hvStatus !== undefined) {
-    return { requested: false, code: 'hypervisor', reason: error.message, error };
-  }
-  throw error;
-}
-
-export { registerCallsOf };
+export { apicIdsOf, lookUpRegisters, registerCallsOf };
 
 function checkRegisters(names: Uint32Array, values: BigUint64Array | undefined): void {
   typedArrayArgument('names', names, 'Uint32Array');

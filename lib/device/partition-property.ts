@@ -1,10 +1,14 @@
-import { writeGetPartitionProperty, writeGetPartitionPropertyEx } from '../abi/hypercall-inputs.js';
+import {
+  writeGetPartitionProperty,
+  writeGetPartitionPropertyEx,
+  writeSetPartitionProperty,
+} from '../abi/hypercall-inputs.js';
 import { readPartitionProperty } from '../abi/hypercall-outputs.js';
 import { hypercalls } from '../abi/hypercalls.js';
 import { partitionProperties, type PartitionPropertyName } from '../abi/properties.js';
-import { choiceArgument, integerArgument, optionsArgument, uint64Argument } from '../arguments.js';
-import type { Native } from '../native.js';
-import { hypercallPages } from './hypercall.js';
+import { choiceArgument, integerArgument, uint64Argument } from '../arguments.js';
+import { hypercallOf, hypercallPages, type HypercallTarget } from '../hypercall/hypercall-pages.js';
+import { defaulting, integer, takeOptions, uint64, type OptionTable } from '../options.js';
 
 const propertyNames = Object.keys(partitionProperties) as PartitionPropertyName[];
 
@@ -26,21 +30,35 @@ export function propertyText(code: number): string {
 
 /** `HVCALL_GET_PARTITION_PROPERTY`. */
 export function getProperty(
-  native: Native,
-  fd: () => number,
+  { native, fd }: HypercallTarget,
   property: PartitionPropertyName | number,
 ): bigint {
   const code = propertyArgument(property);
   const borrowed = fd();
-  hypercallPages.call(
-    native,
-    borrowed,
+  const call = hypercallOf(
     'HVCALL_GET_PARTITION_PROPERTY',
-    writeGetPartitionProperty(hypercallPages.input, code),
-    hypercalls.HVCALL_GET_PARTITION_PROPERTY.output,
     `get the property ${propertyText(code)}`,
   );
+  const length = writeGetPartitionProperty(hypercallPages.input, code);
+  hypercallPages.call(native, borrowed, call, length);
   return readPartitionProperty(hypercallPages.output);
+}
+
+/** `HVCALL_SET_PARTITION_PROPERTY`. */
+export function setProperty(
+  { native, fd }: HypercallTarget,
+  property: PartitionPropertyName | number,
+  value: number | bigint,
+): void {
+  const code = propertyArgument(property);
+  const checked = uint64Argument('value', value);
+  const borrowed = fd();
+  const call = hypercallOf(
+    'HVCALL_SET_PARTITION_PROPERTY',
+    `set the property ${propertyText(code)}`,
+  );
+  const length = writeSetPartitionProperty(hypercallPages.input, code, checked);
+  hypercallPages.call(native, borrowed, call, length);
 }
 
 export interface PropertyExOptions {
@@ -50,27 +68,28 @@ export interface PropertyExOptions {
   size?: number;
 }
 
+const largestOutput = hypercalls.HVCALL_GET_PARTITION_PROPERTY_EX.output;
+
+const propertyExOptions = {
+  argument: defaulting(uint64, 0n),
+  size: defaulting(integer(1, largestOutput), largestOutput),
+} satisfies OptionTable<PropertyExOptions>;
+
 /** `HVCALL_GET_PARTITION_PROPERTY_EX`. */
 export function getPropertyEx(
-  native: Native,
-  fd: () => number,
+  { native, fd }: HypercallTarget,
   property: PartitionPropertyName | number,
   options: PropertyExOptions,
 ): Uint8Array {
-  const most = hypercalls.HVCALL_GET_PARTITION_PROPERTY_EX.output;
   const code = propertyArgument(property);
-  optionsArgument('options', options, ['argument', 'size']);
-  const { argument = 0n, size: wanted = most } = options;
-  const checked = uint64Argument('options.argument', argument);
-  const size = integerArgument('options.size', wanted, 1, most);
+  const { argument, size } = takeOptions('options', options, propertyExOptions);
   const borrowed = fd();
-  hypercallPages.call(
-    native,
-    borrowed,
+  const call = hypercallOf(
     'HVCALL_GET_PARTITION_PROPERTY_EX',
-    writeGetPartitionPropertyEx(hypercallPages.input, code, checked),
-    size,
     `get the property ${propertyText(code)}`,
+    { output: size },
   );
+  const length = writeGetPartitionPropertyEx(hypercallPages.input, code, argument);
+  hypercallPages.call(native, borrowed, call, length);
   return hypercallPages.outputBytes(size).slice();
 }

@@ -1,14 +1,17 @@
 import { writeGetVpRegisters, writeSetVpRegisters } from '../abi/hypercall-inputs.js';
 import { readVpRegisters } from '../abi/hypercall-outputs.js';
-import { hypercalls, repsPerPage } from '../abi/hypercalls.js';
 import { x64Registers } from '../abi/x64-registers.js';
 import { MshvError } from '../errors.js';
 import { apicIdArgument, type ApicIds } from '../irq/apic-ids.js';
-import type { Native } from '../native.js';
-import { hypercallPages } from './hypercall.js';
+import {
+  HypercallList,
+  hypercallOf,
+  hypercallPages,
+  type HypercallTarget,
+} from '../hypercall/hypercall-pages.js';
 
-const registersPerGet = repsPerPage(hypercalls.HVCALL_GET_VP_REGISTERS);
-const registersPerSet = repsPerPage(hypercalls.HVCALL_SET_VP_REGISTERS);
+const gets = new HypercallList(hypercallOf('HVCALL_GET_VP_REGISTERS', 'get registers of VP'));
+const sets = new HypercallList(hypercallOf('HVCALL_SET_VP_REGISTERS', 'set registers of VP'));
 const { INITIAL_APIC_ID, APIC_ID } = x64Registers;
 const x64 = process.arch === 'x64';
 
@@ -17,83 +20,53 @@ const x64 = process.arch === 'x64';
  * next run only. By the partition's descriptor, so that VPs may be running. Allocates nothing.
  */
 export class RegisterCalls {
-  readonly #native: Native;
-  readonly #fd: () => number;
+  readonly #target: HypercallTarget;
   readonly #apicIds: ApicIds;
 
-  constructor(native: Native, fd: () => number, apicIds: ApicIds) {
-    this.#native = native;
-    this.#fd = fd;
+  constructor(target: HypercallTarget, apicIds: ApicIds) {
+    this.#target = target;
     this.#apicIds = apicIds;
   }
 
   /** @throws MshvError `ERR_MSHV_CLOSED` */
   checkOpen(): void {
-    this.#fd();
+    this.#target.fd();
   }
 
   /** Reads registers, any number of them: two words for each, the low one first. */
   read(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
-    const fd = this.#fd();
-    for (let first = 0; first < names.length;) {
-      const count = Math.min(registersPerGet, names.length - first);
-      const done = hypercallPages.repCall(
-        this.#native,
-        fd,
-        'HVCALL_GET_VP_REGISTERS',
-        count,
-        writeGetVpRegisters(hypercallPages.input, vp, vtl, names, first, count),
-        16 * count,
-        true,
-        'get registers of VP',
-        vp,
-        first,
-        names.length,
-      );
-      readVpRegisters(hypercallPages.outputWords, values, first, done);
-      first += done;
+    const { native } = this.#target;
+    const fd = this.#target.fd();
+    const { input, outputWords } = hypercallPages;
+    for (gets.begin(names.length, vp); !gets.isDone;) {
+      const first = gets.done;
+      const length = writeGetVpRegisters(input, vp, vtl, names, first, gets.next);
+      const done = hypercallPages.repCall(native, fd, gets, length);
+      readVpRegisters(outputWords, values, first, done);
     }
   }
 
   /** Writes registers, in order, likewise. */
   write(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
     const namesApicId = x64 && this.#checkApicIds(vp, names, values);
-    const fd = this.#fd();
-    let first = 0;
+    const { native } = this.#target;
+    const fd = this.#target.fd();
+    const { input, inputWords } = hypercallPages;
+    let written = 0;
     try {
-      while (first < names.length) {
-        const count = Math.min(registersPerSet, names.length - first);
-        first += hypercallPages.repCall(
-          this.#native,
-          fd,
-          'HVCALL_SET_VP_REGISTERS',
-          count,
-          writeSetVpRegisters(
-            hypercallPages.input,
-            hypercallPages.inputWords,
-            vp,
-            vtl,
-            names,
-            values,
-            first,
-            count,
-          ),
-          0,
-          true,
-          'set registers of VP',
-          vp,
-          first,
-          names.length,
-        );
+      for (sets.begin(names.length, vp); !sets.isDone; written = sets.done) {
+        const { done, next } = sets;
+        const length = writeSetVpRegisters(input, inputWords, vp, vtl, names, values, done, next);
+        hypercallPages.repCall(native, fd, sets, length);
       }
     } catch (error) {
       if (error instanceof MshvError) {
-        first = error.repsCompleted ?? first;
+        written = error.repsCompleted ?? written;
       }
       throw error;
     } finally {
       if (namesApicId) {
-        this.#learnApicIds(vp, names, values, first);
+        this.#learnApicIds(vp, names, values, written);
       }
     }
   }

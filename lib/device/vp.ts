@@ -287,7 +287,11 @@ export class Vp implements Disposable {
   hypercall(options: HypercallOptions): Uint8Array {
     const descriptor = this.#descriptor;
     try {
-      return performHypercall(descriptor.native, () => descriptor.fd, 'vp', options);
+      return performHypercall(
+        { native: descriptor.native, fd: () => descriptor.fd },
+        'vp',
+        options,
+      );
     } catch (error) {
       if (error instanceof MshvError && error.errno === -EBUSY) {
         throw runningError(this.index, `call ${error.hypercall ?? ''}`);

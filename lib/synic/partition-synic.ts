@@ -21,7 +21,7 @@ import { memoryBits } from '../device/guest-memory.js';
 import type { InterceptRequest } from '../device/intercept-request.js';
 import type { MappedMemory } from '../device/mapped-memory.js';
 import { onMapping } from '../device/mapping-listeners.js';
-import type { EventSignal, SintMessage } from '../device/partition-calls.js';
+import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
 import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
