@@ -1,5 +1,6 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
+import { hasExternalBuffers } from './test/external-buffers.js';
 import { slowness } from './test/slowness.js';
 
 // What Node is started with, where tests are to run in a Node that is locked down.
@@ -17,6 +18,7 @@ const project = (
     testTimeout: slowness * testTimeout,
     hookTimeout: slowness * testTimeout,
     pool: 'forks',
+    setupFiles: hasExternalBuffers ? [] : ['test/no-external-buffers/setup.ts'],
     execArgv: nodeFlags,
   },
 });

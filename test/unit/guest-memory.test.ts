@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { GuestMemory, type GuestMemoryToken } from '../../lib/index.js';
 import { linuxNative, type Native } from '../../lib/native.js';
+import { hasExternalBuffers } from '../external-buffers.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { typescriptWorker } from '../typescript-program.js';
 
@@ -97,7 +98,7 @@ describe('large memory', () => {
     }
     // Another page, had the offset been cut to 32 bits.
     expect([...memory.read(4, 4)]).toEqual([0, 0, 0, 0]);
-    if (bufferLimits.MAX_LENGTH < 8 * GiB) {
+    if (!hasExternalBuffers || bufferLimits.MAX_LENGTH < 8 * GiB) {
       for (const view of [() => memory.buffer, () => memory.view(Uint8Array, 0, 1)])
         expect(view).toThrow(
           expect.objectContaining({
@@ -105,9 +106,11 @@ describe('large memory', () => {
             message: expect.stringContaining('use read(), write() or window()') as unknown,
           }),
         );
-      expect(() => memory.read(0, bufferLimits.MAX_LENGTH + 1)).toThrow(code('ERR_OUT_OF_RANGE'));
     } else {
       expect([...memory.view(Uint8Array, 8 * GiB - 4)]).toEqual([1, 2, 3, 4]);
+    }
+    if (bufferLimits.MAX_LENGTH < 8 * GiB) {
+      expect(() => memory.read(0, bufferLimits.MAX_LENGTH + 1)).toThrow(code('ERR_OUT_OF_RANGE'));
     }
     memory.fill(9, 4 * GiB - 1, 2);
     expect([...memory.read(4 * GiB - 2, 4)]).toEqual([1, 9, 9, 2]);
@@ -121,7 +124,7 @@ describe('large memory', () => {
     expect([...other.read(6 * GiB - 1, 1)]).toEqual([7]);
     // A Node without buffers of that size has one for a part.
     using end = memory.window(6 * GiB - 4096, 4096);
-    expect(end.bytes(4095)[0]).toBe(7);
+    expect(hasExternalBuffers ? end.bytes(4095) : end.read(4095, 1)).toEqual(Uint8Array.of(7));
   });
 
   it('is refused where the address space has no room', () => {
@@ -171,7 +174,8 @@ describe('a window', () => {
     using received = GuestMemory.receive(inner.share());
     memory.write(0x2000, Uint8Array.of(5));
     memory.close();
-    expect([window.bytes(0x1000)[0], inner.bytes()[0], received.bytes()[0]]).toEqual([5, 5, 5]);
+    expect(window.read(0x1000, 1)).toEqual(Uint8Array.of(5));
+    for (const part of [inner, received]) expect(part.read(0, 1)).toEqual(Uint8Array.of(5));
     expect([window.size, inner.size]).toEqual([0x2000, 0x1000]);
     using lonely = GuestMemory.allocate(0x1000);
     expect(() => lonely.window(0, 0x1000)).toThrow(code('ERR_MSHV_NOT_SHARED'));

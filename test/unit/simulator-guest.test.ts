@@ -16,6 +16,7 @@ import {
   Simulator,
   type SimulatorOptions,
 } from '../../lib/sim/index.js';
+import { hasExternalBuffers } from '../external-buffers.js';
 
 // What the simulator's guest shows a VMM, and what it does by itself.
 
@@ -63,7 +64,7 @@ describe.runIf(process.arch === 'x64')('a scripted guest', () => {
     expect(out).toMatchObject({ cr0Pe: true, eferLma: true, isString: false, isRep: false });
     expect(out.instructionBytes).toEqual(Uint8Array.of(0x66, 0xef));
     expect(out.cs).toMatchObject({ base: 0n, selector: 8 });
-    expect(vp.registerPage).toMatchObject({ valid: true });
+    expect(vp.registerPage?.valid ?? false).toBe(hasExternalBuffers);
     expect(vp.getRegisters(['RAX', 'RDX', 'RBX', 'RIP'])).toEqual({
       RAX: 0x4142n,
       RDX: 0x3f8n,
@@ -265,7 +266,7 @@ describe.runIf(process.arch === 'x64')('a scripted guest', () => {
     start({ registerPage: false });
     guest.in(0x60, 1).halt();
     const read = exit('io-port');
-    expect(vp.registerPage).toMatchObject({ valid: false });
+    expect(vp.registerPage?.valid).toBe(hasExternalBuffers ? false : undefined);
     vp.completeIoPort(read, 0x1c);
     exit('halt');
     expect(vp.getRegisters(['RAX']).RAX).toBe(0x1cn);

@@ -4,7 +4,6 @@ import { GuestMemory, type GuestMemoryToken, MshvError } from '../../../lib/inde
 
 // Receives memory, doubles its first byte each time it is told to, and keeps the memory to the end.
 const memory = GuestMemory.receive(workerData as GuestMemoryToken);
-const view = memory.view(Uint8Array);
 let second = '';
 try {
   GuestMemory.receive(workerData as GuestMemoryToken);
@@ -12,7 +11,8 @@ try {
   second = error instanceof MshvError ? error.code : String(error);
 }
 parentPort?.on('message', () => {
-  view[0] = (view[0] ?? 0) * 2;
-  parentPort?.postMessage(view[0]);
+  const doubled = 2 * (memory.read(0, 1)[0] ?? 0);
+  memory.write(0, Uint8Array.of(doubled));
+  parentPort?.postMessage(doubled);
 });
 parentPort?.postMessage({ size: memory.size, shared: memory.shared, second });
