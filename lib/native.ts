@@ -354,12 +354,12 @@ export interface SimNative extends Native {
   simQueueMessage(partition: number, vp: number, message: Uint8Array): number;
   /**
    * Lets a VP's guest do something when it runs, after what was queued before. It exits, as a processor would,
-   * with what its registers hold then, or goes on by itself. `kind` and up to four operands:
-   * 1 enters 64-bit mode; 2 IN or OUT (port, size, 1 for OUT, value); 3 RDMSR or WRMSR (MSR, 1 for WRMSR,
-   * value); 4 CPUID (EAX, ECX); 5 a hypercall (RCX, RDX, R8); 6 a memory access (GPA, size, 1 for a
-   * write, value); 7 HLT; 8 a triple fault.
+   * with what its registers hold then, or goes on by itself. All steps are queued, or none. Each is five words, its kind and
+   * four operands: 1 IN or OUT (port, size, 1 for OUT, value); 2 RDMSR or WRMSR (MSR, 1 for WRMSR,
+   * value); 3 CPUID (EAX, ECX); 4 a hypercall (RCX, RDX, R8); 5 a memory access (GPA, size, 1 for a
+   * write, value); 6 HLT; 7 a triple fault.
    */
-  simGuestStep(partition: number, vp: number, kind: number, operands: BigUint64Array): number;
+  simGuestSteps(partition: number, vp: number, steps: BigUint64Array): number;
   /** How much of what was queued for a VP is not over. */
   simPendingSteps(partition: number, vp: number): number;
   /**

@@ -18,18 +18,22 @@ import {
 
 /** What the addon calls what a guest can do. */
 const steps = {
-  longMode: 1,
-  ioPort: 2,
-  msr: 3,
-  cpuid: 4,
-  hypercall: 5,
-  memory: 6,
-  halt: 7,
-  tripleFault: 8,
+  ioPort: 1,
+  msr: 2,
+  cpuid: 3,
+  hypercall: 4,
+  memory: 5,
+  halt: 6,
+  tripleFault: 7,
 } as const;
 
-/** Queues one step of a guest: its kind and what it is done with. */
-export type QueueStep = (kind: number, operands: readonly bigint[]) => void;
+/** One thing that a guest does: its kind, and up to four numbers that it is done with. */
+type Step = readonly [kind: number, ...operands: bigint[]];
+
+const wordsOfStep = 5;
+
+/** Queues steps of a guest, all of them or none: of each its kind and four operands. */
+export type QueueSteps = (steps: BigUint64Array) => void;
 
 /** How many bytes an access has. */
 export type AccessSize = 1 | 2 | 4 | 8;
@@ -64,14 +68,13 @@ const largestUint32 = 0xffff_ffff;
  * x64 only.
  */
 export class ScriptedGuest {
-  readonly #queue: QueueStep;
+  readonly #queue: QueueSteps;
   readonly #pending: () => number;
 
   /** Made by `Simulator.guest`. */
-  constructor(queue: QueueStep, pending: () => number) {
+  constructor(queue: QueueSteps, pending: () => number) {
     this.#queue = queue;
     this.#pending = pending;
-    queue(steps.longMode, []);
   }
 
   /**
@@ -92,10 +95,10 @@ export class ScriptedGuest {
   out(port: number, size: 1 | 2 | 4, value?: number): this {
     const operands = ioOperands(port, size);
     if (value === undefined) {
-      return this.#step(steps.ioPort, ...operands, 2n);
+      return this.#do([steps.ioPort, ...operands, 2n]);
     }
     value = integerArgument('value', value, 0, 2 ** (8 * size) - 1);
-    return this.#step(steps.ioPort, ...operands, 1n, BigInt(value));
+    return this.#do([steps.ioPort, ...operands, 1n, BigInt(value)]);
   }
 
   /**
@@ -104,7 +107,7 @@ export class ScriptedGuest {
    * @param port - 0 to 65535
    */
   in(port: number, size: 1 | 2 | 4): this {
-    return this.#step(steps.ioPort, ...ioOperands(port, size), 0n, 0n);
+    return this.#do([steps.ioPort, ...ioOperands(port, size), 0n, 0n]);
   }
 
   /**
@@ -114,13 +117,12 @@ export class ScriptedGuest {
    * then the guest goes on behind it.
    */
   rdmsr(msr: number): this {
-    return this.#step(steps.msr, BigInt(integerArgument('msr', msr, 0, largestUint32)), 0n, 0n);
+    return this.#do([steps.msr, BigInt(integerArgument('msr', msr, 0, largestUint32)), 0n, 0n]);
   }
 
   /** WRMSR, intercepted like RDMSR. */
   wrmsr(msr: number, value: bigint | number): this {
-    msr = integerArgument('msr', msr, 0, largestUint32);
-    return this.#step(steps.msr, BigInt(msr), 1n, uint64Argument('value', value));
+    return this.#do(writeMsr(msr, value));
   }
 
   /**
@@ -131,7 +133,7 @@ export class ScriptedGuest {
   cpuid(leaf: number, subleaf = 0): this {
     leaf = integerArgument('leaf', leaf, 0, largestUint32);
     subleaf = integerArgument('subleaf', subleaf, 0, largestUint32);
-    return this.#step(steps.cpuid, BigInt(leaf), BigInt(subleaf));
+    return this.#do([steps.cpuid, BigInt(leaf), BigInt(subleaf)]);
   }
 
   /**
@@ -150,12 +152,7 @@ export class ScriptedGuest {
     input: bigint | number = 0,
     output: bigint | number = 0,
   ): this {
-    return this.#step(
-      steps.hypercall,
-      uint64Argument('control', control),
-      uint64Argument('input', input),
-      uint64Argument('output', output),
-    );
+    return this.#do(callHypervisor(control, input, output));
   }
 
   /**
@@ -165,24 +162,22 @@ export class ScriptedGuest {
    * @param value - as many bits as `size` has
    */
   mmioWrite(gpa: bigint | number, size: AccessSize, value: bigint | number): this {
-    const operands = memoryOperands(gpa, size);
-    const most = 2n ** BigInt(8 * size) - 1n;
-    return this.#step(steps.memory, ...operands, 1n, uint64Argument('value', value, 0n, most));
+    return this.#do(writeMemory(gpa, size, value));
   }
 
   /** Reads memory into RAX. Outside of it the VMM gets an unmapped-GPA intercept, and leaves the value there. */
   mmioRead(gpa: bigint | number, size: AccessSize): this {
-    return this.#step(steps.memory, ...memoryOperands(gpa, size), 0n, 0n);
+    return this.#do([steps.memory, ...memoryOperands(gpa, size), 0n, 0n]);
   }
 
   /** HLT: the VMM gets a halt message. It is over with that, wherever RIP is then. */
   halt(): this {
-    return this.#step(steps.halt);
+    return this.#do([steps.halt]);
   }
 
   /** A fault while a fault is delivered while a fault is delivered: an unrecoverable-exception message. */
   tripleFault(): this {
-    return this.#step(steps.tripleFault);
+    return this.#do([steps.tripleFault]);
   }
 
   /**
@@ -193,20 +188,17 @@ export class ScriptedGuest {
   enableSynic(setup: SynicSetup = {}): this {
     optionsArgument('setup', setup, ['simp', 'siefp', 'sints']);
     const { simp, siefp, sints = {} } = setup;
-    const writes: [msr: number, value: bigint | number][] = [];
+    const writes: Step[] = [];
     if (simp !== undefined) {
-      writes.push([synicMsrs.SIMP, pageMultipleArgument('setup.simp', simp) | enable]);
+      writes.push(writeMsr(synicMsrs.SIMP, pageMultipleArgument('setup.simp', simp) | enable));
     }
     if (siefp !== undefined) {
-      writes.push([synicMsrs.SIEFP, pageMultipleArgument('setup.siefp', siefp) | enable]);
+      writes.push(writeMsr(synicMsrs.SIEFP, pageMultipleArgument('setup.siefp', siefp) | enable));
     }
     for (const [sint, vector] of sintVectors(sints)) {
-      writes.push([synicMsrs.SINT0 + sint, vector]);
+      writes.push(writeMsr(synicMsrs.SINT0 + sint, vector));
     }
-    for (const [msr, value] of writes) {
-      this.wrmsr(msr, value);
-    }
-    return this.wrmsr(synicMsrs.SCONTROL, enable);
+    return this.#do(...writes, writeMsr(synicMsrs.SCONTROL, enable));
   }
 
   /**
@@ -239,10 +231,11 @@ export class ScriptedGuest {
     input.setUint32(postMessageLayout.messageType, type, true);
     input.setUint32(postMessageLayout.payloadSize, payload.length, true);
     new Uint8Array(input.buffer).set(payload, postMessageLayout.payload);
+    const writes: Step[] = [];
     for (let at = 0; at < size; at += 8) {
-      this.mmioWrite(gpa + BigInt(at), 8, input.getBigUint64(at, true));
+      writes.push(writeMemory(gpa + BigInt(at), 8, input.getBigUint64(at, true)));
     }
-    return this.hypercall(guestHypercalls.HVCALL_POST_MESSAGE, gpa);
+    return this.#do(...writes, callHypervisor(guestHypercalls.HVCALL_POST_MESSAGE, gpa));
   }
 
   /**
@@ -273,11 +266,19 @@ export class ScriptedGuest {
   takeMessage(simp: bigint | number, sint: number): this {
     const page = pageMultipleArgument('simp', simp);
     sint = integerArgument('sint', sint, 0, synicLimits.sints - 1);
-    return this.mmioWrite(page + BigInt(sint * synicLimits.slot), 4, 0).wrmsr(synicMsrs.EOM, 0);
+    return this.#do(
+      writeMemory(page + BigInt(sint * synicLimits.slot), 4, 0),
+      writeMsr(synicMsrs.EOM, 0),
+    );
   }
 
-  #step(kind: number, ...operands: bigint[]): this {
-    this.#queue(kind, operands);
+  /** All of them, or none. */
+  #do(...sequence: Step[]): this {
+    const words = new BigUint64Array(sequence.length * wordsOfStep);
+    for (const [i, [kind, ...operands]] of sequence.entries()) {
+      words.set([BigInt(kind), ...operands], i * wordsOfStep);
+    }
+    this.#queue(words);
     return this;
   }
 }
@@ -304,6 +305,34 @@ const memorySizes = [1, 2, 4, 8];
 function ioOperands(port: number, size: number): [bigint, bigint] {
   const number = BigInt(integerArgument('port', port, 0, largestUint16));
   return [number, sizeArgument(size, ioSizes)];
+}
+
+function writeMsr(msr: number, value: bigint | number): Step {
+  return [
+    steps.msr,
+    BigInt(integerArgument('msr', msr, 0, largestUint32)),
+    1n,
+    uint64Argument('value', value),
+  ];
+}
+
+function writeMemory(gpa: bigint | number, size: AccessSize, value: bigint | number): Step {
+  const operands = memoryOperands(gpa, size);
+  const most = 2n ** BigInt(8 * size) - 1n;
+  return [steps.memory, ...operands, 1n, uint64Argument('value', value, 0n, most)];
+}
+
+function callHypervisor(
+  control: bigint | number,
+  input: bigint | number,
+  output: bigint | number = 0,
+): Step {
+  return [
+    steps.hypercall,
+    uint64Argument('control', control),
+    uint64Argument('input', input),
+    uint64Argument('output', output),
+  ];
 }
 
 function memoryOperands(gpa: bigint | number, size: number): [bigint, bigint] {

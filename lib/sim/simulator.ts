@@ -364,12 +364,9 @@ export class Simulator implements Disposable {
   guest(partition: Partition, vp: number): ScriptedGuest {
     const fd = this.#fdOfVp(partition, vp);
     return new ScriptedGuest(
-      (kind, operands) => {
+      (steps) => {
         this.#usable();
-        this.#checked(
-          'queue a step of the guest',
-          this.#native.simGuestStep(fd(), vp, kind, BigUint64Array.from(operands)),
-        );
+        this.#checked('queue steps of the guest', this.#native.simGuestSteps(fd(), vp, steps));
       },
       () => this.#checked('count the steps of the guest', this.#native.simPendingSteps(fd(), vp)),
     );

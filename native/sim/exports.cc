@@ -148,27 +148,37 @@ int QueueMessage(Environment&, OwnedFd partition, uint32_t vp, std::span<uint8_t
   std::ranges::copy(message, step.message.begin());
   Target target;
   const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().AddStep(*target.partition, vp, step);
+  return error < 0 ? error : target.file->host().AddSteps(*target.partition, vp, {&step, 1});
 }
 
 bool IsAccessSize(uint64_t size) { return size == 1 || size == 2 || size == 4 || size == 8; }
 
-int AddStep(Environment&, OwnedFd partition, uint32_t vp, uint32_t kind,
-            std::span<uint64_t> operands) {
+bool ReadStep(std::span<const uint64_t> words, GuestStep* step) {
   using Kind = GuestStep::Kind;
-  GuestStep step{.kind = static_cast<Kind>(kind)};
-  if (kind == static_cast<uint32_t>(Kind::kMessage) ||
-      kind >= static_cast<uint32_t>(Kind::kCount) || operands.size() > step.operands.size()) {
+  if (words[0] == static_cast<uint64_t>(Kind::kMessage) ||
+      words[0] >= static_cast<uint64_t>(Kind::kCount)) {
+    return false;
+  }
+  step->kind = static_cast<Kind>(words[0]);
+  std::ranges::copy(words.subspan(1), step->operands.begin());
+  const bool sized = step->kind == Kind::kIoPort || step->kind == Kind::kMemory;
+  return !sized || IsAccessSize(step->operands[1]);
+}
+
+int AddSteps(Environment&, OwnedFd partition, uint32_t vp, std::span<uint64_t> words) {
+  constexpr size_t kWords = 1 + GuestStep::kOperands;
+  if (words.size() % kWords != 0 || words.size() / kWords > kMostSteps) {
     return -EINVAL;
   }
-  std::ranges::copy(operands, step.operands.begin());
-  const bool sized = step.kind == Kind::kIoPort || step.kind == Kind::kMemory;
-  if (sized && !IsAccessSize(step.operands[1])) {
-    return -EINVAL;
+  std::vector<GuestStep> steps(words.size() / kWords);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (!ReadStep(words.subspan(i * kWords, kWords), &steps[i])) {
+      return -EINVAL;
+    }
   }
   Target target;
   const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().AddStep(*target.partition, vp, step);
+  return error < 0 ? error : target.file->host().AddSteps(*target.partition, vp, steps);
 }
 
 int PendingSteps(Environment&, OwnedFd partition, uint32_t vp) {
@@ -238,7 +248,7 @@ void ExportBackend(Environment& environment, napi_value exports) {
   Export<sim::Routes>(environment, exports, "simRoutes");
   Export<sim::ArmedIrqFds>(environment, exports, "simIrqFds");
   Export<sim::QueueMessage>(environment, exports, "simQueueMessage");
-  Export<sim::AddStep>(environment, exports, "simGuestStep");
+  Export<sim::AddSteps>(environment, exports, "simGuestSteps");
   Export<sim::PendingSteps>(environment, exports, "simPendingSteps");
   Export<sim::GuestAccess>(environment, exports, "simGuestAccess");
   Export<sim::WriteMmio>(environment, exports, "simWriteMmio");

@@ -135,6 +135,10 @@ class Runner {
         continue;
       }
       if (!step.begun) {
+        if (step.kind != GuestStep::Kind::kMessage && !vp_.began) {
+          EnterLongMode();
+          vp_.began = true;
+        }
         Begin(step);
         step.begun = true;
       }
@@ -208,8 +212,6 @@ class Runner {
 
   Outcome Execute(const GuestStep& step) {
     switch (step.kind) {
-      case GuestStep::Kind::kLongMode:
-        return EnterLongMode();
       case GuestStep::Kind::kIoPort:
         return IoPort(step);
       case GuestStep::Kind::kMsr:
@@ -234,9 +236,10 @@ class Runner {
     return Outcome::kLastExit;
   }
 
-  Outcome EnterLongMode() {
+  // Where the VP is not in it: instructions are those of 64-bit mode.
+  void EnterLongMode() {
     if ((registers_.Low(abi::HV_X64_REGISTER_EFER) & kEferActive) != 0) {
-      return Outcome::kDone;
+      return;
     }
     registers_.SetLow(abi::HV_X64_REGISTER_CR0, kCr0LongMode);
     registers_.SetLow(abi::HV_X64_REGISTER_CR4, kCr4LongMode);
@@ -247,7 +250,6 @@ class Runner {
       const uint64_t high = code ? SegmentHigh(~0u, 0x08, 0xa09b) : SegmentHigh(~0u, 0x10, 0xc093);
       registers_.Set(abi::HV_X64_REGISTER_ES + i, {0, high});
     }
-    return Outcome::kDone;
   }
 
   Outcome IoPort(const GuestStep& step) {

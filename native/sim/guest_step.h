@@ -10,26 +10,24 @@
 namespace mshv::sim {
 
 // One thing that a scripted guest does. The numbers are part of the addon's interface
-// (simGuestStep in lib/native.ts).
+// (simGuestSteps in lib/native.ts).
 struct GuestStep {
   enum class Kind : uint32_t {
     // An intercept message as it is.
     kMessage = 0,
-    // Enters 64-bit mode where the VP is not in it.
-    kLongMode = 1,
     // Operands: port, size, whether it is OUT (1 of a value, 2 of what RAX holds), value.
-    kIoPort = 2,
+    kIoPort = 1,
     // MSR, whether it is WRMSR, value.
-    kMsr = 3,
+    kMsr = 2,
     // EAX, ECX.
-    kCpuid = 4,
+    kCpuid = 3,
     // RCX, RDX, R8.
-    kHypercall = 5,
+    kHypercall = 4,
     // GPA, size, whether it is a write, value.
-    kMemory = 6,
-    kHalt = 7,
-    kTripleFault = 8,
-    kCount = 9,
+    kMemory = 5,
+    kHalt = 6,
+    kTripleFault = 7,
+    kCount = 8,
   };
 
   static constexpr size_t kOperands = 4;

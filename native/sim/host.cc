@@ -205,7 +205,7 @@ std::string Host::Oops() {
   return oops_;
 }
 
-int Host::AddStep(Partition& partition, uint32_t vp, const GuestStep& step) {
+int Host::AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
   if (Dead()) {
@@ -215,10 +215,10 @@ int Host::AddStep(Partition& partition, uint32_t vp, const GuestStep& step) {
   if (found == nullptr) {
     return -EINVAL;
   }
-  if (found->steps.size() == kMostSteps) {
+  if (steps.size() > kMostSteps - found->steps.size()) {
     return -ENOBUFS;
   }
-  found->steps.push_back(step);
+  found->steps.insert(found->steps.end(), steps.begin(), steps.end());
   TryRun(partition, *found);
   return 0;
 }

@@ -83,7 +83,8 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   int Routes(Partition& partition, std::span<uint32_t> out);
   int ArmedIrqFds(Partition& partition, std::span<uint32_t> out);
   std::string Oops();
-  int AddStep(Partition& partition, uint32_t vp, const GuestStep& step);
+  // All of them, or none: -ENOBUFS.
+  int AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps);
   int PendingSteps(Partition& partition, uint32_t vp);
   int GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes, bool write);
   int WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);

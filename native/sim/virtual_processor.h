@@ -42,6 +42,8 @@ struct VirtualProcessor {
   Synic synic{registers, state};
   // What the guest does when it runs, in order.
   std::deque<GuestStep> steps;
+  // It has come to its first instruction.
+  bool began = false;
 
   // The suspend registers. A new VP is suspended explicitly; an intercept suspends it until it is
   // run again.

@@ -110,7 +110,7 @@ constexpr struct {
     {"simRoutes", "pW"},
     {"simIrqFds", "pW"},
     {"simQueueMessage", "puB"},
-    {"simGuestStep", "puuQ"},
+    {"simGuestSteps", "puQ"},
     {"simPendingSteps", "pu"},
     {"simGuestAccess", "pqBb"},
     {"simWriteMmio", "pquq"},
@@ -414,15 +414,15 @@ class Session {
   void GuestStep() {
     values_.clear();
     napi_value__& operands = values_.emplace_back();
-    std::array<uint64_t, 4> words{};
+    std::array<uint64_t, 5> words{};
     std::ranges::generate(words, [this] { return Quantity(); });
+    words[0] = data_.ConsumeIntegralInRange<uint64_t>(0, 9);
     operands.type = napi_object;
     operands.elements = napi_biguint64_array;
     operands.bytes = std::make_unique<GuardedBytes>(
         std::span(reinterpret_cast<const uint8_t*>(words.data()), sizeof(words)));
-    std::vector<napi_value> arguments = {Number(partitions_[0]), Number(0),
-                                         Number(data_.ConsumeIntegralInRange(0, 10)), &operands};
-    Invoke("simGuestStep", arguments);
+    std::vector<napi_value> arguments = {Number(partitions_[0]), Number(0), &operands};
+    Invoke("simGuestSteps", arguments);
     if (data_.ConsumeIntegralInRange(0, 3) != 0) {
       RawIoctl(vps_[0], abi::MSHV_RUN_VP);
     }

@@ -220,8 +220,8 @@ const rounds = {
   simRoutes: (n, t) => n.simRoutes(t.partition, new Uint32Array(16)),
   simIrqFds: (n, t) => n.simIrqFds(t.partition, new Uint32Array(16)),
   simQueueMessage: (n, t) => n.simQueueMessage(t.partition, 0, t.bytes.subarray(0, 256)),
-  simGuestStep: (n, t) =>
-    n.simGuestStep(t.partition, 0, 2, BigUint64Array.of(0x3f8n, 1n, 1n, 0x41n)),
+  simGuestSteps: (n, t) =>
+    n.simGuestSteps(t.partition, 0, BigUint64Array.of(1n, 0x3f8n, 1n, 1n, 0x41n)),
   simPendingSteps: (n, t) => n.simPendingSteps(t.partition, 0),
   simGuestAccess: (n, t) => n.simGuestAccess(t.partition, mappedPage * 4096n, t.bytes, false),
   simWriteMmio: (n, t) => n.simWriteMmio(t.partition, 0x1000n, 4, 1n),
