@@ -53,7 +53,10 @@ describe('partition.close()', () => {
     (code, errno) => {
       const { error } = close((name) => (name === 'ioeventfd' ? errno : undefined));
       const one = { code, ioctl: 'MSHV_IOEVENTFD' };
-      expect(error).toMatchObject({ code: 'ERR_MSHV_UNCLEAN_CLOSE', cause: { errors: [one, one] } });
+      expect(error).toMatchObject({
+        code: 'ERR_MSHV_UNCLEAN_CLOSE',
+        cause: { errors: [one, one] },
+      });
     },
   );
 });

@@ -245,7 +245,9 @@ describe('partition.close()', () => {
     const { error } = close((_, index) => (index >= step ? EIO : undefined));
     const errors = calls.slice(step).map((call) => ({ code: 'EIO', ...kindOf(call) }));
     expect(error).toMatchObject(
-      errors.length === 1 ? { ...errors[0] } : { code: 'ERR_MSHV_UNCLEAN_CLOSE', cause: { errors } },
+      errors.length === 1
+        ? { ...errors[0] }
+        : { code: 'ERR_MSHV_UNCLEAN_CLOSE', cause: { errors } },
     );
   });
 });
