@@ -30,8 +30,8 @@ const mayKnow = {
   'load-addon': ['errors', 'runtime'],
   native: ['arguments', 'load-addon'],
   'step-error': ['abi', 'errors', 'native'],
-  failures: ['arguments', 'errors'],
-  'taking-iterator': [],
+  failures: ['arguments', 'errors', 'inspection'],
+  'taking-iterator': ['inspection'],
   eventfd: [
     'arguments',
     'errors',

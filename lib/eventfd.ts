@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import {
   booleanArgument,
@@ -11,6 +11,7 @@ import {
   uint64Argument,
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
+import { inspected } from './inspection.js';
 import { linuxNative, type Native, nativeArgument } from './native.js';
 import { watchRefusal } from './runtime.js';
 import { stepError } from './step-error.js';
@@ -355,9 +356,14 @@ export class EventFd implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
-    const kind = this.semaphore ? 'semaphore ' : '';
-    return this.closed ? 'EventFd { closed }' : `EventFd { ${kind}fd: ${this.#name} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { closed, semaphore } = this;
+    return inspected(
+      'EventFd',
+      closed ? { closed } : { fd: this.#name, semaphore },
+      depth,
+      options,
+    );
   }
 
   #open(): number {

@@ -1,5 +1,8 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import { functionArgument, typeError } from './arguments.js';
 import { MshvError } from './errors.js';
+import { inspected } from './inspection.js';
 
 /**
  * Is told of what failed where no caller can be told.
@@ -64,6 +67,15 @@ export class FailureReports {
     this.#timer ??= setTimeout(() => {
       this.#endInterval();
     }, intervalMs).unref();
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected(
+      'FailureReports',
+      { reported: this.#inAll, suppressed: this.#suppressed },
+      depth,
+      options,
+    );
   }
 
   #endInterval(): void {

@@ -22,16 +22,16 @@ export const hexadecimal = (value: bigint | number): object => new Hexadecimal(v
 /**
  * What an object's `[inspect.custom]` returns.
  *
+ * @param name - of its class
  * @param shown - what there is to see of it; what is undefined is left out
  * @param depth - as Node gives it: negative where this object lies deeper than is to be shown
  */
 export function inspected(
-  object: object,
+  name: string,
   shown: Readonly<Record<string, unknown>>,
   depth: number | null,
   options: InspectOptionsStylized,
 ): string {
-  const { name } = object.constructor;
   if (depth !== null && depth < 0) {
     return options.stylize(`[${name}]`, 'special');
   }

@@ -1,3 +1,6 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
+import { inspected } from './inspection.js';
 export interface TakingIteratorOptions<Value> {
   /**
    * Takes the next value, for nobody else; undefined where no more will come. Rejects where `left` aborts, and has taken nothing then.
@@ -102,6 +105,10 @@ export class TakingIterator<Value> implements AsyncGenerator<Value, void, undefi
   #finish(): void {
     this.#ended = true;
     this.#leave(undefined);
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected('TakingIterator', { ended: this.#ended }, depth, options);
   }
 
   /** Nothing is taken any more: what is waiting for it rejects with `reason`. */

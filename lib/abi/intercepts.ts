@@ -1,4 +1,7 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import { bytesArgument, rangeError } from '../arguments.js';
+import { inspected } from '../inspection.js';
 import { ownArchitecture, type Architecture } from './architecture.js';
 import { messageLayout } from './message-types.js';
 import { UnknownMessage } from './messages/message.js';
@@ -54,6 +57,10 @@ export class InterceptMessages {
     this.#views = new Map(
       interceptViews(architecture).map(({ code, view }) => [code | 0, new view(message)]),
     );
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected('InterceptMessages', { current: this.current }, depth, options);
   }
 
   /** The message that the bytes hold now, as a view. */

@@ -1,7 +1,7 @@
 import { constants as bufferConstants } from 'node:buffer';
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import {
   booleanArgument,
@@ -14,6 +14,7 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { closedError, MshvError, systemError } from '../errors.js';
+import { hexadecimal, inspected } from '../inspection.js';
 import { linuxNative, type Native, nativeArgument } from '../native.js';
 import { stepError } from '../step-error.js';
 import {
@@ -426,10 +427,15 @@ export class GuestMemory implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
-    const state = this.#closed ? ', closed' : '';
-    const shared = this.shared ? ', shared' : '';
-    return `GuestMemory { size: 0x${this.size.toString(16)}${shared}, mappings: ${this.#holders}${state} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { size, shared } = this;
+    const [mappings, closed] = [this.#holders, this.#closed];
+    return inspected(
+      'GuestMemory',
+      { size: hexadecimal(size), shared, mappings, closed },
+      depth,
+      options,
+    );
   }
 
   #open(): number {

@@ -1,5 +1,6 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
+import { hexadecimal, inspected } from '../inspection.js';
 import type { GuestMemory } from './guest-memory.js';
 
 /** What the partition's memory map has of one mapping. */
@@ -87,11 +88,16 @@ export class MappedMemory implements Disposable {
     this.unmap();
   }
 
-  [inspect.custom](): string {
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
     const { gpa, size, offset, writable, executable, mapped } = this.#mapping;
-    const access = `r${writable ? 'w' : '-'}${executable ? 'x' : '-'}`;
-    const state = mapped ? '' : ', unmapped';
-    return `MappedMemory { gpa: 0x${gpa.toString(16)}, size: 0x${size.toString(16)}, offset: 0x${offset.toString(16)}, ${access}${state} }`;
+    const shown = {
+      gpa: hexadecimal(gpa),
+      size: hexadecimal(size),
+      offset: hexadecimal(offset),
+      access: `r${writable ? 'w' : '-'}${executable ? 'x' : '-'}`,
+      mapped,
+    };
+    return inspected('MappedMemory', shown, depth, options);
   }
 }
 

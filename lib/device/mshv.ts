@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
@@ -11,6 +12,7 @@ import {
 } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { linuxNative, type Native, nativeArgument } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import {
@@ -296,6 +298,11 @@ export class Mshv implements Disposable {
   }
 
   /** @throws MshvError `ERR_MSHV_CLOSED` */
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { path, closed } = this;
+    return inspected('Mshv', { path, partitions: this.#partitions.size, closed }, depth, options);
+  }
+
   readonly #descriptor = (): number => {
     if (this.#fd < 0) {
       throw closedError('Mshv');

@@ -1,6 +1,7 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { uint64Argument } from '../arguments.js';
+import { hexadecimal, inspected } from '../inspection.js';
 
 const pageSize = 4096;
 
@@ -75,8 +76,14 @@ export class PageBitmap implements Iterable<bigint> {
     return undefined;
   }
 
-  [inspect.custom](): string {
-    return `PageBitmap { firstGpa: 0x${this.firstGpa.toString(16)}, pageCount: ${this.pageCount}, count: ${this.count} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { firstGpa, pageCount, count } = this;
+    return inspected(
+      'PageBitmap',
+      { firstGpa: hexadecimal(firstGpa), pageCount, count },
+      depth,
+      options,
+    );
   }
 }
 

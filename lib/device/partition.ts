@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import { x64Registers } from '../abi/x64-registers.js';
 import { integerArgument, optionsArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { highestApicId, type ApicIds } from '../irq/apic-ids.js';
 import type { Doorbell } from '../irq/doorbell.js';
 import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
@@ -352,10 +353,10 @@ export class Partition extends PartitionCalls implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
-    return this.closed
-      ? 'Partition { closed }'
-      : `Partition { fd: ${this.#fd}, vps: ${this.#vps.size}, routes: ${this.irqfd.size} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { closed } = this;
+    const open = { fd: this.#fd, vps: this.#vps.size, routes: this.irqfd.size, closed };
+    return inspected('Partition', closed ? { closed } : open, depth, options);
   }
 }
 

@@ -1,3 +1,5 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import {
   dirtyMasks,
   registerPageFields,
@@ -12,6 +14,7 @@ import {
 } from '../abi/registers.js';
 import { choiceArgument, rangeError, typedArrayArgument, uint64Argument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
+import { hexadecimal, inspected } from '../inspection.js';
 import { vpPages } from '../native.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 import { isWide } from './vp-registers.js';
@@ -160,6 +163,21 @@ export class RegisterPage {
     this.#check();
     out.set(this.#general);
     return out;
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const [vp, closed] = [this.#vp, this.#bytes.length === 0];
+    if (closed) {
+      return inspected('RegisterPage', { vp, closed }, depth, options);
+    }
+    const { valid, dirty } = this;
+    const general = valid && { rip: hexadecimal(this.rip), rflags: hexadecimal(this.rflags) };
+    return inspected(
+      'RegisterPage',
+      { vp, valid, dirty: hexadecimal(dirty), ...general, closed },
+      depth,
+      options,
+    );
   }
 
   #check(): void {

@@ -1,7 +1,8 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { optionsArgument } from '../arguments.js';
 import { closedError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
 import { linuxNative, type Native, nativeArgument } from '../native.js';
 import { apicIdsOf, PartitionCalls } from './partition-calls.js';
@@ -85,8 +86,14 @@ export class SharedPartition extends PartitionCalls implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
-    return this.closed ? 'SharedPartition { closed }' : `SharedPartition { fd: ${this.#fd} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { closed } = this;
+    return inspected(
+      'SharedPartition',
+      closed ? { closed } : { fd: this.#fd, closed },
+      depth,
+      options,
+    );
   }
 }
 

@@ -1,8 +1,9 @@
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
 import { MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { stepError } from '../step-error.js';
 import { isThenable } from '../thenable.js';
 import { told, type PendingExit } from './pending-exit.js';
@@ -117,8 +118,8 @@ export class VpRun {
     return this.#hold(false);
   }
 
-  [inspect.custom](): string {
-    return `VpRun { vp: ${this.#vp.index}, ${this.ended ? 'ended' : 'running'} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected('VpRun', { vp: this.#vp.index, ended: this.ended }, depth, options);
   }
 
   #hold(hold: boolean): this {

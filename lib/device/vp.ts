@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
@@ -16,6 +16,7 @@ import type { VpStateType } from '../abi/vp-state.js';
 import { functionArgument, instanceArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
 import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
@@ -432,8 +433,9 @@ export class Vp implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
-    return this.closed ? `Vp { index: ${this.index}, closed }` : `Vp { index: ${this.index} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { index, closed } = this;
+    return inspected('Vp', { index, closed }, depth, options);
   }
 }
 

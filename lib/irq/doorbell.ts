@@ -1,7 +1,8 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import type { IoeventfdSize } from '../abi/ioeventfd.js';
 import type { EventFd } from '../eventfd.js';
+import { hexadecimal, inspected } from '../inspection.js';
 
 /** What the partition's doorbell table has of one doorbell. */
 export interface DoorbellState {
@@ -79,11 +80,15 @@ export class Doorbell implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
     const { gpa, size, match, closed } = this.#state;
-    const value = match === undefined ? 'any value' : `value 0x${match.toString(16)}`;
-    const width = size === 0 ? 'any size' : `size ${size}`;
-    return `Doorbell { gpa: 0x${gpa.toString(16)}, ${width}, ${value}${closed ? ', closed' : ''} }`;
+    const value = match === undefined ? 'any' : hexadecimal(match);
+    return inspected(
+      'Doorbell',
+      { gpa: hexadecimal(gpa), size: size === 0 ? 'any' : size, value, closed },
+      depth,
+      options,
+    );
   }
 }
 

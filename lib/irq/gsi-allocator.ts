@@ -1,6 +1,9 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import { integerArgument, stringArgument } from '../arguments.js';
 import { limits } from '../abi/limits.js';
 import { MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 
 /** The highest GSI that the driver routes. */
 const highestGsi = limits.MSHV_MAX_GUEST_IRQS - 1;
@@ -38,6 +41,11 @@ export class GsiAllocator {
   /** How many GSIs there are in all: 4095. */
   get capacity(): number {
     return highestGsi;
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { inUse, capacity } = this;
+    return inspected('GsiAllocator', { inUse, capacity }, depth, options);
   }
 
   /** Who holds a GSI, or undefined where it is free. */

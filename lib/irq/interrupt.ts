@@ -1,7 +1,8 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { EventFd } from '../eventfd.js';
+import { inspected } from '../inspection.js';
 import { type Native, nativeArgument } from '../native.js';
 
 /**
@@ -86,10 +87,10 @@ export class Interrupt implements Disposable {
     this.#own?.close();
   }
 
-  [inspect.custom](): string {
-    const kind =
-      this.#function !== undefined ? 'function' : this.#given !== undefined ? 'event' : 'null';
-    return `Interrupt { ${kind} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const delivers =
+      this.#function !== undefined ? 'function' : this.#given !== undefined ? 'event' : 'nothing';
+    return inspected('Interrupt', { delivers }, depth, options);
   }
 
   #newEvent(): EventFd {

@@ -1,7 +1,8 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { MshvError } from '../errors.js';
 import type { EventFd } from '../eventfd.js';
+import { hexadecimal, inspected } from '../inspection.js';
 import {
   checkedMsi,
   driverMsi,
@@ -213,13 +214,25 @@ export class IrqFdRoute implements Disposable {
     this.close();
   }
 
-  [inspect.custom](): string {
-    const { gsi, armed } = this.#state;
-    const msi = this.route;
-    const routed =
-      msi === undefined ? 'no MSI' : `0x${msi.address.toString(16)} <- 0x${msi.data.toString(16)}`;
-    const state = this.closed ? 'closed' : armed ? 'armed' : this.masked ? 'masked' : 'disarmed';
-    return `IrqFdRoute { gsi: ${gsi}, ${routed}, ${state} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { name, gsi, event, armed, quarantined } = this.#state;
+    const { msi, masked, closed } = this.#state.wanted;
+    const shown = {
+      gsi,
+      name,
+      msi: msi && { address: hexadecimal(msi.address), data: hexadecimal(msi.data) },
+      state: closed
+        ? 'closed'
+        : quarantined
+          ? 'quarantined'
+          : armed
+            ? 'armed'
+            : masked
+              ? 'masked'
+              : 'disarmed',
+      pending: closed || quarantined || armed ? undefined : shownPending(event),
+    };
+    return inspected('IrqFdRoute', shown, depth, options);
   }
 
   #usable(verb: string): void {
@@ -234,6 +247,15 @@ export class IrqFdRoute implements Disposable {
         { code: 'ERR_MSHV_QUARANTINED' },
       );
     }
+  }
+}
+
+/** Undefined where it cannot be seen: whoever prints a route is not in for an error. */
+function shownPending(event: EventFd): boolean | undefined {
+  try {
+    return event.pending;
+  } catch {
+    return undefined;
   }
 }
 

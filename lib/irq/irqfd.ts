@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { irqfdFlags } from '../abi/irqfd.js';
 import {
@@ -14,6 +14,7 @@ import {
 import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
+import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
 import { dropThenable, isThenable } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
@@ -181,8 +182,9 @@ export class IrqFd {
     }
   }
 
-  [inspect.custom](): string {
-    return `IrqFd { routes: ${this.size}, gsisInUse: ${this.gsisInUse}, quarantined: ${this.quarantined} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { size, gsisInUse, quarantined } = this;
+    return inspected('IrqFd', { routes: size, gsisInUse, quarantined }, depth, options);
   }
 
   #newRoute(options: NewRouteOptions, vector: number | undefined): IrqFdRoute {
@@ -223,6 +225,7 @@ export class IrqFd {
         return owned;
       };
       state = {
+        name,
         gsi,
         event: own(event),
         resampleEvent: vector === undefined ? undefined : own(undefined),

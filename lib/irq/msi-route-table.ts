@@ -1,3 +1,5 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import { limits } from '../abi/limits.js';
 import {
   arrayArgument,
@@ -8,6 +10,7 @@ import {
   uint64Argument,
 } from '../arguments.js';
 import { systemError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { synchronous } from '../thenable.js';
 import { sameMsi, type MsiRoute } from './msi.js';
 
@@ -47,6 +50,11 @@ export class MsiRouteTable {
   /** Whether the driver may have something else: the next commit that matters pushes the table whole. */
   get unknown(): boolean {
     return this.#unknown;
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { size, unknown } = this;
+    return inspected('MsiRouteTable', { size, unknown }, depth, options);
   }
 
   markUnknown(): void {

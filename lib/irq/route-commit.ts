@@ -12,6 +12,8 @@ export interface RouteSettings {
 
 /** One GSI with its eventfd, as it is and as it is wanted. */
 export interface RouteState {
+  /** What its owner calls it. */
+  readonly name: string | undefined;
   readonly gsi: number;
   readonly event: EventFd;
   /** Signalled by the driver at end of interrupt; only where the route is level-triggered. */

@@ -1,3 +1,5 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import {
   guestHypercalls,
   hypercallControl,
@@ -15,6 +17,7 @@ import {
   typeError,
   uint64Argument,
 } from '../arguments.js';
+import { inspected } from '../inspection.js';
 
 /** What the addon calls what a guest can do. */
 const steps = {
@@ -83,6 +86,11 @@ export class ScriptedGuest {
    */
   get pending(): number {
     return this.#pending();
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { pending } = this;
+    return inspected('ScriptedGuest', { pending }, depth, options);
   }
 
   /**

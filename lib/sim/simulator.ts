@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import { hvStatusCodes, type HvStatusName } from '../abi/hv-status.js';
@@ -20,6 +21,7 @@ import { Mshv } from '../device/mshv.js';
 import { Partition, type DriverGeneration } from '../device/partition.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNumber } from '../eventfd.js';
+import { inspected } from '../inspection.js';
 import { simNative, type Native, type SimNative } from '../native.js';
 import { TakingIterator } from '../taking-iterator.js';
 import {
@@ -533,6 +535,12 @@ export class Simulator implements Disposable {
     } finally {
       this.#native.simDestroy(this.#id);
     }
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const { path, closed } = this;
+    const devices = this.#devices.filter((device) => !device.closed).length;
+    return inspected('Simulator', { path, devices, closed }, depth, options);
   }
 
   [Symbol.dispose](): void {

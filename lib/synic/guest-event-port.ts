@@ -1,8 +1,9 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { flagArgument, vpArgument } from '../abi/arguments.js';
 import { optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { type Native, nativeArgument } from '../native.js';
 import { synchronous } from '../thenable.js';
 import { implementationArgument, noVpError, targetArguments } from './arguments.js';
@@ -119,15 +120,14 @@ export class DirectGuestEventPort implements GuestEventPort {
     this.#interrupt[Symbol.dispose]();
   }
 
-  [inspect.custom](): string {
-    if (this.#disposed) {
-      return 'GuestEventPort { closed }';
-    }
-    if (this.#flag === undefined) {
-      return 'GuestEventPort { no flag }';
-    }
-    const { vtl, vp, sint, flag } = this.#flag;
-    return `GuestEventPort { vtl: ${vtl}, vp: ${vp}, sint: ${sint}, flag: ${flag} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const closed = this.#disposed;
+    return inspected(
+      'GuestEventPort',
+      closed ? { closed } : { ...(this.#flag ?? { flag: 'none' }), closed },
+      depth,
+      options,
+    );
   }
 
   #signal(): boolean {

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
@@ -7,6 +7,7 @@ import { synicLimits } from '../abi/synic.js';
 import { arrayArgument, integerArgument, optionsArgument } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { synchronous } from '../thenable.js';
 import {
   implementationArgument,
@@ -290,8 +291,8 @@ export class GuestMessages implements MessagePoster {
     }
   }
 
-  [inspect.custom](): string {
-    return `GuestMessages { size: ${this.size}, bound: ${this.#bound} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected('GuestMessages', { size: this.size, bound: this.#bound }, depth, options);
   }
 
   #targetArguments(vtl: number, vp: number, sint: number, owner = ''): SintTarget {

@@ -1,7 +1,10 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
 import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { lastingBytes } from '../lasting-bytes.js';
 import { synchronous } from '../thenable.js';
 import { implementationArgument } from './arguments.js';
@@ -106,6 +109,10 @@ export class HypercallDispatcher {
       functionArgument('options.retargetDeviceInterrupt', retargetDeviceInterrupt);
       this.#table.add(retargetInterruptCall(retargetDeviceInterrupt));
     }
+  }
+
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected('HypercallDispatcher', { calls: this.#table.size }, depth, options);
   }
 
   /**

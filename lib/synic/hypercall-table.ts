@@ -56,6 +56,10 @@ export interface HypercallDefinition {
 export class HypercallTable {
   readonly #definitions = new Map<number, HypercallDefinition>();
 
+  get size(): number {
+    return this.#definitions.size;
+  }
+
   get(code: number): HypercallDefinition | undefined {
     return this.#definitions.get(code);
   }

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout } from '../abi/synic.js';
@@ -12,6 +12,7 @@ import {
 } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { synchronous } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
@@ -308,9 +309,9 @@ export class MonitorPages implements SynicMonitor, Disposable {
     }
   }
 
-  [inspect.custom](): string {
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
     const monitors = this.#monitors.filter((monitor) => monitor !== undefined).length;
-    return `MonitorPages { monitors: ${monitors}, pages: ${this.#pages.size} }`;
+    return inspected(this.constructor.name, { monitors, pages: this.#pages.size }, depth, options);
   }
 
   #set(vtl: number, gpa: bigint | undefined, allocated: boolean): void {

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
@@ -24,6 +24,7 @@ import { onMapping } from '../device/mapping-listeners.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
 import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
+import { inspected } from '../inspection.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
 import { type Native, nativeArgument } from '../native.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
@@ -317,8 +318,13 @@ export class PartitionSynic implements Synic, Disposable {
     }
   }
 
-  [inspect.custom](): string {
-    return `PartitionSynic { ports: ${this.portMap.size}, queued: ${this.messages.size} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected(
+      'PartitionSynic',
+      { ports: this.portMap.size, queued: this.messages.size, closed: this.#disposed },
+      depth,
+      options,
+    );
   }
 
   #open(): void {

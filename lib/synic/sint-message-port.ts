@@ -1,7 +1,8 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import { closedError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { messageArguments, noVpError } from './arguments.js';
 import type { GuestMessagePort } from './guest-ports.js';
 
@@ -55,9 +56,9 @@ export class SintMessagePort implements GuestMessagePort {
     this.#messages.leave(this.#vp, closedError('GuestMessagePort'));
   }
 
-  [inspect.custom](): string {
-    const state = this.#disposed ? ', closed' : '';
-    return `GuestMessagePort { vtl: ${this.#vtl}, vp: ${this.#vp}, sint: ${this.#sint}${state} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    const [vtl, vp, sint, closed] = [this.#vtl, this.#vp, this.#sint, this.#disposed];
+    return inspected('GuestMessagePort', { vtl, vp, sint, closed }, depth, options);
   }
 
   #open(): void {

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
@@ -13,6 +13,7 @@ import {
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
+import { inspected } from '../inspection.js';
 import { isThenable, whenSettled } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
@@ -239,10 +240,11 @@ export class SynicPortMap {
     }
   }
 
-  [inspect.custom](): string {
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
     const kinds = [...this.#ports.values()].map(({ kind }) => kind);
     const count = (wanted: Entry['kind']): number => kinds.filter((kind) => kind === wanted).length;
-    return `SynicPortMap { messagePorts: ${count('message')}, eventPorts: ${count('event')} }`;
+    const [messagePorts, eventPorts] = [count('message'), count('event')];
+    return inspected('SynicPortMap', { messagePorts, eventPorts }, depth, options);
   }
 
   #add(entry: Entry): Disposable {

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { flagArgument, vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout, synicLimits } from '../abi/synic.js';
@@ -10,6 +10,7 @@ import {
 } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
+import { inspected } from '../inspection.js';
 import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
 import { reasonOf } from '../failures.js';
 import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
@@ -149,8 +150,8 @@ export class SynicPorts implements SynicPortAccess {
     return this.#synic.postMessage(vtl, vp, sint, type, payload);
   }
 
-  [inspect.custom](): string {
-    return `SynicPorts { ports: ${this.#synic.portMap.size} }`;
+  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+    return inspected('SynicPorts', { ports: this.#synic.portMap.size }, depth, options);
   }
 }
 

@@ -194,13 +194,13 @@ describe('Partition', () => {
     const { partition } = host;
     const [vp] = partition.vps;
     if (vp === undefined) throw new Error('no VP');
-    expect(inspect(vp)).toBe('Vp { index: 0 }');
+    expect(inspect(vp)).toBe('Vp { index: 0, closed: false }');
     const before = openDescriptors();
     vp.close();
     vp[Symbol.dispose]();
     expect(openDescriptors()).toBe(before - 1);
     expect(vp.closed).toBe(true);
-    expect(inspect(vp)).toBe('Vp { index: 0, closed }');
+    expect(inspect(vp)).toBe('Vp { index: 0, closed: true }');
     expect(partition.vps).toContain(vp);
     host.native.record();
     expect(() => partition.createVp(0)).toThrow(
@@ -226,10 +226,10 @@ describe('Partition', () => {
     using host = new FakeHost();
     const { partition } = host;
     partition.irqfd.newRoute();
-    expect(inspect(partition)).toBe(`Partition { fd: ${partition.fd}, vps: 4, routes: 1 }`);
+    expect(inspect(partition)).toBe(`Partition { fd: ${partition.fd}, vps: 4, routes: 1, closed: false }`);
     expect(inspect(partition.irqfd)).toBe('IrqFd { routes: 1, gsisInUse: 1, quarantined: 0 }');
     partition.close();
-    expect(inspect(partition)).toBe('Partition { closed }');
+    expect(inspect(partition)).toBe('Partition { closed: true }');
   });
 });
 

@@ -85,7 +85,7 @@ describe('semaphore', () => {
     }
     const event = create({ semaphore: true });
     const { fd } = event;
-    expect(inspect(event)).toBe(`EventFd { semaphore fd: ${fd} }`);
+    expect(inspect(event)).toBe(`EventFd { fd: ${fd}, semaphore: true }`);
   });
 
   it('says what was adopted, on a kernel that tells (Linux 6.9 or later)', () => {
@@ -615,11 +615,11 @@ describe('close()', () => {
       using event = create();
       expect(event.closed).toBe(false);
       const { fd } = event;
-      expect(inspect(event)).toBe(`EventFd { fd: ${fd} }`);
+      expect(inspect(event)).toBe(`EventFd { fd: ${fd}, semaphore: false }`);
       event.close();
       event.close();
       expect(event.closed).toBe(true);
-      expect(inspect(event)).toBe('EventFd { closed }');
+      expect(inspect(event)).toBe('EventFd { closed: true }');
     }
     expect(openDescriptors()).toBe(before);
   });

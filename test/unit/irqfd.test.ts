@@ -211,19 +211,24 @@ describe('a route', () => {
   });
 
   it('shows what it is', () => {
-    const route = irqfd.newRoute();
-    const seen = [inspect(route)];
+    const inLine = (one: object): string => inspect(one, { breakLength: Infinity });
+    const unnamed = irqfd.newRoute();
+    const seen = [inLine(unnamed)];
+    unnamed.close();
+    const route = irqfd.newRoute({ name: 'net' });
     route.setMsi(msi.address, msi.data);
-    seen.push(inspect(route));
+    seen.push(inLine(route));
     route.mask();
-    seen.push(inspect(route));
+    route.event.signal();
+    seen.push(inLine(route));
     route.close();
-    seen.push(inspect(route));
+    seen.push(inLine(route));
+    const shown = 'msi: { address: 0xfee00000, data: 0x41 }';
     expect(seen).toEqual([
-      'IrqFdRoute { gsi: 256, no MSI, disarmed }',
-      'IrqFdRoute { gsi: 256, 0xfee00000 <- 0x41, armed }',
-      'IrqFdRoute { gsi: 256, 0xfee00000 <- 0x41, masked }',
-      'IrqFdRoute { gsi: 256, no MSI, closed }',
+      "IrqFdRoute { gsi: 256, state: 'disarmed', pending: false }",
+      `IrqFdRoute { gsi: 256, name: 'net', ${shown}, state: 'armed' }`,
+      `IrqFdRoute { gsi: 256, name: 'net', ${shown}, state: 'masked', pending: true }`,
+      "IrqFdRoute { gsi: 256, name: 'net', state: 'closed' }",
     ]);
   });
 

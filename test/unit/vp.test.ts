@@ -450,9 +450,9 @@ describe('start()', () => {
 
   it('shows what it is', () => {
     const run = vp.start(() => undefined);
-    expect(inspect(run)).toBe('VpRun { vp: 0, running }');
+    expect(inspect(run)).toBe('VpRun { vp: 0, ended: false }');
     run.stop();
-    expect(inspect(run)).toBe('VpRun { vp: 0, ended }');
+    expect(inspect(run)).toBe('VpRun { vp: 0, ended: true }');
   });
 });
 
@@ -717,9 +717,9 @@ describe('sharing', () => {
     expect(() => SharedPartition.receive(partition, options())).toThrow(
       code('ERR_MSHV_TOKEN_TAKEN'),
     );
-    expect(inspect(shared)).toBe(`SharedPartition { fd: ${shared.fd} }`);
+    expect(inspect(shared)).toBe(`SharedPartition { fd: ${shared.fd}, closed: false }`);
     shared.close();
-    expect(inspect(shared)).toBe('SharedPartition { closed }');
+    expect(inspect(shared)).toBe('SharedPartition { closed: true }');
   });
 
   it('leaves nothing open where it cannot be made', () => {

@@ -183,7 +183,8 @@ export abstract class Message {
   }
 
   [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
-    return inspected(this, { type: this.type, ...this.#shown(printed) }, depth, options);
+    const shown = { type: this.type, ...this.#shown(printed) };
+    return inspected(this.constructor.name, shown, depth, options);
   }
 
   #shown<Shown>(show: (value: unknown) => Shown): Readonly<Record<string, Shown>> {

@@ -172,11 +172,11 @@ describe('a guest event port', () => {
   });
 
   it('shows its flag', () => {
-    expect(inspect(port)).toBe('GuestEventPort { no flag }');
+    expect(inspect(port)).toBe("GuestEventPort { flag: 'none', closed: false }");
     port.set(0, 1, 2, 3);
-    expect(inspect(port)).toBe('GuestEventPort { vtl: 0, vp: 1, sint: 2, flag: 3 }');
+    expect(inspect(port)).toBe('GuestEventPort { vtl: 0, vp: 1, sint: 2, flag: 3, closed: false }');
     port[Symbol.dispose]();
-    expect(inspect(port)).toBe('GuestEventPort { closed }');
+    expect(inspect(port)).toBe('GuestEventPort { closed: true }');
   });
 
   it('keeps its flag where it is given a VP that is not there', () => {

@@ -683,7 +683,7 @@ describe('a port that is disposed of', () => {
       port.setTargetVp(0);
     }).toThrow(withCode('ERR_MSHV_CLOSED'));
     expect(readAll(1, 2)).toEqual([1, 2, 3]);
-    expect(inspect(port)).toBe('GuestMessagePort { vtl: 0, vp: 1, sint: 2, closed }');
+    expect(inspect(port)).toBe('GuestMessagePort { vtl: 0, vp: 1, sint: 2, closed: true }');
   });
 });
 

@@ -250,7 +250,7 @@ describe('messages', () => {
     expect([port.post(8, payload), port.post(9, payload)]).toEqual([true, true]);
     const waiting = port.post(10, payload);
     expect(waiting).toBeInstanceOf(Promise);
-    expect(inspect(synic)).toBe('PartitionSynic { ports: 0, queued: 3 }');
+    expect(inspect(synic)).toBe('PartitionSynic { ports: 0, queued: 3, closed: false }');
     partition.busy.clear();
     synic.messages.sintsDeliverable(1, 3, 1 << 2);
     await waiting;
@@ -926,7 +926,7 @@ describe('on a host', () => {
       for (const handle of [...handles, ...handles]) handle[Symbol.dispose]();
       expect(left()).toMatchObject({
         ports: 0,
-        monitors: 'MonitorPages { monitors: 0, pages: 0 }',
+        monitors: 'PolledMonitorPages { monitors: 0, pages: 0 }',
       });
       expect([synic.messages.size, errors]).toEqual([0, []]);
     });
