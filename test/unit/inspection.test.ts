@@ -116,7 +116,9 @@ describe('inspection', () => {
   test('is of every class that is exported', () => {
     const seen = everything().map(({ object }) => object);
     const unseen = publicClasses
-      .filter(({ prototype }) => !seen.some((one) => prototype.isPrototypeOf(one)))
+      .filter(
+        ({ prototype }) => !seen.some((one) => Object.prototype.isPrototypeOf.call(prototype, one)),
+      )
       .map(({ name }) => name);
     // The first is an error, which Node shows.
     expect(unseen).toEqual(['MshvError']);

@@ -1,18 +1,19 @@
 import { cacheTypes } from '../cache-type.js';
 import { interceptAccesses } from '../intercept-types.js';
 import { exactGpa } from './exact-gpa.js';
-import { withFields } from './fields.js';
+import { defineFields } from './fields.js';
 import {
   bits,
   bytes,
   choice,
+  type Fields,
   flag,
   gpa,
+  type Layout,
+  type PlainFields,
   u32,
   u64,
   u8,
-  type Fields,
-  type Layout,
 } from './layout.js';
 import { Message } from './message.js';
 
@@ -40,11 +41,17 @@ const write = interceptAccesses.indexOf('write');
  * An intercept on arm64, with the VP's state at that moment. PC points at the intercepted instruction. Source:
  * `hv_arm64_intercept_message_header` of Linux 7.2.
  */
-export abstract class Arm64Intercept extends withFields(Message, arm64HeaderLayout) {
+export abstract class Arm64Intercept extends Message {
+  static {
+    defineFields(this, arm64HeaderLayout);
+  }
+
   get isWrite(): boolean {
     return this.view.getUint8(access.at) === write;
   }
 }
+
+export interface Arm64Intercept extends PlainFields<typeof arm64HeaderLayout> {}
 
 /** `hv_arm64_memory_intercept_message`. */
 export const arm64MemoryLayout = {
@@ -69,9 +76,13 @@ export const arm64MemorySize = 64;
 
 /** An access to guest memory. Source: `hv_arm64_memory_intercept_message` of Linux 7.2. */
 abstract class Arm64MemoryIntercept
-  extends withFields(Arm64Intercept, arm64MemoryLayout)
+  extends Arm64Intercept
   implements Fields<typeof arm64MemoryLayout>
 {
+  static {
+    defineFields(this, arm64MemoryLayout);
+  }
+
   constructor(message: Uint8Array) {
     super(message, arm64MemorySize);
   }
@@ -96,6 +107,8 @@ abstract class Arm64MemoryIntercept
     return this.view.getBigUint64(arm64MemoryLayout.gpa.at, true);
   }
 }
+
+interface Arm64MemoryIntercept extends PlainFields<typeof arm64MemoryLayout> {}
 
 /** `UnmappedGpaIntercept` on arm64. */
 export class Arm64UnmappedGpaIntercept extends Arm64MemoryIntercept {
@@ -142,7 +155,11 @@ export const arm64ResetSize = 32;
  * The guest resets itself or turns itself off, through PSCI. Source: `hv_arm64_reset_intercept_message` of
  * rust-vmm/mshv.
  */
-export class Arm64ResetIntercept extends withFields(Arm64Intercept, arm64ResetLayout) {
+export class Arm64ResetIntercept extends Arm64Intercept {
+  static {
+    defineFields(this, arm64ResetLayout);
+  }
+
   readonly type = 'arm64-reset';
 
   constructor(message: Uint8Array) {
@@ -153,3 +170,5 @@ export class Arm64ResetIntercept extends withFields(Arm64Intercept, arm64ResetLa
     return new Arm64ResetIntercept(this.copy());
   }
 }
+
+export interface Arm64ResetIntercept extends PlainFields<typeof arm64ResetLayout> {}

@@ -1,6 +1,6 @@
 import type { CpuidValues } from '../hypercall-outputs.js';
-import { withFields } from './fields.js';
-import { u64, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { type Layout, type PlainFields, u64 } from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_cpuid_intercept_message`. */
@@ -18,7 +18,11 @@ export const cpuidLayout = {
 export const cpuidSize = 104;
 
 /** CPUID. Source: `hv_x64_cpuid_intercept_message` of rust-vmm/mshv. */
-export class CpuidIntercept extends withFields(X64Intercept, cpuidLayout) {
+export class CpuidIntercept extends X64Intercept {
+  static {
+    defineFields(this, cpuidLayout);
+  }
+
   readonly type = 'cpuid';
 
   constructor(message: Uint8Array) {
@@ -49,3 +53,5 @@ export class CpuidIntercept extends withFields(X64Intercept, cpuidLayout) {
     return new CpuidIntercept(this.copy());
   }
 }
+
+export interface CpuidIntercept extends PlainFields<typeof cpuidLayout> {}

@@ -1,5 +1,16 @@
-import { withFields } from './fields.js';
-import { bytes, flag, segment, u16, u32, u64, u8, type Fields, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import {
+  bytes,
+  type Fields,
+  flag,
+  type Layout,
+  type PlainFields,
+  segment,
+  u16,
+  u32,
+  u64,
+  u8,
+} from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_exception_intercept_message`. */
@@ -37,10 +48,11 @@ export const exceptionLayout = {
 export const exceptionSize = 240;
 
 /** An exception of the guest that is intercepted. Source: `hv_x64_exception_intercept_message` of rust-vmm/mshv. */
-export class ExceptionIntercept
-  extends withFields(X64Intercept, exceptionLayout)
-  implements Fields<typeof exceptionLayout>
-{
+export class ExceptionIntercept extends X64Intercept implements Fields<typeof exceptionLayout> {
+  static {
+    defineFields(this, exceptionLayout);
+  }
+
   readonly type = 'exception';
 
   constructor(message: Uint8Array) {
@@ -58,3 +70,5 @@ export class ExceptionIntercept
     return new ExceptionIntercept(this.copy());
   }
 }
+
+export interface ExceptionIntercept extends PlainFields<typeof exceptionLayout> {}

@@ -1,9 +1,6 @@
 import { readSegmentRegister } from '../segment-register.js';
 import type { Field, Layout, PlainFields } from './layout.js';
-import { Message } from './message.js';
-
-/** A class of messages of which another one can be made. */
-type MessageClass<Instance> = abstract new (message: Uint8Array, size: number) => Instance;
+import { addFieldNames, Message } from './message.js';
 
 /** How a field is read. One look at the bytes each: who shares them may change them at any moment. */
 abstract class Reading extends Message {
@@ -71,26 +68,19 @@ abstract class Reading extends Message {
 }
 
 /**
- * A class of messages with the plain fields of a layout as getters, which read where the layout says. The fields of
- * other kinds are the class's own: `implements Fields<typeof layout>` demands them.
- *
- * @param base - what the message begins with
+ * Gives a class of messages the plain fields of a layout as getters, which read where the layout says. Its types come
+ * from there too: an interface of the same name extends `PlainFields<typeof layout>`. The fields of other kinds are the
+ * class's own: `implements Fields<typeof layout>` demands them.
  */
-export function withFields<Base extends Message, L extends Layout>(
-  base: MessageClass<Base>,
+export function defineFields<L extends Layout>(
+  { prototype }: { readonly prototype: Message & PlainFields<L> },
   layout: L,
-): MessageClass<Base & PlainFields<L>>;
-export function withFields(base: MessageClass<Message>, layout: Layout): MessageClass<Message> {
-  abstract class WithFields extends base {
-    protected override fieldNames(): readonly string[] {
-      return [...super.fieldNames(), ...Object.keys(layout)];
-    }
-  }
-  for (const [name, field] of Object.entries(layout)) {
+): void {
+  addFieldNames(prototype, Object.keys(layout));
+  for (const [name, field] of Object.entries<Field>(layout)) {
     const get = Reading.getter(field);
     if (get !== undefined) {
-      Object.defineProperty(WithFields.prototype, name, { get, configurable: true });
+      Object.defineProperty(prototype, name, { get, configurable: true });
     }
   }
-  return WithFields;
 }

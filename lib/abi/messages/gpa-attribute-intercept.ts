@@ -1,5 +1,13 @@
-import { withFields } from './fields.js';
-import { bits, flag, u32, type Fields, type GpaPageRange, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import {
+  bits,
+  type Fields,
+  flag,
+  type GpaPageRange,
+  type Layout,
+  type PlainFields,
+  u32,
+} from './layout.js';
 import { Message } from './message.js';
 
 /** `hv_x64_gpa_attribute_intercept_message`. */
@@ -18,10 +26,11 @@ export const gpaAttributeSize = 240;
  * The guest asks for other attributes of its memory. Source: `hv_x64_gpa_attribute_intercept_message` and
  * `hv_gpa_page_range` of rust-vmm/mshv and Linux 7.2.
  */
-export class GpaAttributeIntercept
-  extends withFields(Message, gpaAttributeLayout)
-  implements Fields<typeof gpaAttributeLayout>
-{
+export class GpaAttributeIntercept extends Message implements Fields<typeof gpaAttributeLayout> {
+  static {
+    defineFields(this, gpaAttributeLayout);
+  }
+
   readonly type = 'gpa-attribute';
 
   constructor(message: Uint8Array) {
@@ -46,3 +55,5 @@ export class GpaAttributeIntercept
     return new GpaAttributeIntercept(this.copy());
   }
 }
+
+export interface GpaAttributeIntercept extends PlainFields<typeof gpaAttributeLayout> {}

@@ -1,5 +1,5 @@
-import { withFields } from './fields.js';
-import { choice, u32, u64, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { choice, type Layout, type PlainFields, u32, u64 } from './layout.js';
 import { Message } from './message.js';
 
 /** `hv_timer_message_payload`. */
@@ -15,7 +15,11 @@ export const timerExpiredLayout = {
 export const timerExpiredSize = 24;
 
 /** A synthetic timer expired. Source: `hv_timer_message_payload` of Linux 7.2. */
-export class TimerExpired extends withFields(Message, timerExpiredLayout) {
+export class TimerExpired extends Message {
+  static {
+    defineFields(this, timerExpiredLayout);
+  }
+
   readonly type = 'timer-expired';
 
   constructor(message: Uint8Array) {
@@ -26,6 +30,8 @@ export class TimerExpired extends withFields(Message, timerExpiredLayout) {
     return new TimerExpired(this.copy());
   }
 }
+
+export interface TimerExpired extends PlainFields<typeof timerExpiredLayout> {}
 
 /** `hv_x64_invalid_vp_register_message`. */
 export const invalidVpRegisterValueLayout = {
@@ -38,7 +44,11 @@ export const invalidVpRegisterValueSize = 8;
  * The VP cannot run: a register was set to what the processor does not take. Source:
  * `hv_x64_invalid_vp_register_message` of rust-vmm/mshv.
  */
-export class InvalidVpRegisterValue extends withFields(Message, invalidVpRegisterValueLayout) {
+export class InvalidVpRegisterValue extends Message {
+  static {
+    defineFields(this, invalidVpRegisterValueLayout);
+  }
+
   readonly type = 'invalid-vp-register-value';
 
   constructor(message: Uint8Array) {
@@ -49,6 +59,8 @@ export class InvalidVpRegisterValue extends withFields(Message, invalidVpRegiste
     return new InvalidVpRegisterValue(this.copy());
   }
 }
+
+export interface InvalidVpRegisterValue extends PlainFields<typeof invalidVpRegisterValueLayout> {}
 
 /** Features by code. Source: `HV_UNSUPPORTED_FEATURE_*` of rust-vmm/mshv. */
 export const unsupportedFeatures = [undefined, 'intercept', 'task-switch-tss'] as const;
@@ -69,7 +81,11 @@ export const unsupportedFeatureSize = 16;
  * The guest uses what the hypervisor does not support. Source: `hv_x64_unsupported_feature_message` of
  * rust-vmm/mshv.
  */
-export class UnsupportedFeature extends withFields(Message, unsupportedFeatureLayout) {
+export class UnsupportedFeature extends Message {
+  static {
+    defineFields(this, unsupportedFeatureLayout);
+  }
+
   readonly type = 'unsupported-feature';
 
   constructor(message: Uint8Array) {
@@ -80,6 +96,8 @@ export class UnsupportedFeature extends withFields(Message, unsupportedFeatureLa
     return new UnsupportedFeature(this.copy());
   }
 }
+
+export interface UnsupportedFeature extends PlainFields<typeof unsupportedFeatureLayout> {}
 
 /** `hv_opaque_intercept_message`. */
 export const opaqueLayout = {
@@ -92,7 +110,11 @@ export const opaqueSize = 4;
  * A VP stopped; what with is in its intercept message page. The driver handles this itself
  * (`mshv_run_vp_with_hyp_scheduler`). Source: `hv_opaque_intercept_message` of Linux 7.2.
  */
-export class OpaqueIntercept extends withFields(Message, opaqueLayout) {
+export class OpaqueIntercept extends Message {
+  static {
+    defineFields(this, opaqueLayout);
+  }
+
   readonly type = 'opaque';
 
   constructor(message: Uint8Array) {
@@ -103,6 +125,8 @@ export class OpaqueIntercept extends withFields(Message, opaqueLayout) {
     return new OpaqueIntercept(this.copy());
   }
 }
+
+export interface OpaqueIntercept extends PlainFields<typeof opaqueLayout> {}
 
 /** `hv_async_completion_message_payload`. */
 export const asyncCallCompletionLayout = {
@@ -119,7 +143,11 @@ export const asyncCallCompletionSize = 24;
  * A hypercall that was answered with `HV_STATUS_CALL_PENDING` completed. Source:
  * `hv_async_completion_message_payload` of Linux 7.2.
  */
-export class AsyncCallCompletion extends withFields(Message, asyncCallCompletionLayout) {
+export class AsyncCallCompletion extends Message {
+  static {
+    defineFields(this, asyncCallCompletionLayout);
+  }
+
   readonly type = 'async-call-completion';
 
   constructor(message: Uint8Array) {
@@ -130,3 +158,5 @@ export class AsyncCallCompletion extends withFields(Message, asyncCallCompletion
     return new AsyncCallCompletion(this.copy());
   }
 }
+
+export interface AsyncCallCompletion extends PlainFields<typeof asyncCallCompletionLayout> {}

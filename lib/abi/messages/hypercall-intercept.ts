@@ -1,5 +1,5 @@
-import { withFields } from './fields.js';
-import { flag, u64, type Fields, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { type Fields, flag, type Layout, type PlainFields, u64 } from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_hypercall_intercept_message`. */
@@ -37,10 +37,11 @@ const fastInput32 = [ecx, ebx, esi, edi];
  * one has them in EDX:EAX, EBX:ECX and EDI:ESI. Which it is, `is64Bit` says: by EFER.LMA, as other VMMs have it. The TLFS also
  * looks at CS.L, so a caller in compatibility mode is taken for a 64-bit one.
  */
-export class HypercallIntercept
-  extends withFields(X64Intercept, hypercallLayout)
-  implements Fields<typeof hypercallLayout>
-{
+export class HypercallIntercept extends X64Intercept implements Fields<typeof hypercallLayout> {
+  static {
+    defineFields(this, hypercallLayout);
+  }
+
   readonly type = 'hypercall';
 
   constructor(message: Uint8Array) {
@@ -133,3 +134,5 @@ export class HypercallIntercept
     return new HypercallIntercept(this.copy());
   }
 }
+
+export interface HypercallIntercept extends PlainFields<typeof hypercallLayout> {}

@@ -1,5 +1,5 @@
-import { withFields } from './fields.js';
-import { choice, u16, u32, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { choice, type Layout, type PlainFields, u16, u32 } from './layout.js';
 import { Message } from './message.js';
 import { X64Intercept } from './x64-intercept.js';
 
@@ -15,7 +15,11 @@ export const apicEoiSize = 8;
  * The guest ended an interrupt that wants to be told of. The driver keeps those of its resample eventfds for
  * itself (`mshv_intercept_isr`). Source: `hv_x64_apic_eoi_message` of Linux 7.2.
  */
-export class ApicEoi extends withFields(Message, apicEoiLayout) {
+export class ApicEoi extends Message {
+  static {
+    defineFields(this, apicEoiLayout);
+  }
+
   readonly type = 'apic-eoi';
 
   constructor(message: Uint8Array) {
@@ -26,6 +30,8 @@ export class ApicEoi extends withFields(Message, apicEoiLayout) {
     return new ApicEoi(this.copy());
   }
 }
+
+export interface ApicEoi extends PlainFields<typeof apicEoiLayout> {}
 
 /** `hv_notification_message_payload`. */
 export const sintInterceptLayout = {
@@ -39,7 +45,11 @@ export const sintInterceptSize = 4;
  * A synthetic interrupt that is configured to be intercepted. Source: `hv_notification_message_payload` of
  * Linux 7.2.
  */
-export class SintIntercept extends withFields(Message, sintInterceptLayout) {
+export class SintIntercept extends Message {
+  static {
+    defineFields(this, sintInterceptLayout);
+  }
+
   readonly type = 'sint-intercept';
 
   constructor(message: Uint8Array) {
@@ -50,6 +60,8 @@ export class SintIntercept extends withFields(Message, sintInterceptLayout) {
     return new SintIntercept(this.copy());
   }
 }
+
+export interface SintIntercept extends PlainFields<typeof sintInterceptLayout> {}
 
 /** `hv_x64_sint_deliverable_message`. */
 export const sintDeliverableLayout = {
@@ -63,7 +75,11 @@ export const sintDeliverableSize = 48;
  * The message slots of SINTs are free again, as was asked by `DELIVERABILITY_NOTIFICATIONS`. Source:
  * `hv_x64_sint_deliverable_message` of rust-vmm/mshv.
  */
-export class SintDeliverable extends withFields(X64Intercept, sintDeliverableLayout) {
+export class SintDeliverable extends X64Intercept {
+  static {
+    defineFields(this, sintDeliverableLayout);
+  }
+
   readonly type = 'sint-deliverable';
 
   constructor(message: Uint8Array) {
@@ -74,6 +90,8 @@ export class SintDeliverable extends withFields(X64Intercept, sintDeliverableLay
     return new SintDeliverable(this.copy());
   }
 }
+
+export interface SintDeliverable extends PlainFields<typeof sintDeliverableLayout> {}
 
 /** What can be delivered to a VP, by code. Source: `HV_X64_PENDING_*` of rust-vmm/mshv. */
 export const interruptionTypes = [
@@ -100,10 +118,11 @@ export const interruptionDeliverableSize = 48;
  * The VP can take an interrupt or NMI again, as was asked by `DELIVERABILITY_NOTIFICATIONS`. Source:
  * `hv_x64_interruption_deliverable_message` of rust-vmm/mshv.
  */
-export class InterruptionDeliverable extends withFields(
-  X64Intercept,
-  interruptionDeliverableLayout,
-) {
+export class InterruptionDeliverable extends X64Intercept {
+  static {
+    defineFields(this, interruptionDeliverableLayout);
+  }
+
   readonly type = 'interruption-deliverable';
 
   constructor(message: Uint8Array) {
@@ -115,6 +134,10 @@ export class InterruptionDeliverable extends withFields(
   }
 }
 
+export interface InterruptionDeliverable extends PlainFields<
+  typeof interruptionDeliverableLayout
+> {}
+
 /** `hv_x64_sipi_intercept_message`. */
 export const sipiLayout = {
   targetVpIndex: u32(40),
@@ -125,7 +148,11 @@ export const sipiLayout = {
 export const sipiSize = 48;
 
 /** The guest sends a start-up interrupt. Source: `hv_x64_sipi_intercept_message` of rust-vmm/mshv. */
-export class SipiIntercept extends withFields(X64Intercept, sipiLayout) {
+export class SipiIntercept extends X64Intercept {
+  static {
+    defineFields(this, sipiLayout);
+  }
+
   readonly type = 'sipi';
 
   constructor(message: Uint8Array) {
@@ -136,3 +163,5 @@ export class SipiIntercept extends withFields(X64Intercept, sipiLayout) {
     return new SipiIntercept(this.copy());
   }
 }
+
+export interface SipiIntercept extends PlainFields<typeof sipiLayout> {}

@@ -1,5 +1,16 @@
-import { withFields } from './fields.js';
-import { bits, bytes, flag, segment, u16, u64, u8, type Fields, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import {
+  bits,
+  bytes,
+  type Fields,
+  flag,
+  type Layout,
+  type PlainFields,
+  segment,
+  u16,
+  u64,
+  u8,
+} from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_io_port_intercept_message`. */
@@ -29,10 +40,11 @@ export const ioPortSize = 128;
  *
  * The access is not done yet: a read is completed by changing RAX, and either by moving RIP on.
  */
-export class IoPortIntercept
-  extends withFields(X64Intercept, ioPortLayout)
-  implements Fields<typeof ioPortLayout>
-{
+export class IoPortIntercept extends X64Intercept implements Fields<typeof ioPortLayout> {
+  static {
+    defineFields(this, ioPortLayout);
+  }
+
   readonly type = 'io-port';
 
   constructor(message: Uint8Array) {
@@ -63,3 +75,5 @@ export class IoPortIntercept
     return new IoPortIntercept(this.copy());
   }
 }
+
+export interface IoPortIntercept extends PlainFields<typeof ioPortLayout> {}

@@ -1,7 +1,17 @@
 import { cacheTypes } from '../cache-type.js';
 import { exactGpa } from './exact-gpa.js';
-import { withFields } from './fields.js';
-import { bytes, choice, flag, gpa, u64, u8, type Fields, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import {
+  bytes,
+  choice,
+  type Fields,
+  flag,
+  gpa,
+  type Layout,
+  type PlainFields,
+  u64,
+  u8,
+} from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_memory_intercept_message`. */
@@ -26,10 +36,11 @@ export const memoryLayout = {
 export const memorySize = 80;
 
 /** An access to guest memory. Source: `hv_x64_memory_intercept_message` of Linux 7.2. */
-abstract class MemoryIntercept
-  extends withFields(X64Intercept, memoryLayout)
-  implements Fields<typeof memoryLayout>
-{
+abstract class MemoryIntercept extends X64Intercept implements Fields<typeof memoryLayout> {
+  static {
+    defineFields(this, memoryLayout);
+  }
+
   constructor(message: Uint8Array) {
     super(message, memorySize);
   }
@@ -54,6 +65,8 @@ abstract class MemoryIntercept
     return this.instruction(memoryLayout.instructionBytes);
   }
 }
+
+interface MemoryIntercept extends PlainFields<typeof memoryLayout> {}
 
 /** The guest accesses guest physical memory where nothing is mapped: MMIO. */
 export class UnmappedGpaIntercept extends MemoryIntercept {

@@ -3,6 +3,20 @@ import { inspect, type InspectOptionsStylized } from 'node:util';
 import { hexadecimal, inspected } from '../../inspection.js';
 import { messageLayout, messageTypeName, type MessageTypeName } from '../message-types.js';
 
+/** The fields that inspection and JSON show: what each class adds to those of what it extends. */
+const addedNames = new WeakMap<object, readonly string[]>();
+
+export function addFieldNames(prototype: Message, names: readonly string[]): void {
+  addedNames.set(prototype, names);
+}
+
+function fieldNames(message: object): readonly string[] {
+  const prototype: unknown = Object.getPrototypeOf(message);
+  return typeof prototype === 'object' && prototype !== null
+    ? [...fieldNames(prototype), ...(addedNames.get(prototype) ?? [])]
+    : [];
+}
+
 // Which stop of a VP a message was handed out for.
 let markStop: (message: Message, stop: number) => void;
 let stopOf: (message: Message) => number;
@@ -169,11 +183,6 @@ export abstract class Message {
   /** The same message over a copy of the bytes: stays what it is. */
   abstract snapshot(): Message;
 
-  /** The fields that inspection and JSON show. */
-  protected fieldNames(): readonly string[] {
-    return [];
-  }
-
   /**
    * The type and the fields, for `JSON.stringify`: 64-bit quantities are strings like `"0xfee00000"`, which `BigInt()`
    * reads, bytes are hexadecimal digits, which `Buffer.from(digits, 'hex')` reads.
@@ -189,7 +198,7 @@ export abstract class Message {
 
   #shown<Shown>(show: (value: unknown) => Shown): Readonly<Record<string, Shown>> {
     return Object.fromEntries(
-      this.fieldNames().map((name) => [name, show(Reflect.get(this, name))]),
+      fieldNames(this).map((name) => [name, show(Reflect.get(this, name))]),
     );
   }
 }
@@ -198,14 +207,14 @@ export { markStop, stopOf };
 
 /** A message that this library knows no fields of. Its payload is all there is. */
 export class UnknownMessage extends Message {
+  static {
+    addFieldNames(this.prototype, ['messageType', 'payload']);
+  }
+
   readonly type = 'unknown';
 
   constructor(message: Uint8Array) {
     super(message, 0);
-  }
-
-  protected override fieldNames(): readonly string[] {
-    return ['messageType', 'payload'];
   }
 
   snapshot(): UnknownMessage {

@@ -1,5 +1,5 @@
-import { withFields } from './fields.js';
-import { u32, u64, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { type Layout, type PlainFields, u32, u64 } from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_msr_intercept_message`. */
@@ -13,7 +13,11 @@ export const msrLayout = {
 export const msrSize = 64;
 
 /** RDMSR or WRMSR. Source: `hv_x64_msr_intercept_message` of rust-vmm/mshv. */
-export class MsrIntercept extends withFields(X64Intercept, msrLayout) {
+export class MsrIntercept extends X64Intercept {
+  static {
+    defineFields(this, msrLayout);
+  }
+
   readonly type = 'msr';
 
   constructor(message: Uint8Array) {
@@ -39,3 +43,5 @@ export class MsrIntercept extends withFields(X64Intercept, msrLayout) {
     return new MsrIntercept(this.copy());
   }
 }
+
+export interface MsrIntercept extends PlainFields<typeof msrLayout> {}

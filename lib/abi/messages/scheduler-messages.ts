@@ -1,5 +1,13 @@
-import { withFields } from './fields.js';
-import { u16, u32, u64, type Fields, type Layout, type VpSignal } from './layout.js';
+import { defineFields } from './fields.js';
+import {
+  type Fields,
+  type Layout,
+  type PlainFields,
+  u16,
+  u32,
+  u64,
+  type VpSignal,
+} from './layout.js';
 import { Message } from './message.js';
 
 /** `hv_vp_signal_bitset_scheduler_message`. */
@@ -22,9 +30,13 @@ export const vpSignalBitsetSize = 160;
  * Virtual Processor Set".
  */
 export class SchedulerVpSignalBitset
-  extends withFields(Message, vpSignalBitsetLayout)
+  extends Message
   implements Fields<typeof vpSignalBitsetLayout>
 {
+  static {
+    defineFields(this, vpSignalBitsetLayout);
+  }
+
   readonly type = 'scheduler-vp-signal-bitset';
 
   constructor(message: Uint8Array) {
@@ -58,6 +70,8 @@ export class SchedulerVpSignalBitset
   }
 }
 
+export interface SchedulerVpSignalBitset extends PlainFields<typeof vpSignalBitsetLayout> {}
+
 /** `hv_vp_signal_pair_scheduler_message`. */
 export const vpSignalPairLayout = {
   overflowCount: u32(0),
@@ -70,10 +84,11 @@ export const vpSignalPairSize = 240;
  * The hypervisor's root scheduler signals VPs. The driver handles this itself (`handle_pair_message`). Source:
  * `hv_vp_signal_pair_scheduler_message` of Linux 7.2.
  */
-export class SchedulerVpSignalPair
-  extends withFields(Message, vpSignalPairLayout)
-  implements Fields<typeof vpSignalPairLayout>
-{
+export class SchedulerVpSignalPair extends Message implements Fields<typeof vpSignalPairLayout> {
+  static {
+    defineFields(this, vpSignalPairLayout);
+  }
+
   readonly type = 'scheduler-vp-signal-pair';
 
   constructor(message: Uint8Array) {
@@ -94,3 +109,5 @@ export class SchedulerVpSignalPair
     return new SchedulerVpSignalPair(this.copy());
   }
 }
+
+export interface SchedulerVpSignalPair extends PlainFields<typeof vpSignalPairLayout> {}

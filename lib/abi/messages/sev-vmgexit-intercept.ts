@@ -1,5 +1,5 @@
-import { withFields } from './fields.js';
-import { flag, u16, u32, u64, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { flag, type Layout, type PlainFields, u16, u32, u64 } from './layout.js';
 import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_vmgexit_intercept_message`. */
@@ -18,7 +18,11 @@ export const sevVmgexitLayout = {
 export const sevVmgexitSize = 104;
 
 /** VMGEXIT of a guest with encrypted state. Source: `hv_x64_vmgexit_intercept_message` of rust-vmm/mshv. */
-export class SevVmgexitIntercept extends withFields(X64Intercept, sevVmgexitLayout) {
+export class SevVmgexitIntercept extends X64Intercept {
+  static {
+    defineFields(this, sevVmgexitLayout);
+  }
+
   readonly type = 'sev-vmgexit';
 
   constructor(message: Uint8Array) {
@@ -29,3 +33,5 @@ export class SevVmgexitIntercept extends withFields(X64Intercept, sevVmgexitLayo
     return new SevVmgexitIntercept(this.copy());
   }
 }
+
+export interface SevVmgexitIntercept extends PlainFields<typeof sevVmgexitLayout> {}

@@ -1,6 +1,6 @@
 import { interceptAccesses } from '../intercept-types.js';
-import { withFields } from './fields.js';
-import { bits, choice, flag, segment, u32, u64, type Layout } from './layout.js';
+import { defineFields } from './fields.js';
+import { bits, choice, flag, type Layout, type PlainFields, segment, u32, u64 } from './layout.js';
 import { Message } from './message.js';
 
 /** `hv_x64_intercept_message_header`, with which most payloads begin: 40 bytes. */
@@ -36,7 +36,11 @@ const longMode = (1 << cr0Pe.shift) | (1 << eferLma.shift);
  * An intercept of an instruction or event on x64, with the VP's state at that moment. RIP points at the
  * intercepted instruction. Source: `hv_x64_intercept_message_header` of Linux 7.2.
  */
-export abstract class X64Intercept extends withFields(Message, x64HeaderLayout) {
+export abstract class X64Intercept extends Message {
+  static {
+    defineFields(this, x64HeaderLayout);
+  }
+
   get isWrite(): boolean {
     return this.view.getUint8(access.at) === write;
   }
@@ -51,6 +55,8 @@ export abstract class X64Intercept extends withFields(Message, x64HeaderLayout) 
     return (this.view.getUint8(executionState.at) & longMode) === longMode;
   }
 }
+
+export interface X64Intercept extends PlainFields<typeof x64HeaderLayout> {}
 
 /** `hv_x64_halt_message` and `hv_x64_unrecoverable_exception_message`: the header alone. */
 export const x64HeaderSize = 40;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { constants } from 'node:os';
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
 import { type IrqFdRoute, MshvError, type Partition } from '../../../lib/index.js';
@@ -163,6 +164,7 @@ function expectQuarantine(operation: RouteOperation, step: number, fault: Fault)
   }
 
   for (const route of open) {
+    expect(inspect(route)).toContain("state: 'quarantined'");
     native.record();
     for (const change of [
       () => {
