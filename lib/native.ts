@@ -420,3 +420,8 @@ export function nativeArgument(name: string, value: Native): Native {
   }
   return value;
 }
+
+/** The `native` of options: the addon that makes system calls, unless another one is given. */
+export function nativeOption(name: string, value: Native | undefined): Native {
+  return value === undefined ? linuxNative() : nativeArgument(name, value);
+}

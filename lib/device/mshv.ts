@@ -3,17 +3,12 @@ import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
-import {
-  booleanArgument,
-  optionsArgument,
-  pathArgument,
-  typeError,
-  uint64Argument,
-} from '../arguments.js';
+import { booleanArgument, pathArgument, typeError, uint64Argument } from '../arguments.js';
 import { closeEach } from '../closing.js';
+import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import { inspected } from '../inspection.js';
-import { linuxNative, type Native, nativeArgument } from '../native.js';
+import { nativeOption, type Native } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import {
   assignableFeatures,
@@ -77,6 +72,39 @@ export interface PartitionOptions {
   unimplementedMsrAction?: MsrAction;
 }
 
+const openOptions = {
+  path: defaulting<string, string>(pathArgument, devicePath),
+  native: nativeOption,
+  fastInjection: optional<boolean, boolean>(booleanArgument),
+} satisfies OptionTable<MshvOpenOptions>;
+
+const creationOptions = {
+  lapic: flag(true, partitionFlags.LAPIC),
+  x2apic: flag(false, partitionFlags.X2APIC),
+  gpaSuperPages: flag(true, partitionFlags.GPA_SUPER_PAGES),
+  nestedVirtualization: flag(false, partitionFlags.NESTED_VIRTUALIZATION),
+  smt: flag(false, partitionFlags.SMT_ENABLED_GUEST),
+  disabledCpuFeatures: optional(banksArgument),
+  disabledXsaveFeatures: optional(uint64),
+  syntheticFeatures: optional(syntheticFeaturesArgument),
+  unimplementedMsrAction: (name, action: MsrAction | undefined) => {
+    if (action !== undefined) {
+      msrActionArgument(name, action);
+    }
+    return action;
+  },
+} satisfies OptionTable<PartitionOptions>;
+
+function banksArgument(
+  name: string,
+  banks: readonly [number | bigint, number | bigint],
+): [bigint, bigint] {
+  if (!Array.isArray(banks) || (banks as readonly unknown[]).length !== 2) {
+    throw typeError(name, 'an array of two banks', banks);
+  }
+  return [uint64Argument(`${name}[0]`, banks[0]), uint64Argument(`${name}[1]`, banks[1])];
+}
+
 /** How often a creation that a signal interrupted is tried before it is an error. */
 const creationAttempts = 5;
 
@@ -114,13 +142,7 @@ export class Mshv implements Disposable {
    *   `OpenFailure`.
    */
   static open(options: MshvOpenOptions = {}): Mshv {
-    optionsArgument('options', options, ['path', 'native', 'fastInjection']);
-    const { path = devicePath, native = linuxNative(), fastInjection } = options;
-    pathArgument('options.path', path);
-    nativeArgument('options.native', native);
-    if (fastInjection !== undefined) {
-      booleanArgument('options.fastInjection', fastInjection);
-    }
+    const { path, native, fastInjection } = takeOptions('options', options, openOptions);
     const fd = native.open(path);
     if (fd < 0) {
       const failure = explainOpenFailure(path, fd);
@@ -184,43 +206,17 @@ export class Mshv implements Disposable {
    *   hypervisor refused `syntheticFeatures`
    */
   createPartition(options: PartitionOptions = {}): Partition {
-    optionsArgument('options', options, [
-      'lapic',
-      'x2apic',
-      'gpaSuperPages',
-      'nestedVirtualization',
-      'smt',
-      'disabledCpuFeatures',
-      'disabledXsaveFeatures',
-      'syntheticFeatures',
-      'unimplementedMsrAction',
-    ]);
-    const {
-      lapic = true,
-      x2apic = false,
-      gpaSuperPages = true,
-      nestedVirtualization = false,
-      smt = false,
-      disabledXsaveFeatures = 0n,
-    } = options;
-    const flag = (name: string, value: boolean, bit: bigint): bigint =>
-      booleanArgument(`options.${name}`, value) ? bit : 0n;
+    const checked = takeOptions('options', options, creationOptions);
+    const { disabledCpuFeatures, disabledXsaveFeatures } = checked;
+    const { syntheticFeatures, unimplementedMsrAction } = checked;
     const flags =
-      flag('lapic', lapic, partitionFlags.LAPIC) |
-      flag('x2apic', x2apic, partitionFlags.X2APIC) |
-      flag('gpaSuperPages', gpaSuperPages, partitionFlags.GPA_SUPER_PAGES) |
-      flag('nestedVirtualization', nestedVirtualization, partitionFlags.NESTED_VIRTUALIZATION) |
-      flag('smt', smt, partitionFlags.SMT_ENABLED_GUEST);
-    const [bank0, bank1] = banksArgument(options.disabledCpuFeatures);
-    const disabledXsave = uint64Argument('options.disabledXsaveFeatures', disabledXsaveFeatures);
-    const { syntheticFeatures, unimplementedMsrAction } = options;
-    const wantedFeatures =
-      syntheticFeatures === undefined
-        ? undefined
-        : syntheticFeaturesArgument('options.syntheticFeatures', syntheticFeatures);
-    if (unimplementedMsrAction !== undefined) {
-      msrActionArgument('options.unimplementedMsrAction', unimplementedMsrAction);
-    }
+      checked.lapic |
+      checked.x2apic |
+      checked.gpaSuperPages |
+      checked.nestedVirtualization |
+      checked.smt;
+    const needsBanks = disabledCpuFeatures !== undefined || disabledXsaveFeatures !== undefined;
+    const [bank0, bank1] = disabledCpuFeatures ?? [0n, 0n];
     this.#descriptor();
 
     let generation: DriverGeneration = 'v2';
@@ -231,11 +227,9 @@ export class Mshv implements Disposable {
         partitionIsolation.NONE,
         bank0,
         bank1,
-        disabledXsave,
+        disabledXsaveFeatures ?? 0n,
       ),
     );
-    const needsBanks =
-      options.disabledCpuFeatures !== undefined || options.disabledXsaveFeatures !== undefined;
     if (fd === -constants.errno.EINVAL && !needsBanks) {
       generation = 'v1';
       fd = untilUninterrupted(() =>
@@ -263,11 +257,11 @@ export class Mshv implements Disposable {
       },
     );
     this.#partitions.add(partition);
-    if (wantedFeatures === undefined) {
+    if (syntheticFeatures === undefined) {
       this.#giveDefaultFeatures(partition);
-    } else if (wantedFeatures !== 0n) {
+    } else if (syntheticFeatures !== 0n) {
       try {
-        partition.setProperty('SYNTHETIC_PROC_FEATURES', wantedFeatures);
+        partition.setProperty('SYNTHETIC_PROC_FEATURES', syntheticFeatures);
       } catch (error) {
         partition.close();
         throw error;
@@ -353,15 +347,4 @@ function untilUninterrupted(attempt: () => number): number {
     result = attempt();
   }
   return result;
-}
-
-function banksArgument(banks: PartitionOptions['disabledCpuFeatures']): [bigint, bigint] {
-  if (banks === undefined) {
-    return [0n, 0n];
-  }
-  const name = 'options.disabledCpuFeatures';
-  if (!Array.isArray(banks) || (banks as readonly unknown[]).length !== 2) {
-    throw typeError(name, 'an array of two banks', banks);
-  }
-  return [uint64Argument(`${name}[0]`, banks[0]), uint64Argument(`${name}[1]`, banks[1])];
 }

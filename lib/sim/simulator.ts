@@ -8,7 +8,6 @@ import { irqfdFlags } from '../abi/irqfd.js';
 import { ioctls } from '../abi/ioctls.js';
 import { limits } from '../abi/limits.js';
 import {
-  booleanArgument,
   bytesArgument,
   choiceArgument,
   instanceArgument,
@@ -17,6 +16,15 @@ import {
   rangeError,
   uint64Argument,
 } from '../arguments.js';
+import {
+  boolean,
+  choice,
+  defaulting,
+  integer,
+  takeOptions,
+  uint32,
+  type OptionTable,
+} from '../options.js';
 import { Mshv } from '../device/mshv.js';
 import { Partition, type DriverGeneration } from '../device/partition.js';
 import { closedError, MshvError, systemError } from '../errors.js';
@@ -71,6 +79,15 @@ export interface SimulatorOptions {
    */
   deposits?: 'continue' | 'again';
 }
+
+/** What the addon is told, in its terms. */
+const simulatorOptions = {
+  scheduler: defaulting(choice(schedulers), schedulers.hypervisor),
+  fastInjection: boolean(false),
+  driver: defaulting(choice({ v1: true, v2: false }), false),
+  registerPage: boolean(true),
+  deposits: defaulting(choice({ continue: true, again: false }), true),
+} satisfies OptionTable<SimulatorOptions>;
 
 const simulatedIoctls = [
   'MSHV_CREATE_PARTITION',
@@ -132,13 +149,24 @@ export interface DriverIrqFd {
 }
 
 const largestUint16 = 0xffff;
-const largestUint32 = 2 ** 32 - 1;
 const largestMessage = 256;
 /** The driver's `reps` has 16 bits, the hypervisor's 12. */
 const largestReps = 4095;
 /** What one guest access may transfer, so that nobody waits for one for long. */
 const largestTransfer = 1 << 30;
 const largestErrno = 4095;
+
+const failNextOptions = {
+  after: defaulting(uint32, 0),
+  count: defaulting(uint32, 1),
+} satisfies OptionTable<FailNextOptions>;
+
+const refuseOptions = {
+  hypercall: hypercallArgument,
+  status: statusArgument,
+  ...failNextOptions,
+  reps: defaulting(integer(0, largestReps), 0),
+} satisfies OptionTable<RefuseOptions>;
 
 /**
  * A simulated machine: a hypervisor, Linux' mshv driver and the guests in its partitions, in this
@@ -167,32 +195,14 @@ export class Simulator implements Disposable {
   readonly #lost = new WeakMap<Partition, number>();
 
   constructor(options: SimulatorOptions = {}) {
-    optionsArgument('options', options, [
-      'scheduler',
-      'fastInjection',
-      'driver',
-      'registerPage',
-      'deposits',
-    ]);
-    const {
-      scheduler = 'hypervisor',
-      fastInjection = false,
-      driver = 'v2',
-      registerPage = true,
-      deposits = 'continue',
-    } = options;
-    choiceArgument('options.scheduler', scheduler, ['hypervisor', 'root']);
-    booleanArgument('options.fastInjection', fastInjection);
-    choiceArgument('options.driver', driver, ['v1', 'v2']);
-    booleanArgument('options.registerPage', registerPage);
-    choiceArgument('options.deposits', deposits, ['continue', 'again']);
+    const checked = takeOptions('options', options, simulatorOptions);
     this.#native = simNative();
     this.#id = this.#native.simCreate(
-      schedulers[scheduler],
-      fastInjection,
-      driver === 'v1',
-      registerPage,
-      deposits === 'continue',
+      checked.scheduler,
+      checked.fastInjection,
+      checked.driver,
+      checked.registerPage,
+      checked.deposits,
     );
   }
 
@@ -324,10 +334,7 @@ export class Simulator implements Disposable {
     this.#usable();
     const request = requestArgument(ioctl);
     const errno = errnoArgument(error);
-    optionsArgument('options', options, ['after', 'count']);
-    const { after: passing = 0, count: failing = 1 } = options;
-    const after = integerArgument('options.after', passing, 0, largestUint32);
-    const count = integerArgument('options.count', failing, 0, largestUint32);
+    const { after, count } = takeOptions('options', options, failNextOptions);
     this.#checked(
       'plan a failure',
       this.#native.simFailNext(this.#id, request, errno, after, count),
@@ -344,16 +351,14 @@ export class Simulator implements Disposable {
    */
   refuse(options: RefuseOptions): void {
     this.#usable();
-    optionsArgument('options', options, ['hypercall', 'status', 'after', 'count', 'reps']);
-    const code = hypercallArgument(options.hypercall);
-    const status = statusArgument(options.status);
-    const { after: passing = 0, count: refused = 1, reps: done = 0 } = options;
-    const after = integerArgument('options.after', passing, 0, largestUint32);
-    const count = integerArgument('options.count', refused, 0, largestUint32);
-    const reps = integerArgument('options.reps', done, 0, largestReps);
+    const { hypercall, status, after, count, reps } = takeOptions(
+      'options',
+      options,
+      refuseOptions,
+    );
     this.#checked(
       'plan a refusal',
-      this.#native.simRefuse(this.#id, code, status, after, count, reps),
+      this.#native.simRefuse(this.#id, hypercall, status, after, count, reps),
     );
   }
 
@@ -668,21 +673,21 @@ function requestArgument(ioctl: SimulatedIoctl): number {
   return ioctls[choiceArgument('ioctl', ioctl, simulatedIoctls)];
 }
 
-function hypercallArgument(hypercall: HypercallName | number): number {
+function hypercallArgument(name: string, hypercall: HypercallName | number): number {
   if (typeof hypercall === 'number') {
-    return integerArgument('options.hypercall', hypercall, 0, largestUint16);
+    return integerArgument(name, hypercall, 0, largestUint16);
   }
   const names = Object.keys(hypercalls) as HypercallName[];
-  return hypercalls[choiceArgument('options.hypercall', hypercall, names)].code;
+  return hypercalls[choiceArgument(name, hypercall, names)].code;
 }
 
-function statusArgument(status: HvStatusName | number): number {
+function statusArgument(name: string, status: HvStatusName | number): number {
   if (typeof status === 'number') {
-    return integerArgument('options.status', status, 1, largestUint16);
+    return integerArgument(name, status, 1, largestUint16);
   }
   const names = Object.keys(hvStatusCodes) as HvStatusName[];
-  const refusals = names.filter((name) => hvStatusCodes[name] !== 0);
-  return hvStatusCodes[choiceArgument('options.status', status, refusals)];
+  const refusals = names.filter((status) => hvStatusCodes[status] !== 0);
+  return hvStatusCodes[choiceArgument(name, status, refusals)];
 }
 
 function errnoArgument(error: string | number): number {
