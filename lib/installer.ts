@@ -11,7 +11,7 @@ export interface Installer {
 
 /** What each package manager leaves in a `node_modules` that it has filled, the newer ones first. */
 const marks: readonly (readonly [file: string, installer: Installer])[] = [
-  ['.modules.yaml', { again: 'pnpm install --force', build: 'pnpm exec mshv build' }],
+  ['.modules.yaml', { again: 'rm -r node_modules && pnpm install', build: 'pnpm exec mshv build' }],
   ['.yarn-state.yml', { again: 'rm -r node_modules && yarn install', build: 'yarn mshv build' }],
   ['.yarn-integrity', { again: 'yarn install --force', build: 'yarn mshv build' }],
   ['.package-lock.json', { again: 'npm ci', build: 'npx mshv build' }],

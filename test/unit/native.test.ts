@@ -57,7 +57,7 @@ it.each([
   { mark: '.package-lock.json', again: "'npm ci' installs", build: "'npx mshv build' compiles" },
   {
     mark: '.modules.yaml',
-    again: "'pnpm install --force' installs",
+    again: "'rm -r node_modules && pnpm install' installs",
     build: "'pnpm exec mshv build' compiles",
   },
   {

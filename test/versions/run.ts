@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 
 import { Table } from 'console-table-printer';
 
 import { boundedRun } from '../bounded-run.js';
+import { nodeOf } from './node-of.js';
 import { isOtherRuntime, tryRuntime } from './other-runtimes.js';
 
 // Runs the tests, with the addon as it is built, on other release lines of Node.js, whose binaries come from npm:
@@ -40,23 +41,8 @@ interface Result {
   readonly problem: string;
 }
 
-/** The program of a release line, as npm has it. */
-function nodeOf(line: string): string {
-  if (line === 'hardened') return process.execPath;
-  const folder = resolve('build/versions', line);
-  const name = `node-linux-${process.arch}`;
-  mkdirSync(folder, { recursive: true });
-  const { status } = spawnSync(
-    'npm',
-    ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', `${name}@${line}`],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  if (status !== 0) throw new Error(`npm has no ${name}@${line}`);
-  return join(folder, 'node_modules', name, 'bin/node');
-}
-
 async function run(line: string, filters: readonly string[], folder: string): Promise<Result> {
-  const node = nodeOf(line);
+  const node = line === 'hardened' ? process.execPath : nodeOf(line);
   const versions = ['-p', 'process.version + " " + process.versions.napi'];
   const [version = '', nodeApi = ''] = spawnSync(node, versions, { encoding: 'utf8' })
     .stdout.trim()
