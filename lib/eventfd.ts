@@ -159,8 +159,9 @@ export class EventFd implements Disposable {
    * Adds to the counter.
    *
    * @param n - 1 to 2^64 - 2
-   * @throws MshvError `EAGAIN` where the counter would pass 2^64 - 2; it is unchanged then. `ENOBUFS`, of an eventfd that
-   *   others have, where the thread can have no timer (`ulimit -i`, or others use every real-time signal)
+   * @throws MshvError `EAGAIN` where the counter would pass 2^64 - 2; it is unchanged then. Of an eventfd
+   *   that others have, where the thread can have no timer: `ENOBUFS` (`ulimit -i`), `ENOSPC` where others use every
+   *   real-time signal, …
    */
   signal(n?: number | bigint): void {
     const native = this.#native;
@@ -514,10 +515,7 @@ const ownedHint = 'another object of this environment owns it; clone() that one'
 
 const signalHints = new Map([
   [-constants.errno.EAGAIN, 'the counter would overflow'],
-  [
-    -constants.errno.ENOBUFS,
-    'no timer to bound a write that others may block: raise ulimit -i, or free a real-time signal',
-  ],
+  [-constants.errno.ENOBUFS, 'no timer to bound a write that others may block: raise ulimit -i'],
 ]);
 
 const adoptHints = new Map([

@@ -272,7 +272,7 @@ export interface Native {
   eventfdSignal(fd: number, n?: bigint): number;
   /**
    * The same where others may have cleared O_NONBLOCK, which belongs to the open file. A full counter is `-EAGAIN` after a
-   * millisecond then; `-ENOBUFS` where the thread can have no timer for that.
+   * millisecond then. Where the thread can have no timer for that: what failed, and `-ENOBUFS` for `-EAGAIN` of timer_create.
    */
   eventfdSignalBounded(fd: number, n?: bigint): number;
   /** The consumed count as a bigint, or a negative errno as a number (`-EAGAIN`: nothing there), whatever O_NONBLOCK is. */

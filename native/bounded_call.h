@@ -15,13 +15,18 @@ constexpr auto kBound = std::chrono::milliseconds(1);
 ThreadTimer& BoundTimer();
 
 // Makes a call that returns a value >= 0 or -errno. Returns what it returns; -EAGAIN where it
-// blocked until the bound; -ENOBUFS, without a call, where the thread can have no timer.
+// blocked until the bound; without a call, what failed where the thread can have no timer, and for
+// -EAGAIN, which would be another thing here, -ENOBUFS.
 template <typename Call>
 int CallBounded(Call call) {
   ThreadTimer& timer = BoundTimer();
   // Again and again: the first could come before the call has begun.
-  if (timer.Prepare() < 0 || timer.Arm(kBound, kBound) < 0) {
-    return -ENOBUFS;
+  int error = timer.Prepare();
+  if (error == 0) {
+    error = timer.Arm(kBound, kBound);
+  }
+  if (error < 0) {
+    return error == -EAGAIN ? -ENOBUFS : error;
   }
   const auto end = std::chrono::steady_clock::now() + kBound;
   int result = 0;

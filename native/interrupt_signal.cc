@@ -42,12 +42,13 @@ bool IsOurs(const struct sigaction& action) {
   return (action.sa_flags & (SA_SIGINFO | SA_RESTART)) == 0 && IsOurHandler(action.sa_handler);
 }
 
-bool IsFree(const struct sigaction& action) {
-  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+bool Is(const struct sigaction& action, Handler handler) {
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == handler;
 }
 
-// 1 where the handler of `signal` is ours now, 0 where it is somebody else's, or -errno.
-int Take(int signal) {
+// 1 where the handler of `signal` is ours now, which was `free` or ours; 0 where it was another
+// one; or -errno.
+int Take(int signal, Handler free) {
   struct sigaction present {};
   if (const int error =
           kernel::Try("sigaction", [&] { return sigaction(signal, nullptr, &present); });
@@ -57,7 +58,7 @@ int Take(int signal) {
   if (IsOurs(present)) {
     return 1;
   }
-  if (!IsFree(present)) {
+  if (!Is(present, free)) {
     return 0;
   }
   struct sigaction action {};
@@ -68,7 +69,7 @@ int Take(int signal) {
       error < 0) {
     return error;
   }
-  if (IsOurs(present) || IsFree(present)) {
+  if (IsOurs(present) || Is(present, free)) {
     return 1;
   }
   // Somebody else was faster by that much.
@@ -82,13 +83,17 @@ int TakeInterruptSignals(const sigset_t& except, InterruptSignals* signals) {
   static std::mutex lock;
   const std::lock_guard guard(lock);
   size_t taken = 0;
-  for (int signal = SIGRTMAX; signal >= SIGRTMIN && taken < signals->size(); --signal) {
-    const int result = sigismember(&except, signal) == 1 ? 0 : Take(signal);
-    if (result < 0) {
-      return result;
-    }
-    if (result == 1) {
-      (*signals)[taken++] = signal;
+  for (const Handler free : {SIG_DFL, SIG_IGN}) {
+    for (int signal = SIGRTMAX; signal >= SIGRTMIN && taken < signals->size(); --signal) {
+      const auto end = signals->begin() + taken;
+      const bool has = std::find(signals->begin(), end, signal) != end;
+      const int result = has || sigismember(&except, signal) == 1 ? 0 : Take(signal, free);
+      if (result < 0) {
+        return result;
+      }
+      if (result == 1) {
+        (*signals)[taken++] = signal;
+      }
     }
   }
   if (taken == 0) {

@@ -11,9 +11,11 @@ namespace mshv {
 // call is interrupted, and stays so, is all it is for.
 //
 // From SIGRTMAX down: those whose handler is ours already, whichever addon or environment of this
-// process has installed it, else those that nobody handles. Handlers of others, and what others
-// ignore, are left alone. Two of them, so that a thread that is inside a system call, and lets in
-// no other signal, is interrupted all the same where somebody has replaced the handler of one.
+// process has installed it, else those that nobody handles; where these are too few, those that are
+// ignored, as a parent may have left them all (a handler that does nothing ignores as well). What
+// was there is not restored. Handlers of others are left alone. Two of them, so that a thread that
+// is inside a system call, and lets in no other signal, is interrupted all the same where somebody
+// has replaced the handler of one.
 using InterruptSignals = std::array<int, 2>;
 
 // None that is in `except`. 0 or -errno; -ENOSPC where others have taken all that are left. Where

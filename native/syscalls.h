@@ -52,8 +52,8 @@ int EventFdAdopt(int fd);
 void EventFdCloseCopy(int fd, int copy);
 
 // Adds `value` to the counter; -EAGAIN where it would overflow. `bounded` where others may have
-// cleared O_NONBLOCK: then it may take a millisecond, and is -ENOBUFS where the thread can have no
-// timer.
+// cleared O_NONBLOCK: then it may take a millisecond, and fails where the thread can have no timer
+// (see CallBounded).
 int EventFdWrite(int fd, uint64_t value, bool bounded);
 
 // Consumes the counter (one unit of a semaphore); -EAGAIN where it is 0, whatever its O_NONBLOCK.

@@ -44,6 +44,7 @@ export type FallibleCall =
   | 'vpCancel'
   | 'vpStart'
   | 'vpResume'
+  | 'vpStop'
   | 'vpPage'
   | 'vpReadRegisterPage'
   | 'vpWriteRegisterPage'
@@ -444,7 +445,9 @@ export class FakeNative implements Native {
   }
 
   vpStop(vp: number): number {
-    return this.vps.stop(vp);
+    const stop = (): number => this.vps.stop(vp);
+    // A VP that waits for its handler's answer needs no interrupting.
+    return this.vps.isInside(vp) ? this.#perform('vpStop', [vp], stop) : stop();
   }
 
   vpHoldLoop(vp: number, hold: boolean): number {

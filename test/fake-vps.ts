@@ -90,6 +90,11 @@ class FakeThread {
     this.#later();
   }
 
+  /** Whether it runs the VP, and does not wait for the answer to an exit. */
+  get inside(): boolean {
+    return !this.#waits;
+  }
+
   resume(): number {
     if (!this.#waits) return -EINVAL;
     this.#waits = false;
@@ -228,6 +233,11 @@ export class FakeVps {
       delete attached.thread;
       return 0;
     });
+  }
+
+  /** Whether a thread of this descriptor runs its VP. */
+  isInside(fd: number): boolean {
+    return this.#attached.get(fd)?.thread?.inside === true;
   }
 
   holdLoop(fd: number, hold: boolean): number {

@@ -75,7 +75,8 @@ function belongings() {
   const vpMappings = readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
     .filter((line) => line.includes('mshv'))
-    .filter((line) => !line.includes('.node'));
+    // What is in place of a closed page, until its buffer is garbage, is of no VP.
+    .filter((line) => !/\.node|mshv_nobodys/.test(line));
   return {
     descriptors: openDescriptors(),
     vpThreads: vpThreads().length,

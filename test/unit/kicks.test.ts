@@ -9,6 +9,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // called: no signal of ours may reach it, and it may not be replaced.
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
+/** When the library takes its signals, or whether it has them blocked or ignored. */
+type When = 'now' | 'later' | 'block' | 'ignore';
+
 let folder: string;
 let library: string;
 
@@ -23,7 +26,7 @@ afterAll(() => {
 });
 
 /** What a program tells that interrupts a run by `way`, where the library takes signals at `moment`. */
-function told(moment: string, way: string, takes: string, when: 'now' | 'later' | 'block') {
+function told(moment: string, way: string, takes: string, when: When) {
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     ['--import', 'tsx', 'test/unit/programs/kicked-runs.ts', library, moment, way],
@@ -42,15 +45,18 @@ const results = { cancel: 'canceled', stop: 'stopped', close: 'closed' } as cons
 const ways = Object.entries(results);
 
 describe.each(ways)('%s() interrupts a run', (way, result) => {
-  it.each<[string, string, string, 'now' | 'later' | 'block', number]>([
+  it.each<[string, string, string, When, number, number?]>([
     ['SIGRTMAX is somebody’s before the first run', 'before', '64-64', 'now', 3],
     ['somebody replaces the handler between two runs', 'between', '64-64', 'now', 3],
     ['somebody replaces both handlers between two runs', 'between', '63-64', 'now', 4],
     ['somebody replaces the handler during the run', 'during', '64-64', 'later', 3],
     ['somebody replaces both handlers during the run', 'during', '63-64', 'later', 4],
     ['all are blocked', 'before', '64-64', 'block', 2],
-  ])('where %s', (_, moment, takes, when, caught) => {
-    expect(told(moment, way, takes, when)).toEqual({ result, caught });
+    ['two are ignored, which stay so', 'before', '63-64', 'ignore', 2, 2],
+    ['all but one are ignored', 'before', '35-64', 'ignore', 2, 29],
+    ['all are ignored, as a parent may leave them', 'before', '34-64', 'ignore', 2, 29],
+  ])('where %s', (_, moment, takes, when, caught, ignored = 0) => {
+    expect(told(moment, way, takes, when)).toEqual({ result, caught, ignored });
   });
 
   it('or says that it cannot, where somebody takes all of them during the run, which goes on', () => {
@@ -60,6 +66,7 @@ describe.each(ways)('%s() interrupts a run', (way, result) => {
       closed: false,
       running: true,
       caught: 31,
+      ignored: 0,
     });
   });
 });

@@ -134,6 +134,7 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   vpCancel: { calls: ['sigaction', 'timer_create'], own: ['EBADF', 'ENOSPC'] },
   vpStart: { calls: ['uv_async_init', 'pthread_create', ...runner], own: waitingTime },
   vpResume: { calls: [], own: ['EBUSY', 'ENOENT'] },
+  vpStop: { calls: ['sigaction', 'timer_create'], own: ['ENOSPC'] },
   vpPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'ENOTSUP'] },
   vpReadRegisterPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'EBUSY'] },
   vpWriteRegisterPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'EBUSY'] },
@@ -145,7 +146,7 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   watch: { calls: ['uv_poll_init', 'uv_poll_start'] },
   eventfdShow: { calls: ['fcntl'] },
   eventfdSignal: { calls: ['write'] },
-  eventfdSignalBounded: { calls: ['write'], own: ['ENOBUFS'] },
+  eventfdSignalBounded: { calls: ['write', ...runner], own: ['ENOBUFS'] },
   eventfdRead: { calls: ['read'] },
   eventfdPoll: { calls: ['poll'] },
 };

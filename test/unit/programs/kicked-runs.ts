@@ -33,9 +33,14 @@ const isRunning = (): boolean => {
   }
 };
 
-/** Bits of the signals whose handler is somebody's. */
-const caught = (): bigint =>
-  BigInt(`0x${/^SigCgt:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? ''}`);
+/** How many real-time signals have somebody's handler (`SigCgt`), or are ignored (`SigIgn`). */
+function count(kind: 'SigCgt' | 'SigIgn'): number {
+  const status = readFileSync('/proc/self/status', 'latin1');
+  const bits = BigInt(`0x${new RegExp(`^${kind}:\\s*(\\w+)$`, 'm').exec(status)?.[1] ?? ''}`);
+  return Array.from({ length: 31 }, (_, i) => 64 - i).filter(
+    (signal) => (bits >> BigInt(signal - 1)) & 1n,
+  ).length;
+}
 
 const ways: Record<string, (one: Vp) => Promise<unknown>> = {
   cancel: async (one) => {
@@ -78,8 +83,5 @@ try {
   const { code, syscall } = error as MshvError;
   told = { code, syscall, closed: vp.closed, running: isRunning() };
 }
-const ours = Array.from({ length: 31 }, (_, i) => 64 - i).filter(
-  (signal) => (caught() >> BigInt(signal - 1)) & 1n,
-);
-console.log(JSON.stringify({ ...told, caught: ours.length }));
+console.log(JSON.stringify({ ...told, caught: count('SigCgt'), ignored: count('SigIgn') }));
 process.exit();

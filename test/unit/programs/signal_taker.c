@@ -22,12 +22,15 @@ static void OnSignal(int signal, siginfo_t* info, void* context) {
   _exit(99);
 }
 
+static void SetAll(const struct sigaction* action) {
+  for (int signal = first; signal <= last; ++signal) {
+    sigaction(signal, action, NULL);
+  }
+}
+
 static void TakeAll(int ignored) {
   (void)ignored;
-  struct sigaction action = {.sa_sigaction = OnSignal, .sa_flags = SA_SIGINFO | SA_RESTART};
-  for (int signal = first; signal <= last; ++signal) {
-    sigaction(signal, &action, NULL);
-  }
+  SetAll(&(struct sigaction){.sa_sigaction = OnSignal, .sa_flags = SA_SIGINFO | SA_RESTART});
 }
 
 __attribute__((constructor)) static void Load(void) {
@@ -41,6 +44,8 @@ __attribute__((constructor)) static void Load(void) {
   } else if (when[0] == 'l') {
     struct sigaction action = {.sa_handler = TakeAll, .sa_flags = SA_RESTART};
     sigaction(SIGUSR1, &action, NULL);
+  } else if (when[0] == 'i') {
+    SetAll(&(struct sigaction){.sa_handler = SIG_IGN});
   } else {
     sigset_t set;
     sigfillset(&set);
