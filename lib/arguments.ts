@@ -6,8 +6,38 @@ import { inspect, types } from 'node:util';
 
 type CodedError = Error & { code: string };
 
-function show(value: unknown): string {
-  return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 64 });
+/** A value in a message. */
+export function show(value: unknown): string {
+  try {
+    return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 64 });
+  } catch {
+    // What throws when it is looked at, a proxy of a revoked one say, is refused like anything else.
+    return 'what cannot be shown';
+  }
+}
+
+/** Whether a value is a revoked proxy, or a proxy of one: whatever is done with it throws. */
+export function isRevoked(value: unknown): boolean {
+  if (!types.isProxy(value)) {
+    return false;
+  }
+  try {
+    // Asks no trap: of a proxy that is not revoked it throws nothing.
+    Array.isArray(value);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** Whether a value has properties that can be looked at: objects, but no functions. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !isRevoked(value);
+}
+
+/** `Array.isArray`, which throws for revoked proxies. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  return isObject(value) && Array.isArray(value);
 }
 
 export function typeError(name: string, expected: string, value: unknown): CodedError {
@@ -111,7 +141,7 @@ export function functionArgument<F extends (...args: never[]) => unknown>(
   name: string,
   value: F,
 ): F {
-  if (typeof value !== 'function') {
+  if (typeof value !== 'function' || isRevoked(value)) {
     throw typeError(name, 'a function', value);
   }
   return value;
@@ -122,8 +152,7 @@ export function arrayArgument<Element>(
   name: string,
   value: readonly Element[],
 ): readonly Element[] {
-  const given: unknown = value;
-  if (!Array.isArray(given)) {
+  if (!isArray(value)) {
     throw typeError(name, 'an array', value);
   }
   for (let i = 0; i < value.length; i++) {
@@ -157,7 +186,7 @@ export function optionsArgument<Options extends object>(
   known: readonly (keyof Options & string)[],
 ): Options {
   // A Map, a Set or an array has no options as properties: whatever it holds would be passed over.
-  if (Object.prototype.toString.call(value) !== '[object Object]') {
+  if (isRevoked(value) || Object.prototype.toString.call(value) !== '[object Object]') {
     throw typeError(name, 'an object', value);
   }
   const names: readonly string[] = known;
@@ -175,7 +204,7 @@ export function instanceArgument<Instance extends object>(
   value: Instance,
   type: { readonly name: string; readonly prototype: Instance },
 ): Instance {
-  if (!Object.prototype.isPrototypeOf.call(type.prototype, value)) {
+  if (isRevoked(value) || !Object.prototype.isPrototypeOf.call(type.prototype, value)) {
     throw typeError(name, `an instance of ${type.name}`, value);
   }
   return value;

@@ -1,6 +1,6 @@
 import { inspect, type InspectOptionsStylized } from 'node:util';
 
-import { functionArgument, typeError } from './arguments.js';
+import { functionArgument, isObject, isRevoked, typeError } from './arguments.js';
 import { MshvError } from './errors.js';
 import { inspected } from './inspection.js';
 
@@ -45,7 +45,7 @@ export class FailureReports {
    * @param makeError - called where somebody is told
    */
   report(what: object, makeError: () => MshvError): void {
-    if (typeof what !== 'object' || (what as object | null) === null) {
+    if (!isObject(what)) {
       throw typeError('what', 'an object', what);
     }
     functionArgument('makeError', makeError);
@@ -114,10 +114,10 @@ export function reportsArgument(
   name: string,
   onError: FailureListener | FailureReports,
 ): FailureReports {
-  if (onError instanceof FailureReports) {
+  if (!isRevoked(onError) && onError instanceof FailureReports) {
     return onError;
   }
-  if (typeof onError !== 'function') {
+  if (typeof onError !== 'function' || isRevoked(onError)) {
     throw typeError(name, 'a function or an instance of FailureReports', onError);
   }
   return new FailureReports(onError);

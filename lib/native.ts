@@ -1,4 +1,4 @@
-import { typeError } from './arguments.js';
+import { isObject, typeError } from './arguments.js';
 import { loadAddon } from './load-addon.js';
 
 /**
@@ -415,7 +415,7 @@ export function simNative(): SimNative {
 /** An addon. One function of it stands for all of them. */
 export function nativeArgument(name: string, value: Native): Native {
   const given: unknown = value;
-  if (typeof given !== 'object' || given === null || !('eventfdCreate' in given)) {
+  if (!isObject(given) || !('eventfdCreate' in given)) {
     throw typeError(name, 'an addon of this package', value);
   }
   return value;

@@ -1,5 +1,6 @@
 import {
   integerArgument,
+  isObject,
   optionsArgument,
   rangeError,
   typeError,
@@ -101,7 +102,7 @@ export function registerName(
 
 /** What can be asked of a table or segment: no other properties, so that a misspelt one does not pass silently. */
 function parts(name: string, value: unknown, keys: readonly string[]) {
-  if (typeof value !== 'object' || value === null) {
+  if (!isObject(value)) {
     throw typeError(name, `an object with ${keys.join(', ')}`, value);
   }
   const record: Readonly<Record<string, unknown>> = { ...value };

@@ -8,6 +8,7 @@ import { registerCode } from '../abi/registers.js';
 import {
   instanceArgument,
   integerArgument,
+  isRevoked,
   optionsArgument,
   rangeError,
   uint64Argument,
@@ -107,7 +108,7 @@ export class ExitCompletion {
     instanceArgument('exit', exit, HypercallIntercept);
     this.#vp.check(exit);
     let result;
-    if (typeof answer === 'function') {
+    if (typeof answer === 'function' && !isRevoked(answer)) {
       result = answer(exit);
       if (!this.#vp.waitsFor(exit)) {
         return;

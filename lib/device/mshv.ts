@@ -3,7 +3,7 @@ import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
-import { booleanArgument, pathArgument, typeError, uint64Argument } from '../arguments.js';
+import { booleanArgument, isArray, pathArgument, typeError, uint64Argument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
 import { closedError, MshvError, systemError } from '../errors.js';
@@ -99,7 +99,7 @@ function banksArgument(
   name: string,
   banks: readonly [number | bigint, number | bigint],
 ): [bigint, bigint] {
-  if (!Array.isArray(banks) || (banks as readonly unknown[]).length !== 2) {
+  if (!isArray(banks) || (banks as readonly unknown[]).length !== 2) {
     throw typeError(name, 'an array of two banks', banks);
   }
   return [uint64Argument(`${name}[0]`, banks[0]), uint64Argument(`${name}[1]`, banks[1])];

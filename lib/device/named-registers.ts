@@ -6,7 +6,7 @@ import {
   type RegisterName,
   type RegisterValue,
 } from '../abi/registers.js';
-import { typeError } from '../arguments.js';
+import { isArray, isObject, typeError } from '../arguments.js';
 import { RegisterSet, type VpRegisters } from './vp-registers.js';
 
 /** Registers by name, as `vp.getRegisters()` returns them. */
@@ -28,9 +28,8 @@ export function getNamedRegisters(
   registers: VpRegisters,
   names: readonly RegisterName[],
 ): Record<string, unknown> {
-  const given: unknown = names;
-  if (!Array.isArray(given)) {
-    throw typeError('names', 'an array of register names', given);
+  if (!isArray(names)) {
+    throw typeError('names', 'an array of register names', names);
   }
   const codes = Uint32Array.from(names, (name, i) => registerCode(`names[${i}]`, name));
   const words = new BigUint64Array(2 * codes.length);
@@ -45,7 +44,7 @@ export function getNamedRegisters(
 
 /** Writes registers by name, in the order of their keys. */
 export function setNamedRegisters(registers: VpRegisters, values: RegisterInputs): void {
-  if (typeof values !== 'object' || (values as object | null) === null || Array.isArray(values)) {
+  if (!isObject(values) || Array.isArray(values)) {
     throw typeError('values', 'an object with registers by name', values);
   }
   const names = Object.keys(values) as RegisterName[];

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { types } from 'node:util';
 
-import { typeError } from '../arguments.js';
+import { isObject, typeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { descriptorKinds, type Native } from '../native.js';
 import { stepError } from '../step-error.js';
@@ -71,8 +71,7 @@ export function offerDescriptors(
 /** The token's descriptors, as the argument of a function. */
 export function tokenArgument(kind: TokenKind, value: unknown): Int32Array {
   if (
-    typeof value === 'object' &&
-    value !== null &&
+    isObject(value) &&
     'type' in value &&
     value.type === `mshv-${kind}` &&
     'offer' in value &&

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptionsStylized } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
+import { show } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { stepError } from '../step-error.js';
@@ -224,7 +225,7 @@ const causedByTheEnd: ReadonlySet<string> = new Set(['ERR_MSHV_CLOSED', 'ERR_MSH
 
 function answerError(answer: unknown): TypeError {
   return Object.assign(
-    new TypeError(`An exit handler must return nothing or 'stop', received ${inspect(answer)}`),
+    new TypeError(`An exit handler must return nothing or 'stop', received ${show(answer)}`),
     { code: 'ERR_INVALID_RETURN_VALUE' },
   );
 }

@@ -5,6 +5,8 @@ import {
   booleanArgument,
   choiceArgument,
   integerArgument,
+  isArray,
+  isObject,
   optionsArgument,
   rangeError,
   typeError,
@@ -34,7 +36,7 @@ function writeBits(view: DataView, at: number, shift: number, width: number, val
 }
 
 function listArgument(name: string, value: unknown, most: number): readonly unknown[] {
-  if (!Array.isArray(value)) {
+  if (!isArray(value)) {
     throw typeError(name, 'an array', value);
   }
   if (value.length > most) {
@@ -44,7 +46,7 @@ function listArgument(name: string, value: unknown, most: number): readonly unkn
 }
 
 function recordArgument(name: string, value: unknown, keys: readonly string[]) {
-  if (typeof value !== 'object' || value === null) {
+  if (!isObject(value)) {
     throw typeError(name, 'an object', value);
   }
   const record: Readonly<Record<string, unknown>> = { ...value };

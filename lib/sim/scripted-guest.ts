@@ -11,6 +11,7 @@ import {
 import {
   bytesArgument,
   integerArgument,
+  isObject,
   optionsArgument,
   pageMultipleArgument,
   rangeError,
@@ -295,7 +296,7 @@ export class ScriptedGuest {
 const enable = 1n;
 
 function sintVectors(sints: Readonly<Record<number, number>>): [sint: number, vector: number][] {
-  if (typeof sints !== 'object' || (sints as object | null) === null || Array.isArray(sints)) {
+  if (!isObject(sints) || Array.isArray(sints)) {
     throw typeError('setup.sints', 'an object', sints);
   }
   return Object.entries(sints).map(([key, vector]) => {

@@ -6,7 +6,7 @@ import {
   vtlArgument,
 } from '../abi/arguments.js';
 import { synicLimits } from '../abi/synic.js';
-import { integerArgument, typeError } from '../arguments.js';
+import { integerArgument, isObject, isRevoked, typeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
 
 // Checks of what the ports take, in the manner of lib/arguments.ts.
@@ -56,7 +56,7 @@ export function implementationArgument<Value extends object>(
   methods: readonly (keyof Value & string)[],
   optional: readonly (keyof Value & string)[] = none,
 ): Value {
-  if (typeof value !== 'object' || (value as Value | null) === null) {
+  if (!isObject(value)) {
     throw typeError(name, 'an object', value);
   }
   for (const method of methods) {
@@ -72,7 +72,7 @@ export function implementationArgument<Value extends object>(
 
 function methodArgument<Value>(name: string, value: Value, method: keyof Value & string): void {
   const found: unknown = value[method];
-  if (typeof found !== 'function') {
+  if (typeof found !== 'function' || isRevoked(found)) {
     throw typeError(`${name}.${method}`, 'a function', found);
   }
 }

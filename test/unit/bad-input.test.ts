@@ -1975,7 +1975,7 @@ async function errorOf(
   } catch (error) {
     return error;
   }
-  throw new Error(`${String(method)}(${inspect(args)}) is accepted`);
+  throw new Error(`${String(method)}(${shown(args)}) is accepted`);
 }
 
 let host: FakeHost;
@@ -2094,6 +2094,30 @@ const shown = (value: unknown): string =>
 const titled = table.map((row): [title: string, Row] => {
   const { subject, method, argument } = row;
   return [`${subject}.${method}(): ${argument.name} is ${argument.accepts}`, row];
+});
+
+/** Whatever is done with these throws, and so looking what they are. */
+const revoked: readonly unknown[] = [{}, [], () => undefined].flatMap((target) => {
+  const { proxy, revoke } = Proxy.revocable(target, {});
+  revoke();
+  return [proxy, new Proxy(proxy, {})];
+});
+
+const takesTypes = titled.filter(([, { argument }]) =>
+  argument.wrong.some(({ error }) => error === 'type'),
+);
+
+it.each(takesTypes)('%s: no revoked proxy', async (_, row) => {
+  const before = state();
+  for (const value of revoked) {
+    expect(await errorOf(subjects[row.subject], row.method, row.args(value))).toMatchObject({
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: expect.stringContaining(`The "${row.argument.name}" argument must be `) as string,
+    });
+    expect(host.native.calls).toEqual([]);
+  }
+  expect(state()).toEqual(before);
 });
 
 it.each(titled)('%s', async (_, row) => {

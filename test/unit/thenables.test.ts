@@ -22,7 +22,7 @@ const failure = new Error('of a handler');
 /** Of each kind: what is returned, and what it comes to. */
 const thenables: Record<
   string,
-  () => { value: unknown; comes: 'value' | 'failure' | 'never' | 'throws' }
+  () => { value: unknown; comes: 'value' | 'failure' | 'never' | 'throws' | 'revoked' }
 > = {
   'a promise that resolves': () => ({ value: Promise.resolve(), comes: 'value' }),
   'a promise that rejects': () => ({ value: Promise.reject(failure), comes: 'failure' }),
@@ -124,9 +124,25 @@ const thenables: Record<
     ),
     comes: 'throws',
   }),
+  'a revoked proxy': () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return { value: proxy, comes: 'revoked' };
+  },
+  'a revoked proxy of a function': () => {
+    const { proxy, revoke } = Proxy.revocable(() => undefined, {});
+    revoke();
+    return { value: proxy, comes: 'revoked' };
+  },
 };
 
 const kinds = Object.entries(thenables).map(([name, make]) => [name, make] as const);
+
+/** The causes that are reported. */
+function reportedOf(comes: string): unknown[] {
+  if (comes === 'revoked') return [expect.objectContaining({ code: 'ERR_INVALID_RETURN_VALUE' })];
+  return comes === 'failure' || comes === 'throws' ? [failure] : [];
+}
 
 const unheard: unknown[] = [];
 const hear = (error: unknown): void => {
@@ -169,7 +185,10 @@ describe.each(kinds)('%s', (_, make) => {
         return value;
       }),
     ).toThrow(
-      comes === 'throws' ? failure : expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+      {
+        throws: failure,
+        revoked: expect.objectContaining({ code: 'ERR_INVALID_RETURN_VALUE' }) as object,
+      }[comes as string] ?? expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
     );
     expect(partition.irqfd.size).toBe(0);
     await turns();
@@ -182,7 +201,8 @@ describe.each(kinds)('%s', (_, make) => {
     const post = (): number => portMap.handlePostMessage(0, 1, false, Uint8Array.of(1));
     const first = post();
     await turns();
-    const again = comes === 'throws' ? first : post();
+    const again = comes === 'throws' || comes === 'revoked' ? first : post();
+    const failed = Array(2).fill(hvStatusCodes.HV_STATUS_OPERATION_FAILED);
     expect([first, again]).toEqual(
       {
         value: [hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS, hvStatusCodes.HV_STATUS_SUCCESS],
@@ -194,14 +214,11 @@ describe.each(kinds)('%s', (_, make) => {
           hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS,
           hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS,
         ],
-        throws: [
-          hvStatusCodes.HV_STATUS_OPERATION_FAILED,
-          hvStatusCodes.HV_STATUS_OPERATION_FAILED,
-        ],
+        throws: failed,
+        revoked: failed,
       }[comes],
     );
-    const reported = comes === 'failure' || comes === 'throws' ? [failure] : [];
-    expect(errors.map(({ cause }) => cause)).toEqual(reported);
+    expect(errors.map(({ cause }) => cause)).toEqual(reportedOf(comes));
     expect(unheard).toEqual([]);
   });
 
@@ -213,8 +230,7 @@ describe.each(kinds)('%s', (_, make) => {
     portMap.handleSignalEvent(0, 1, 0);
     await turns();
     expect(calls).toBe(comes === 'never' ? 1 : 2);
-    const reported = comes === 'failure' || comes === 'throws' ? [failure] : [];
-    expect(errors.map(({ cause }) => cause)).toEqual(reported);
+    expect(errors.map(({ cause }) => cause)).toEqual(reportedOf(comes));
     expect(unheard).toEqual([]);
   });
 
