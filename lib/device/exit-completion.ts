@@ -6,9 +6,9 @@ import { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import { X64Intercept } from '../abi/messages/x64-intercept.js';
 import { registerCode } from '../abi/registers.js';
 import {
+  functionArgument,
   instanceArgument,
   integerArgument,
-  isRevoked,
   optionsArgument,
   rangeError,
   uint64Argument,
@@ -108,8 +108,8 @@ export class ExitCompletion {
     instanceArgument('exit', exit, HypercallIntercept);
     this.#vp.check(exit);
     let result;
-    if (typeof answer === 'function' && !isRevoked(answer)) {
-      result = answer(exit);
+    if (typeof answer === 'function') {
+      result = functionArgument('result', answer)(exit);
       if (!this.#vp.waitsFor(exit)) {
         return;
       }

@@ -2579,7 +2579,8 @@ describe('the table', () => {
       ...['Partition', 'SharedPartition', 'Vp', 'VpRun', 'GuestMemory', 'MappedMemory'],
       ...['PageBitmap', 'Doorbell', 'IrqFd', 'IrqFdRoute', 'EventFd', 'PartitionSynic'],
       ...['SynicPorts', 'SynicPortMap', 'GuestMessages', 'DirectGuestEventPort', 'MonitorPages'],
-      'Interrupt',
+      ...['FailureReports', 'GsiAllocator', 'HypercallDispatcher', 'Mshv', 'MsiRouteTable'],
+      ...['Interrupt', 'RegisterPage'],
     ].map((name) => `${name}#[nodejs.util.inspect.custom]`),
   ];
 
