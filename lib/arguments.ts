@@ -216,6 +216,13 @@ const typedArrays = {
   BigUint64Array: types.isBigUint64Array,
 } as const;
 
+const typedArrayPrototype: unknown = Object.getPrototypeOf(Uint8Array.prototype);
+
+/** Whatever a subclass says. */
+function realLength(value: Uint8Array | Uint32Array | BigUint64Array): unknown {
+  return Reflect.get(typedArrayPrototype as object, 'length', value);
+}
+
 function isGone(value: Uint8Array | Uint32Array | BigUint64Array): boolean {
   try {
     value.at(0);
@@ -234,8 +241,13 @@ export function typedArrayArgument<Value extends Uint8Array | Uint32Array | BigU
   if (!typedArrays[type](value)) {
     throw typeError(name, `a ${type}`, value);
   }
+  // What is copied and told to the driver is counted by `length`, which subclasses can override.
+  const length = realLength(value);
+  if (value.length !== length) {
+    throw valueError(name, `a ${type} whose length is its own`, value);
+  }
   // What was transferred, and what its buffer has become too short for, is as long as what is empty.
-  if (value.length === 0 && isGone(value)) {
+  if (length === 0 && isGone(value)) {
     throw valueError(name, `a ${type} that is neither detached nor out of bounds`, value);
   }
   return value;

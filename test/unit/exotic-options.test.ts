@@ -83,6 +83,24 @@ const gone: Record<string, (kind: typeof Uint8Array) => Uint8Array> = {
   },
 };
 
+it.each([0, 7, 255, -1, '8'])('an array of 8 bytes that says it has %s is refused', (length) => {
+  class Lying extends Uint8Array {}
+  Object.defineProperty(Lying.prototype, 'length', { get: () => length });
+  using simulator = new Simulator();
+  const partition = simulator.open().createPartition();
+  partition.initialize();
+  partition.createVp(0);
+  const message = { vp: 0, sint: 2, type: 1, payload: new Lying(8) };
+  expect(() => {
+    partition.postMessageDirect(message);
+  }).toThrow(
+    expect.objectContaining({
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: expect.stringContaining('"message.payload"') as string,
+    }),
+  );
+});
+
 describe.each(Object.entries(gone))('an array that is %s', (_, make) => {
   it.each<[string, string, (bytes: Uint8Array) => unknown]>([
     ['bytes', 'x', (bytes) => bytesArgument('x', bytes)],
