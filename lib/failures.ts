@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, isObject, isRevoked, typeError } from './arguments.js';
 import { MshvError } from './errors.js';
@@ -69,7 +69,7 @@ export class FailureReports {
     }, intervalMs).unref();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected(
       'FailureReports',
       { reported: this.#inAll, suppressed: this.#suppressed },

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 // The one way in which the objects of this library are inspected: as Node prints an instance of a class, with the
 // depth and the options that it was asked for.
@@ -11,8 +11,8 @@ class Hexadecimal {
     this.#digits = `0x${value.toString(16)}`;
   }
 
-  [inspect.custom](_depth: number | null, options: InspectOptionsStylized): string {
-    return options.stylize(this.#digits, 'number');
+  [inspect.custom](_depth: number | null, options: InspectOptions): string {
+    return stylized(options, this.#digits, 'number');
   }
 }
 
@@ -30,11 +30,22 @@ export function inspected(
   name: string,
   shown: Readonly<Record<string, unknown>>,
   depth: number | null,
-  options: InspectOptionsStylized,
+  options: InspectOptions,
 ): string {
   if (depth !== null && depth < 0) {
-    return options.stylize(`[${name}]`, 'special');
+    return stylized(options, `[${name}]`, 'special');
   }
   const present = Object.entries(shown).filter(([, value]) => value !== undefined);
-  return `${options.stylize(name, 'special')} ${inspect(Object.fromEntries(present), { ...options, depth })}`;
+  return `${stylized(options, name, 'special')} ${inspect(Object.fromEntries(present), { ...options, depth })}`;
+}
+
+/** A text in the colour of its kind, where Node gives colours: its options have a function then that not every `@types/node` names. */
+function stylized(options: InspectOptions, text: string, kind: 'number' | 'special'): string {
+  return canStylize(options) ? options.stylize(text, kind) : text;
+}
+
+function canStylize(
+  options: InspectOptions,
+): options is InspectOptions & { stylize: (text: string, kind: string) => string } {
+  return 'stylize' in options && typeof options.stylize === 'function';
 }

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { inspected } from './inspection.js';
 export interface TakingIteratorOptions<Value> {
@@ -107,7 +107,7 @@ export class TakingIterator<Value> implements AsyncGenerator<Value, void, undefi
     this.#leave(undefined);
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected('TakingIterator', { ended: this.#ended }, depth, options);
   }
 

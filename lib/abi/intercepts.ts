@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { bytesArgument, rangeError } from '../arguments.js';
 import { inspected } from '../inspection.js';
@@ -59,7 +59,7 @@ export class InterceptMessages {
     );
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected('InterceptMessages', { current: this.current }, depth, options);
   }
 

@@ -1,7 +1,7 @@
 import { constants as bufferConstants } from 'node:buffer';
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import {
   booleanArgument,
@@ -427,7 +427,7 @@ export class GuestMemory implements Disposable {
     this.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { size, shared } = this;
     const [mappings, closed] = [this.#holders, this.#closed];
     return inspected(

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { hexadecimal, inspected } from '../inspection.js';
 import type { GuestMemory } from './guest-memory.js';
@@ -88,7 +88,7 @@ export class MappedMemory implements Disposable {
     this.unmap();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { gpa, size, offset, writable, executable, mapped } = this.#mapping;
     const shown = {
       gpa: hexadecimal(gpa),

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
@@ -292,7 +292,7 @@ export class Mshv implements Disposable {
   }
 
   /** @throws MshvError `ERR_MSHV_CLOSED` */
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { path, closed } = this;
     return inspected('Mshv', { path, partitions: this.#partitions.size, closed }, depth, options);
   }

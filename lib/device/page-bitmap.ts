@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { uint64Argument } from '../arguments.js';
 import { hexadecimal, inspected } from '../inspection.js';
@@ -76,7 +76,7 @@ export class PageBitmap implements Iterable<bigint> {
     return undefined;
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { firstGpa, pageCount, count } = this;
     return inspected(
       'PageBitmap',

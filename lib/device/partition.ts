@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import { x64Registers } from '../abi/x64-registers.js';
@@ -353,7 +353,7 @@ export class Partition extends PartitionCalls implements Disposable {
     this.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { closed } = this;
     const open = { fd: this.#fd, vps: this.#vps.size, routes: this.irqfd.size, closed };
     return inspected('Partition', closed ? { closed } : open, depth, options);

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import {
   dirtyMasks,
@@ -165,7 +165,7 @@ export class RegisterPage {
     return out;
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const [vp, closed] = [this.#vp, this.#bytes.length === 0];
     if (closed) {
       return inspected('RegisterPage', { vp, closed }, depth, options);

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { optionsArgument } from '../arguments.js';
 import { closedError } from '../errors.js';
@@ -86,7 +86,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
     this.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { closed } = this;
     return inspected(
       'SharedPartition',

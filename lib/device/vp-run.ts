@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
 import { show } from '../arguments.js';
@@ -119,7 +119,7 @@ export class VpRun {
     return this.#hold(false);
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected('VpRun', { vp: this.#vp.index, ended: this.ended }, depth, options);
   }
 

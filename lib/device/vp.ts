@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
@@ -433,7 +433,7 @@ export class Vp implements Disposable {
     this.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { index, closed } = this;
     return inspected('Vp', { index, closed }, depth, options);
   }

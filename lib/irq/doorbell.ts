@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import type { IoeventfdSize } from '../abi/ioeventfd.js';
 import type { EventFd } from '../eventfd.js';
@@ -80,7 +80,7 @@ export class Doorbell implements Disposable {
     this.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { gpa, size, match, closed } = this.#state;
     const value = match === undefined ? 'any' : hexadecimal(match);
     return inspected(

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { integerArgument, stringArgument } from '../arguments.js';
 import { limits } from '../abi/limits.js';
@@ -43,7 +43,7 @@ export class GsiAllocator {
     return highestGsi;
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { inUse, capacity } = this;
     return inspected('GsiAllocator', { inUse, capacity }, depth, options);
   }

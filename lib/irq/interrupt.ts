@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
 import { EventFd } from '../eventfd.js';
@@ -87,7 +87,7 @@ export class Interrupt implements Disposable {
     this.#own?.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const delivers =
       this.#function !== undefined ? 'function' : this.#given !== undefined ? 'event' : 'nothing';
     return inspected('Interrupt', { delivers }, depth, options);

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { MshvError } from '../errors.js';
 import type { EventFd } from '../eventfd.js';
@@ -214,7 +214,7 @@ export class IrqFdRoute implements Disposable {
     this.close();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { name, gsi, event, armed, quarantined } = this.#state;
     const { msi, masked, closed } = this.#state.wanted;
     const shown = {

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { irqfdFlags } from '../abi/irqfd.js';
 import {
@@ -182,7 +182,7 @@ export class IrqFd {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { size, gsisInUse, quarantined } = this;
     return inspected('IrqFd', { routes: size, gsisInUse, quarantined }, depth, options);
   }

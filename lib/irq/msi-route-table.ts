@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { limits } from '../abi/limits.js';
 import {
@@ -52,7 +52,7 @@ export class MsiRouteTable {
     return this.#unknown;
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { size, unknown } = this;
     return inspected('MsiRouteTable', { size, unknown }, depth, options);
   }

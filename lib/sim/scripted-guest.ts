@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import {
   guestHypercalls,
@@ -89,7 +89,7 @@ export class ScriptedGuest {
     return this.#pending();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { pending } = this;
     return inspected('ScriptedGuest', { pending }, depth, options);
   }

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import { hvStatusCodes, type HvStatusName } from '../abi/hv-status.js';
@@ -542,7 +542,7 @@ export class Simulator implements Disposable {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { path, closed } = this;
     const devices = this.#devices.filter((device) => !device.closed).length;
     return inspected('Simulator', { path, devices, closed }, depth, options);

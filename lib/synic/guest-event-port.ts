@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { flagArgument, vpArgument } from '../abi/arguments.js';
 import { optionsArgument } from '../arguments.js';
@@ -120,7 +120,7 @@ export class DirectGuestEventPort implements GuestEventPort {
     this.#interrupt[Symbol.dispose]();
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const closed = this.#disposed;
     return inspected(
       'GuestEventPort',

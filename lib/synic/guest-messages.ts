@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
@@ -291,7 +291,7 @@ export class GuestMessages implements MessagePoster {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected('GuestMessages', { size: this.size, bound: this.#bound }, depth, options);
   }
 

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
@@ -111,7 +111,7 @@ export class HypercallDispatcher {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected('HypercallDispatcher', { calls: this.#table.size }, depth, options);
   }
 

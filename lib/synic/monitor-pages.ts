@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout } from '../abi/synic.js';
@@ -309,7 +309,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const monitors = this.#monitors.filter((monitor) => monitor !== undefined).length;
     return inspected(this.constructor.name, { monitors, pages: this.#pages.size }, depth, options);
   }

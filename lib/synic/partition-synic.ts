@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
@@ -318,7 +318,7 @@ export class PartitionSynic implements Synic, Disposable {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected(
       'PartitionSynic',
       { ports: this.portMap.size, queued: this.messages.size, closed: this.#disposed },

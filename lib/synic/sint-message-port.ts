@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
 import { closedError } from '../errors.js';
@@ -56,7 +56,7 @@ export class SintMessagePort implements GuestMessagePort {
     this.#messages.leave(this.#vp, closedError('GuestMessagePort'));
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const [vtl, vp, sint, closed] = [this.#vtl, this.#vp, this.#sint, this.#disposed];
     return inspected('GuestMessagePort', { vtl, vp, sint, closed }, depth, options);
   }

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
@@ -240,7 +240,7 @@ export class SynicPortMap {
     }
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const kinds = [...this.#ports.values()].map(({ kind }) => kind);
     const count = (wanted: Entry['kind']): number => kinds.filter((kind) => kind === wanted).length;
     const [messagePorts, eventPorts] = [count('message'), count('event')];

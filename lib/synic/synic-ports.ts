@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { flagArgument, vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout, synicLimits } from '../abi/synic.js';
@@ -150,7 +150,7 @@ export class SynicPorts implements SynicPortAccess {
     return this.#synic.postMessage(vtl, vp, sint, type, payload);
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected('SynicPorts', { ports: this.#synic.portMap.size }, depth, options);
   }
 }

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptionsStylized } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { hexadecimal, inspected } from '../../inspection.js';
 import { messageLayout, messageTypeName, type MessageTypeName } from '../message-types.js';
@@ -191,7 +191,7 @@ export abstract class Message {
     return { type: this.type, ...this.#shown(jsonOf) };
   }
 
-  [inspect.custom](depth: number | null, options: InspectOptionsStylized): string {
+  [inspect.custom](depth: number | null, options: InspectOptions): string {
     const shown = { type: this.type, ...this.#shown(printed) };
     return inspected(this.constructor.name, shown, depth, options);
   }
