@@ -1,6 +1,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import { limits } from '../abi/limits.js';
+import { msiRoutingWords as words } from '../abi/msi-routing.js';
 import {
   arrayArgument,
   functionArgument,
@@ -20,8 +21,7 @@ export interface RouteChange {
   readonly msi: MsiRoute | undefined;
 }
 
-const headerWords = 2;
-const entryWords = 4;
+const { header: headerWords, entry: entryWords } = words;
 
 /**
  * A partition's MSI routing table, as the driver has it.
@@ -44,7 +44,7 @@ export class MsiRouteTable {
 
   /** How many GSIs are routed. */
   get size(): number {
-    return this.#words[0] ?? 0;
+    return this.#words[words.count] ?? 0;
   }
 
   /** Whether the driver may have something else: the next commit that matters pushes the table whole. */
@@ -69,7 +69,10 @@ export class MsiRouteTable {
       return undefined;
     }
     const entry = headerWords + (slot - 1) * entryWords;
-    return { address: BigInt(this.#words[entry + 1] ?? 0), data: this.#words[entry + 3] ?? 0 };
+    return {
+      address: BigInt(this.#words[entry + words.addressLow] ?? 0),
+      data: this.#words[entry + words.data] ?? 0,
+    };
   }
 
   /**
@@ -122,13 +125,13 @@ export class MsiRouteTable {
     const position = slot === 0 ? this.size : slot - 1;
     if (slot === 0) {
       this.#slots[gsi] = position + 1;
-      this.#words[0] = position + 1;
+      this.#words[words.count] = position + 1;
     }
     const entry = headerWords + position * entryWords;
-    this.#words[entry] = gsi;
-    this.#words[entry + 1] = Number(msi.address);
-    this.#words[entry + 2] = 0;
-    this.#words[entry + 3] = msi.data;
+    this.#words[entry + words.gsi] = gsi;
+    this.#words[entry + words.addressLow] = Number(msi.address);
+    this.#words[entry + words.addressHigh] = 0;
+    this.#words[entry + words.data] = msi.data;
   }
 
   /** Moves the last entry into the gap. */
@@ -138,10 +141,10 @@ export class MsiRouteTable {
       return;
     }
     const last = headerWords + (this.size - 1) * entryWords;
-    this.#slots[this.#words[last] ?? 0] = slot;
+    this.#slots[this.#words[last + words.gsi] ?? 0] = slot;
     this.#slots[gsi] = 0;
     this.#words.copyWithin(headerWords + (slot - 1) * entryWords, last, last + entryWords);
-    this.#words[0] = this.size - 1;
+    this.#words[words.count] = this.size - 1;
   }
 }
 
