@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-
+import { mappings } from './mappings.js';
 import { openDescriptors } from './open-descriptors.js';
 import { processThreads } from './process-threads.js';
 
@@ -15,8 +14,6 @@ export function processResources(): ProcessResources {
   return {
     descriptors: openDescriptors(),
     threads: processThreads().size,
-    mappings: readFileSync('/proc/self/maps', 'latin1')
-      .split('\n')
-      .filter((line) => /memfd:|anon_inode:|\/dev\/(?!null|zero)/.test(line)).length,
+    mappings: mappings(/memfd:|anon_inode:|\/dev\/(?!null|zero)/).length,
   };
 }

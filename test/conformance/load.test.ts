@@ -37,7 +37,7 @@ it(`runs ${size.vps} VPs of a partition, one by one and all at once`, async () =
   expect(crowd.partition.vps).toHaveLength(size.vps);
   await crowd.startVps();
   // A thread for each.
-  expect(processResources().threads - before.threads).toBe(size.vps);
+  expect(vpThreads()).toHaveLength(size.vps);
   await crowd.stopVps();
 });
 

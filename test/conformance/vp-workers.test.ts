@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { Vp, type MshvError, type Partition } from '../../lib/index.js';
 import { isRunning as vpIsRunning } from '../is-running.js';
+import { mappings } from '../mappings.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { vpOf } from '../vp-of.js';
@@ -72,15 +72,10 @@ function spin(rounds: number, word: Int32Array): void {
 
 /** What this process has besides its heap. */
 function belongings() {
-  const vpMappings = readFileSync('/proc/self/maps', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('mshv'))
-    // What is in place of a closed page, until its buffer is garbage, is of no VP.
-    .filter((line) => !/\.node|mshv_nobodys/.test(line));
   return {
     descriptors: openDescriptors(),
     vpThreads: vpThreads().length,
-    vpMappings: vpMappings.length,
+    vpMappings: mappings(/mshv(?!.*\.node)/).length,
   };
 }
 

@@ -143,7 +143,7 @@ const simOnly: Record<
   simRoutes: ({ partition }) => [partition, words32],
   simIrqFds: ({ partition }) => [partition, words32],
   simQueueMessage: ({ partition }) => [partition, uint(0), bytes.subarray(0, 256)],
-  simGuestSteps: ({ partition }) => [partition, uint(0), words.subarray(0, 5)],
+  simGuestSteps: ({ partition }) => [partition, uint(0), BigUint64Array.of(6n, 0n, 0n, 0n, 0n)],
   simPendingSteps: ({ partition }) => [partition, uint(0)],
   simGuestAccess: ({ partition }) => [partition, uint64(0n), bytes, false],
   simWriteMmio: ({ partition }) => [partition, uint64(0n), uint(4), uint64(0n)],

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adopt } from '../adopt.js';
 import { ioctls } from '../../lib/abi/ioctls.js';
 import { descriptorKinds, linuxNative, type Native, simNative } from '../../lib/native.js';
+import { mappings } from '../mappings.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 
@@ -22,9 +23,6 @@ const runVp = ioctls.MSHV_RUN_VP;
 
 const program = (name: string): string =>
   fileURLToPath(new URL(`programs/${name}`, import.meta.url));
-
-const mappings = (file: string): number =>
-  readFileSync('/proc/self/maps', 'latin1').split(file).length - 1;
 
 /** A VP's exits, as vpStart hands them over, and the promise of the next one. */
 class Exits {
@@ -75,7 +73,7 @@ describe.each([
   let exits: Exits;
 
   beforeEach(() => {
-    before = { descriptors: openDescriptors(), mappings: mappings('memfd:mshv') };
+    before = { descriptors: openDescriptors(), mappings: mappings(/memfd:mshv/).length };
     sim = native.simCreate(scheduler, false, false);
     device = native.open(`sim:${sim}`);
     partition = native.createPartition(device, 1n, 0n);
@@ -89,7 +87,9 @@ describe.each([
     for (const fd of [vp, control, partition, device]) native.close(fd);
     native.simDestroy(sim);
     expect(vpThreads()).toEqual([]);
-    expect({ descriptors: openDescriptors(), mappings: mappings('memfd:mshv') }).toEqual(before);
+    expect({ descriptors: openDescriptors(), mappings: mappings(/memfd:mshv/).length }).toEqual(
+      before,
+    );
   });
 
   const queue = (number: number): void => {
@@ -293,18 +293,18 @@ describe.each([
     });
 
     it('loses its pages and its thread with its descriptor', async () => {
-      const mapped = mappings('memfd:mshv_vp');
+      const mapped = mappings(/memfd:mshv_vp/).length;
       const pages = [0, 1].map((page) => native.vpPage(vp, page));
       expect(pages.map((page) => typeof page !== 'number' && page.byteLength)).toEqual([
         4096, 4096,
       ]);
       expect([0, 1].map((page) => native.vpPage(vp, page) === pages[page])).toEqual([true, true]);
-      expect(mappings('memfd:mshv_vp')).toBe(mapped + 2);
+      expect(mappings(/memfd:mshv_vp/).length).toBe(mapped + 2);
       start();
       await running();
       expect(native.close(vp)).toBe(0);
       expect(pages.map((page) => typeof page !== 'number' && page.byteLength)).toEqual([0, 0]);
-      expect(mappings('memfd:mshv_vp')).toBe(mapped);
+      expect(mappings(/memfd:mshv_vp/).length).toBe(mapped);
       expect(native.vpPage(vp, 0)).toBe(-EBADF);
     });
 

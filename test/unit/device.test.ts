@@ -226,7 +226,9 @@ describe('Partition', () => {
     using host = new FakeHost();
     const { partition } = host;
     partition.irqfd.newRoute();
-    expect(inspect(partition)).toBe(`Partition { fd: ${partition.fd}, vps: 4, routes: 1, closed: false }`);
+    expect(inspect(partition)).toBe(
+      `Partition { fd: ${partition.fd}, vps: 4, routes: 1, closed: false }`,
+    );
     expect(inspect(partition.irqfd)).toBe('IrqFd { routes: 1, gsisInUse: 1, quarantined: 0 }');
     partition.close();
     expect(inspect(partition)).toBe('Partition { closed: true }');

@@ -51,7 +51,9 @@ describe('memory that is closed', () => {
       () => memory.share(),
     ])
       expect(use).toThrow(code('ERR_MSHV_CLOSED'));
-    expect(inspect(memory)).toBe('GuestMemory { size: 0x2000, shared: true, mappings: 0, closed: true }');
+    expect(inspect(memory)).toBe(
+      'GuestMemory { size: 0x2000, shared: true, mappings: 0, closed: true }',
+    );
   });
 
   it('was not lost to a transfer before', () => {

@@ -96,5 +96,9 @@ it('tells what it is made of', () => {
     Interrupt.fromFunction(() => undefined),
     Interrupt.fromEvent(event),
   ].map((interrupt) => inspect(interrupt));
-  expect(shown).toEqual(['Interrupt { null }', 'Interrupt { function }', 'Interrupt { event }']);
+  expect(shown).toEqual([
+    "Interrupt { delivers: 'nothing' }",
+    "Interrupt { delivers: 'function' }",
+    "Interrupt { delivers: 'event' }",
+  ]);
 });

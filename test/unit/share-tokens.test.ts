@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 
 import { GuestMemory, SharedPartition, Vp } from '../../lib/index.js';
 import type { GuestMemoryToken, PartitionToken, VpToken } from '../../lib/index.js';
 import { Simulator } from '../../lib/sim/index.js';
+import { mappings } from '../mappings.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { typescriptWorker } from '../typescript-program.js';
 
@@ -16,8 +16,7 @@ const native = { native: Simulator.native };
 const start = (kind: string): Worker =>
   typescriptWorker(new URL('programs/sharing-worker.ts', import.meta.url), { workerData: kind });
 
-const mapped = (): number =>
-  readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv').length - 1;
+const mapped = (): number => mappings(/memfd:mshv/).length;
 
 describe('Workers that are terminated', () => {
   it.each(['vp', 'partition', 'memory'])(

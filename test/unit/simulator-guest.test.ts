@@ -75,7 +75,7 @@ describe.runIf(process.arch === 'x64')('a scripted guest', () => {
 
   it('executes an instruction again until RIP has moved on', () => {
     guest.out(0x80, 1, 1).in(0x81, 4).halt();
-    expect(guest.pending).toBe(4);
+    expect(guest.pending).toBe(3);
     for (let i = 0; i < 3; i++) {
       expect(exit('io-port').port).toBe(0x80);
     }
@@ -258,7 +258,36 @@ describe.runIf(process.arch === 'x64')('a scripted guest', () => {
     other.out(1, 1, 1);
     guest.halt();
     exit('halt');
-    expect(other.pending).toBe(2);
+    expect(other.pending).toBe(1);
+  });
+
+  it('is the same whoever looks at it, and leaves registers as they were set once it has begun', () => {
+    expect([guest.pending, simulator.guest(partition, 0).pending, guest.pending]).toEqual([
+      0, 0, 0,
+    ]);
+    guest.halt();
+    exit('halt');
+    vp.setRegisters({ EFER: 0, CR0: 0x11 });
+    simulator.guest(partition, 0).out(1, 1, 1);
+    expect(exit('io-port').eferLma).toBe(false);
+    expect(vp.getRegisters(['EFER', 'CR0'])).toEqual({ EFER: 0n, CR0: 0x11n });
+  });
+
+  it('does all of what is several steps, or nothing', () => {
+    const page = { simp: 0x4000, siefp: 0x5000, sints: { 2: 0x52, 3: 0x53 } };
+    for (let i = 0; i < 65_536 - 4; i++) guest.halt();
+    for (const several of [
+      () => guest.enableSynic(page),
+      () => guest.postMessage(1, 1, new Uint8Array(8), 0x6000),
+    ]) {
+      expect(several).toThrow(expect.objectContaining({ code: 'ENOBUFS' }));
+      expect(guest.pending).toBe(65_536 - 4);
+    }
+    expect(guest.takeMessage(0x4000, 2).takeMessage(0x4000, 3).pending).toBe(65_536);
+    expect(() => guest.takeMessage(0x4000, 2)).toThrow(
+      expect.objectContaining({ code: 'ENOBUFS' }),
+    );
+    expect(simulator.guest(partition, 0).pending).toBe(65_536);
   });
 
   it('completes by hypercall where there is no register page', () => {

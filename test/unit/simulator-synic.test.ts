@@ -536,7 +536,7 @@ describe.runIf(process.arch === 'x64').each(['hypervisor', 'root'] as const)(
       expect(free).toMatchObject({ instructionLength: 0, cr0Pe: false });
       // What is no SINT's stays.
       expect(asked()).toBe(2n);
-      expect(guest.pending).toBe(2);
+      expect(guest.pending).toBe(1);
       expect(exit('halt').rip).toBe(0x1000n);
     });
 

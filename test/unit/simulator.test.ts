@@ -851,7 +851,7 @@ describe('wrong arguments', () => {
       }),
     );
     expect(partition.createVp(2).index).toBe(2);
-    expect(guest.pending).toBe(1);
+    expect(guest.pending).toBe(0);
   });
 
   it('are known for every method that takes an argument', () => {
