@@ -5,6 +5,7 @@ import { x64Registers } from '../../lib/abi/x64-registers.js';
 import { insideLab } from '../guest-side.js';
 import { Crowd, largestCrowd } from '../load/crowd.js';
 import { processResources, type ProcessResources } from '../process-resources.js';
+import { vpThreads } from '../process-threads.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
 // As many of everything as there can be, in one process at once: each works, and in the end nothing is left. What it
