@@ -45,8 +45,10 @@ const mayKnow = {
   ],
   irq: [...base, 'abi', 'eventfd'],
   hypercall: [...base, 'abi', 'irq'],
-  device: [...base, 'abi', 'hypercall', 'irq'],
-  synic: [...base, 'abi', 'device', 'eventfd', 'hypercall', 'irq'],
+  memory: [...base, 'abi', 'hypercall'],
+  vp: [...base, 'abi', 'hypercall', 'irq'],
+  device: [...base, 'abi', 'hypercall', 'irq', 'memory', 'vp'],
+  synic: [...base, 'abi', 'eventfd', 'hypercall', 'irq', 'memory', 'vp'],
   sim: [
     'abi',
     'arguments',
@@ -58,7 +60,18 @@ const mayKnow = {
     'options',
     'taking-iterator',
   ],
-  index: [...base, 'abi', 'device', 'error-codes', 'eventfd', 'hypercall', 'irq', 'synic'],
+  index: [
+    ...base,
+    'abi',
+    'device',
+    'error-codes',
+    'eventfd',
+    'hypercall',
+    'irq',
+    'memory',
+    'synic',
+    'vp',
+  ],
   cli: [...base, 'abi', 'device', 'irq', 'sim'],
 };
 

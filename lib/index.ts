@@ -95,31 +95,31 @@ export {
   type GuestMemoryOptions,
   type MemoryView,
   type ViewConstructor,
-} from './device/guest-memory.js';
+} from './memory/guest-memory.js';
 export type { HostProperties, ProcessorVendor } from './device/host-properties.js';
-export type { HypercallOptions } from './device/hypercall.js';
+export type { HypercallOptions } from './hypercall/hypercall.js';
 export type {
   InterceptedAccess,
   InterceptKind,
   InterceptRequest,
-} from './device/intercept-request.js';
+} from './hypercall/intercept-request.js';
 export type {
   CpuidBits,
   CpuidResultOptions,
   MsrAction,
   MsrResultOptions,
-} from './device/intercept-result.js';
-export { MappedMemory } from './device/mapped-memory.js';
+} from './hypercall/intercept-result.js';
+export { MappedMemory } from './memory/mapped-memory.js';
 export type {
   GpaRange,
   MapMemoryOptions,
   TrackedPagesOptions,
   WriteMemoryOptions,
-} from './device/memory-map.js';
-export { PageBitmap } from './device/page-bitmap.js';
-export type { PropertyExOptions } from './device/partition-property.js';
+} from './memory/memory-map.js';
+export { PageBitmap } from './memory/page-bitmap.js';
+export type { PropertyExOptions } from './hypercall/partition-property.js';
 export { type DriverGeneration, Partition, type VpOptions } from './device/partition.js';
-export { PartitionCalls } from './device/partition-calls.js';
+export { PartitionCalls } from './hypercall/partition-calls.js';
 export type { AccessStatesOptions } from './hypercall/access-states.js';
 export type { CpuidLeafInput, CpuidValuesOptions } from './hypercall/cpuid-values.js';
 export type { EventSignal, SintMessage } from './hypercall/direct-synic.js';
@@ -129,13 +129,13 @@ export type {
   TranslateGvaFlag,
   TranslateGvaOptions,
 } from './hypercall/translate-gva.js';
-export { type ReceiveOptions, SharedPartition } from './device/shared-partition.js';
-export type { GuestMemoryToken, PartitionToken, VpToken } from './device/share-token.js';
-export { Vp } from './device/vp.js';
-export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './device/vp-run.js';
-export type { RegisterInputs, Registers } from './device/named-registers.js';
-export { RegisterPage, type WritableRegisterPageName } from './device/register-page.js';
-export type { HypercallAnswer, HypercallResult } from './device/exit-completion.js';
+export { type ReceiveOptions, SharedPartition } from './hypercall/shared-partition.js';
+export type { GuestMemoryToken, PartitionToken, VpToken } from './hypercall/share-token.js';
+export { Vp } from './vp/vp.js';
+export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './vp/vp-run.js';
+export type { RegisterInputs, Registers } from './vp/named-registers.js';
+export { RegisterPage, type WritableRegisterPageName } from './vp/register-page.js';
+export type { HypercallAnswer, HypercallResult } from './vp/exit-completion.js';
 export { dirtyMasks, type RegisterPageName } from './abi/register-page.js';
 export type { InterceptMessages } from './abi/intercepts.js';
 export { lapicStateFields, syntheticTimersLayout, type VpStateType } from './abi/vp-state.js';

@@ -10,7 +10,7 @@
 
 namespace mshv {
 
-// The words of a token, in memory that all environments share: lib/device/share-token.ts.
+// The words of a token, in memory that all environments share: lib/hypercall/share-token.ts.
 class TokenWords {
  public:
   // Before the descriptors.

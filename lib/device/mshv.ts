@@ -17,10 +17,14 @@ import {
   type HostPropertySource,
 } from './host-properties.js';
 import type { HypercallTarget } from '../hypercall/hypercall-pages.js';
-import { performHypercall, type HypercallOptions } from './hypercall.js';
-import { msrActionArgument, type MsrAction } from './intercept-result.js';
+import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
+import { msrActionArgument, type MsrAction } from '../hypercall/intercept-result.js';
 import { createPartition, type DriverGeneration, type Partition } from './partition.js';
-import { getProperty, getPropertyEx, type PropertyExOptions } from './partition-property.js';
+import {
+  getProperty,
+  getPropertyEx,
+  type PropertyExOptions,
+} from '../hypercall/partition-property.js';
 import { defaultSyntheticFeatures, syntheticFeaturesArgument } from './synthetic-features.js';
 
 /** Where the driver's node is unless somebody moved it. */

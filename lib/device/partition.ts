@@ -12,22 +12,22 @@ import type { Doorbell } from '../irq/doorbell.js';
 import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
-import type { GuestMemory } from './guest-memory.js';
-import type { MappedMemory } from './mapped-memory.js';
-import { announceMapping } from './mapping-listeners.js';
+import type { GuestMemory } from '../memory/guest-memory.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
+import { announceMapping } from '../memory/mapping-listeners.js';
 import {
   MemoryMap,
   type MapMemoryOptions,
   type GpaRange,
   type TrackedPagesOptions,
   type WriteMemoryOptions,
-} from './memory-map.js';
-import type { PageBitmap } from './page-bitmap.js';
-import { msrActionArgument, type MsrAction } from './intercept-result.js';
-import { apicIdsOf, lookUpRegisters, PartitionCalls } from './partition-calls.js';
-import type { PartitionToken } from './share-token.js';
-import { sharePartition } from './shared-partition.js';
-import { createVp, pagedRegisters, type Vp } from './vp.js';
+} from '../memory/memory-map.js';
+import type { PageBitmap } from '../memory/page-bitmap.js';
+import { msrActionArgument, type MsrAction } from '../hypercall/intercept-result.js';
+import { apicIdsOf, lookUpRegisters, PartitionCalls } from '../hypercall/partition-calls.js';
+import type { PartitionToken } from '../hypercall/share-token.js';
+import { sharePartition } from '../hypercall/shared-partition.js';
+import { createVp, pagedRegisters, type Vp } from '../vp/vp.js';
 
 /** Which argument of `MSHV_CREATE_PARTITION` the driver took: with feature banks (v2) or without. */
 export type DriverGeneration = 'v1' | 'v2';

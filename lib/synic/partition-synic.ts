@@ -16,11 +16,11 @@ import {
   rangeError,
   typeError,
 } from '../arguments.js';
-import type { HypercallAnswer } from '../device/exit-completion.js';
-import { memoryBits } from '../device/guest-memory.js';
-import type { InterceptRequest } from '../device/intercept-request.js';
-import type { MappedMemory } from '../device/mapped-memory.js';
-import { onMapping } from '../device/mapping-listeners.js';
+import type { HypercallAnswer } from '../vp/exit-completion.js';
+import { memoryBits } from '../memory/guest-memory.js';
+import type { InterceptRequest } from '../hypercall/intercept-request.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
+import { onMapping } from '../memory/mapping-listeners.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
 import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';

@@ -13,7 +13,7 @@ import {
   hypercallPages,
   largestList,
   type HypercallTarget,
-} from '../hypercall/hypercall-pages.js';
+} from './hypercall-pages.js';
 
 /** A descriptor that passes hypercalls through, and not the same ones as the others. */
 export type HypercallDescriptor = 'device' | 'partition' | 'vp';

@@ -9,7 +9,7 @@ import { stepError } from '../step-error.js';
 import { isThenable } from '../thenable.js';
 import { told, type PendingExit } from './pending-exit.js';
 import type { VpDescriptor } from './vp-descriptor.js';
-import { runError, runningError } from './vp-running.js';
+import { runError, runningError } from './run-errors.js';
 
 /** What an exit handler answers: the VP runs on unless it is `'stop'`. */
 // Handlers that are declared to return nothing are to be accepted.

@@ -22,8 +22,8 @@ import {
   receiveError,
   tokenArgument,
   type GuestMemoryToken,
-} from './share-token.js';
-import { receiveOptions, type ReceiveOptions } from './shared-partition.js';
+} from '../hypercall/share-token.js';
+import { receiveOptions, type ReceiveOptions } from '../hypercall/shared-partition.js';
 
 /** More than a process on x86-64 or arm64 has addresses for, and every offset is a safe integer. */
 const largestMemory = 2n ** 47n;

@@ -3,7 +3,7 @@ import { writeRegisterCpuidResult, writeRegisterMsrResult } from '../abi/hyperca
 import { interceptAccessMasks, interceptTypes } from '../abi/intercept-types.js';
 import { unimplementedMsrActions } from '../abi/properties.js';
 import { integerArgument } from '../arguments.js';
-import { hypercallOf, hypercallPages, type HypercallTarget } from '../hypercall/hypercall-pages.js';
+import { hypercallOf, hypercallPages, type HypercallTarget } from './hypercall-pages.js';
 import {
   boolean,
   choice,

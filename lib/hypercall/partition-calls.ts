@@ -2,25 +2,21 @@ import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
 import { rangeError, typedArrayArgument } from '../arguments.js';
-import { accessStates, type AccessStatesOptions } from '../hypercall/access-states.js';
-import { cpuidValues, type CpuidValuesOptions } from '../hypercall/cpuid-values.js';
+import { accessStates, type AccessStatesOptions } from './access-states.js';
+import { cpuidValues, type CpuidValuesOptions } from './cpuid-values.js';
 import {
   postMessageDirect,
   signalEventDirect,
   type EventSignal,
   type SintMessage,
-} from '../hypercall/direct-synic.js';
-import type { HypercallTarget } from '../hypercall/hypercall-pages.js';
+} from './direct-synic.js';
+import type { HypercallTarget } from './hypercall-pages.js';
 import {
   InterruptRequests,
   type InterruptRequest,
   type RequestOutcome,
-} from '../hypercall/interrupt-request.js';
-import {
-  translateGva,
-  type TranslatedGva,
-  type TranslateGvaOptions,
-} from '../hypercall/translate-gva.js';
+} from './interrupt-request.js';
+import { translateGva, type TranslatedGva, type TranslateGvaOptions } from './translate-gva.js';
 import { ApicIds } from '../irq/apic-ids.js';
 import type { Native } from '../native.js';
 import { performHypercall, type HypercallOptions } from './hypercall.js';
@@ -37,14 +33,13 @@ import {
   setProperty,
   type PropertyExOptions,
 } from './partition-property.js';
-import { RegisterCalls } from './register-calls.js';
-import { RegisterSet, type VpRegisters } from './vp-registers.js';
+import { type OwnRegisters, RegisterCalls } from './register-calls.js';
 
 let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
 let apicIdsOf: (calls: PartitionCalls) => ApicIds;
 let lookUpRegisters: (
   calls: PartitionCalls,
-  registersOf: (index: number) => VpRegisters | undefined,
+  registersOf: (index: number) => OwnRegisters | undefined,
 ) => void;
 
 /**
@@ -61,7 +56,7 @@ export abstract class PartitionCalls {
   readonly #registerCalls: RegisterCalls;
   readonly #interrupts: InterruptRequests;
   /** Those of a VP that this environment has open, where its register page may count. */
-  #registersOf: (index: number) => VpRegisters | undefined = () => undefined;
+  #registersOf: (index: number) => OwnRegisters | undefined = () => undefined;
 
   /**
    * @param memory - which VP has which APIC id, as other environments have it. Default: no VPs yet
@@ -332,7 +327,7 @@ export abstract class PartitionCalls {
     if (registers === undefined) {
       this.#registerCalls.write(vp, names, values, vtl);
     } else {
-      registers.set(new RegisterSet(names), values);
+      registers.write(names, values);
     }
   }
 }

@@ -7,7 +7,7 @@ import { readPartitionProperty } from '../abi/hypercall-outputs.js';
 import { hypercalls } from '../abi/hypercalls.js';
 import { partitionProperties, type PartitionPropertyName } from '../abi/properties.js';
 import { choiceArgument, integerArgument, uint64Argument } from '../arguments.js';
-import { hypercallOf, hypercallPages, type HypercallTarget } from '../hypercall/hypercall-pages.js';
+import { hypercallOf, hypercallPages, type HypercallTarget } from './hypercall-pages.js';
 import { defaulting, integer, takeOptions, uint64, type OptionTable } from '../options.js';
 
 const propertyNames = Object.keys(partitionProperties) as PartitionPropertyName[];

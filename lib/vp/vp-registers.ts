@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { ownArchitecture } from '../abi/architecture.js';
 import { dirtyMasks, registerPageFields, registerPageLayout } from '../abi/register-page.js';
 import { registerCode } from '../abi/registers.js';
-import type { RegisterCalls } from './register-calls.js';
+import type { OwnRegisters, RegisterCalls } from '../hypercall/register-calls.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 
 const { ENODEV } = constants.errno;
@@ -86,7 +86,7 @@ export class RegisterSet {
  *
  * Of a VP that this environment has not prepared for running nobody can have written the page.
  */
-export class VpRegisters {
+export class VpRegisters implements OwnRegisters {
   readonly #vp: VpDescriptor;
   readonly #calls: RegisterCalls;
   /** A copy of the register page, made when it is needed. */
@@ -168,6 +168,11 @@ export class VpRegisters {
       // The VP has begun to run.
       write([...codes.keys()].filter((i) => !others.includes(i)));
     }
+  }
+
+  /** Likewise, where the registers are not written together again. */
+  write(codes: Uint32Array, values: BigUint64Array): void {
+    this.set(new RegisterSet(codes), values);
   }
 
   /** Hands over to the hypervisor what the page has for it of one class. */

@@ -8,12 +8,18 @@ import {
   hypercallOf,
   hypercallPages,
   type HypercallTarget,
-} from '../hypercall/hypercall-pages.js';
+} from './hypercall-pages.js';
 
 const gets = new HypercallList(hypercallOf('HVCALL_GET_VP_REGISTERS', 'get registers of VP'));
 const sets = new HypercallList(hypercallOf('HVCALL_SET_VP_REGISTERS', 'set registers of VP'));
 const { INITIAL_APIC_ID, APIC_ID } = x64Registers;
 const x64 = process.arch === 'x64';
+
+/** The registers of a VP that this environment has open, wherever they are the truth. Two words for each, the low one first. */
+export interface OwnRegisters {
+  get(codes: Uint32Array, values: BigUint64Array): void;
+  write(codes: Uint32Array, values: BigUint64Array): void;
+}
 
 /**
  * The registers of a partition's VPs as the hypervisor has them: changes in a register page are the hypervisor's at the

@@ -5,10 +5,10 @@ import { dirtyMasks } from '../abi/register-page.js';
 import { bytesArgument, choiceArgument, rangeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { stepError } from '../step-error.js';
-import type { PartitionCalls } from './partition-calls.js';
+import type { PartitionCalls } from '../hypercall/partition-calls.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 import type { VpRegisters } from './vp-registers.js';
-import { runningError } from './vp-running.js';
+import { runningError } from './run-errors.js';
 
 const types = Object.keys(vpStateTypes) as VpStateType[];
 

@@ -21,22 +21,31 @@ import { ApicIds } from '../irq/apic-ids.js';
 import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
-import { performHypercall, type HypercallOptions } from './hypercall.js';
+import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
 import {
   getNamedRegisters,
   setNamedRegisters,
   type RegisterInputs,
   type Registers,
 } from './named-registers.js';
-import { apicIdsOf, registerCallsOf, type PartitionCalls } from './partition-calls.js';
+import { apicIdsOf, registerCallsOf, type PartitionCalls } from '../hypercall/partition-calls.js';
 import { PendingExit, told } from './pending-exit.js';
 import { mapRegisterPage, type RegisterPage } from './register-page.js';
-import { offerDescriptors, takeOffer, tokenArgument, type VpToken } from './share-token.js';
-import { ownPartition, receiveOptions, type ReceiveOptions } from './shared-partition.js';
+import {
+  offerDescriptors,
+  takeOffer,
+  tokenArgument,
+  type VpToken,
+} from '../hypercall/share-token.js';
+import {
+  ownPartition,
+  receiveOptions,
+  type ReceiveOptions,
+} from '../hypercall/shared-partition.js';
 import { VpDescriptor } from './vp-descriptor.js';
 import { VpRegisters } from './vp-registers.js';
 import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
-import { runError, runningError } from './vp-running.js';
+import { runError, runningError } from './run-errors.js';
 import { getVpState, setVpState } from './vp-state.js';
 
 const { EBUSY, ECANCELED, EINTR } = constants.errno;

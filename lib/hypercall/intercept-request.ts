@@ -1,7 +1,7 @@
 import { writeInstallIntercept } from '../abi/hypercall-inputs.js';
 import { interceptAccessMasks, interceptTypes } from '../abi/intercept-types.js';
 import { choiceArgument, integerArgument, optionsArgument, rangeError } from '../arguments.js';
-import { hypercallOf, hypercallPages, type HypercallTarget } from '../hypercall/hypercall-pages.js';
+import { hypercallOf, hypercallPages, type HypercallTarget } from './hypercall-pages.js';
 
 const accesses = {
   none: interceptAccessMasks.NONE,
