@@ -12,56 +12,56 @@ export interface Refused {
 /** All else of the unit tests passes without such buffers. */
 export const refused: readonly Refused[] = [
   {
-    file: 'memory-in-use.test.ts',
+    file: 'memory/memory-in-use.test.ts',
     tests: /^memory whose buffer is marked /,
     by: 'another result',
     because: 'its program ends where there is no buffer to mark',
   },
   {
-    file: 'memory-in-use.test.ts',
+    file: 'memory/memory-in-use.test.ts',
     tests: /^memory /,
     by: 'ENOTSUP',
     because: 'nobody can be inside a buffer that nobody has',
   },
   {
-    file: 'memory-in-use.test.ts',
+    file: 'memory/memory-in-use.test.ts',
     tests: /^a page of a VP /,
     by: 'ENOTSUP',
     because: 'the page is used as a buffer',
   },
   {
-    file: 'guest-memory.test.ts',
+    file: 'memory/guest-memory.test.ts',
     tests: /^memory that is closed > (has empty views|was not lost to a transfer)/,
     by: 'ENOTSUP',
     because: 'it is about buffers and views that memory had when it was closed',
   },
   {
-    file: 'addon-memory.test.ts',
+    file: 'memory/addon-memory.test.ts',
     tests: / (is zero, and what was written into it: |has one view)/,
     by: 'ENOTSUP',
     because: 'it is about the buffer of memory',
   },
   {
-    file: 'addon-memory.test.ts',
+    file: 'memory/addon-memory.test.ts',
     tests: / is unmapped with an empty view/,
     // It counts the mappings, of which those before it that failed have left some.
     by: 'another result',
     because: 'it is about the buffer of memory',
   },
   {
-    file: 'addon-memory.test.ts',
+    file: 'memory/addon-memory.test.ts',
     tests: / is copied from a part of it to another/,
     by: 'ENOTSUP',
     because: 'only through a buffer is memory itself a source',
   },
   {
-    file: 'addon-vp.test.ts',
+    file: 'vp/addon-vp.test.ts',
     tests: / (loses its pages and its thread|shows the same exit in its message page)/,
     by: 'another result',
     because: 'it is about the pages of a VP as buffers',
   },
   {
-    file: 'memory-by-address.test.ts',
+    file: 'memory/memory-by-address.test.ts',
     tests: / can be the memory itself/,
     by: 'ENOTSUP',
     because: 'only through a buffer is memory itself a source',
@@ -73,7 +73,7 @@ export const refused: readonly Refused[] = [
     because: 'it asks for a buffer before it closes the memory',
   },
   {
-    file: 'simulator-guest.test.ts',
+    file: 'sim/simulator-guest.test.ts',
     tests: /has the registers that the page changed/,
     by: 'another result',
     because: 'it changes registers on the page',
@@ -120,10 +120,13 @@ export function refusalOf(file: string, test: string): Refused | undefined {
 export const elsewhere: readonly { readonly file: string; readonly because: string }[] = [
   { file: 'limits-and-filters.test.ts', because: 'each of its cases is a process under a limit' },
   { file: 'workers.test.ts', because: 'it terminates thousands of Workers' },
-  { file: 'share-tokens.test.ts', because: 'it terminates Workers inside share() and receive()' },
+  {
+    file: 'hypercall/share-tokens.test.ts',
+    because: 'it terminates Workers inside share() and receive()',
+  },
   { file: 'killed-processes.test.ts', because: 'it kills processes' },
   { file: 'eventfd-processes.test.ts', because: 'it shares eventfds with processes' },
-  { file: 'gsi-allocator.test.ts', because: 'it is about numbers' },
+  { file: 'irq/gsi-allocator.test.ts', because: 'it is about numbers' },
   { file: 'abi/messages.test.ts', because: 'it decodes messages that it has made' },
   { file: 'docs.test.ts', because: 'it compiles documentation' },
   { file: 'exports.test.ts', because: 'it reads declarations' },

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // The signals that interrupt runs, where somebody else of the process uses signals too. Its handler ends the process where it is
 // called: no signal of ours may reach it, and it may not be replaced.
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** When the library takes its signals, or whether it has them blocked or ignored. */
 type When = 'now' | 'later' | 'block' | 'ignore';
 

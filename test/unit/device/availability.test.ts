@@ -1,7 +1,7 @@
 import { constants, release } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { explainOpenFailure, type OpenFailureCause } from '../../lib/device/availability.js';
+import { explainOpenFailure, type OpenFailureCause } from '../../../lib/device/availability.js';
 
 const { EACCES, EBUSY, EMFILE, ENFILE, ENODEV, ENOENT, ENXIO, EPERM } = constants.errno;
 

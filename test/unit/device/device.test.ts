@@ -2,12 +2,12 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
-import { explainOpenFailure } from '../../lib/device/availability.js';
-import { partitionFlags } from '../../lib/abi/partition.js';
-import { Mshv, MshvError, type PartitionOptions } from '../../lib/index.js';
-import { FakeNative, type FallibleCall } from '../fake-native.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { FakeHost } from './fake-host.js';
+import { explainOpenFailure } from '../../../lib/device/availability.js';
+import { partitionFlags } from '../../../lib/abi/partition.js';
+import { Mshv, MshvError, type PartitionOptions } from '../../../lib/index.js';
+import { FakeNative, type FallibleCall } from '../../fake-native.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { FakeHost } from '../fake-host.js';
 
 const { EEXIST, EINTR, EINVAL, EIO, ENOENT, ENOMEM, ENOTTY } = constants.errno;
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { type MsiRoute, MsiRouteTable, type RouteChange } from '../../lib/index.js';
+import { type MsiRoute, MsiRouteTable, type RouteChange } from '../../../lib/index.js';
 
 type Routes = Map<number, MsiRoute>;
 

@@ -7,11 +7,11 @@ import { inspect } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { GuestMemory, type GuestMemoryToken } from '../../lib/index.js';
-import { linuxNative, type Native } from '../../lib/native.js';
-import { hasExternalBuffers } from '../external-buffers.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { typescriptWorker } from '../typescript-program.js';
+import { GuestMemory, type GuestMemoryToken } from '../../../lib/index.js';
+import { linuxNative, type Native } from '../../../lib/native.js';
+import { hasExternalBuffers } from '../../external-buffers.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { typescriptWorker } from '../../typescript-program.js';
 
 const { EMFILE, ENOMEM } = constants.errno;
 const GiB = 2 ** 30;
@@ -186,7 +186,7 @@ describe('a window', () => {
 
 describe('a token', () => {
   const start = async (token: GuestMemoryToken): Promise<[Worker, unknown]> => {
-    const worker = typescriptWorker(new URL('programs/memory-worker.ts', import.meta.url), {
+    const worker = typescriptWorker(new URL('../programs/memory-worker.ts', import.meta.url), {
       workerData: token,
     });
     const [first] = (await once(worker, 'message')) as [unknown];

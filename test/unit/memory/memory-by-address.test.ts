@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { GuestMemory, SharedPartition } from '../../lib/index.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { FakeHost } from './fake-host.js';
+import { GuestMemory, SharedPartition } from '../../../lib/index.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { FakeHost } from '../fake-host.js';
 
 // partition.readMemory(), writeMemory() and mappingAt(): guest memory by its address, wherever it comes from.
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { x64Registers } from '../../lib/abi/x64-registers.js';
+import { x64Registers } from '../../../lib/abi/x64-registers.js';
 import {
   GuestMemory,
   type HypercallIntercept,
@@ -9,14 +9,14 @@ import {
   type Mshv,
   type Partition,
   type Vp,
-} from '../../lib/index.js';
+} from '../../../lib/index.js';
 import {
   type GuestInterrupt,
   type ScriptedGuest,
   Simulator,
   type SimulatorOptions,
   synicMsrs,
-} from '../../lib/sim/index.js';
+} from '../../../lib/sim/index.js';
 
 // The SynIC of the simulator's VPs, from both sides: what the VMM posts, signals and is told, and what
 // the guest sees and does.

@@ -8,12 +8,12 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { adopt } from '../adopt.js';
-import { ioctls } from '../../lib/abi/ioctls.js';
-import { descriptorKinds, linuxNative, type Native, simNative } from '../../lib/native.js';
-import { mappings } from '../mappings.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { vpThreads } from '../process-threads.js';
+import { adopt } from '../../adopt.js';
+import { ioctls } from '../../../lib/abi/ioctls.js';
+import { descriptorKinds, linuxNative, type Native, simNative } from '../../../lib/native.js';
+import { mappings } from '../../mappings.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { vpThreads } from '../../process-threads.js';
 
 const { EBADF, EBUSY, ECANCELED, EFAULT, EINTR, EINVAL, ENOENT, ENOTTY } = constants.errno;
 
@@ -22,7 +22,7 @@ const kickSignal = 64;
 const runVp = ioctls.MSHV_RUN_VP;
 
 const program = (name: string): string =>
-  fileURLToPath(new URL(`programs/${name}`, import.meta.url));
+  fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 
 /** A VP's exits, as vpStart hands them over, and the promise of the next one. */
 class Exits {
@@ -501,7 +501,7 @@ describe('on the kernel', () => {
       process.stdout.write(String(native.receive(token, Uint32Array.of(2))));`;
     const { stdout } = spawnSync(process.execPath, ['-e', script], {
       encoding: 'utf8',
-      cwd: fileURLToPath(new URL('../../', import.meta.url)),
+      cwd: fileURLToPath(new URL('../../../', import.meta.url)),
       stdio: ['ignore', 'pipe', 'inherit', control],
     });
     expect(stdout).toBe(String(-EINVAL));

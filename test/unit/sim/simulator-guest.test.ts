@@ -1,7 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { interceptTypes } from '../../lib/abi/intercept-types.js';
+import { interceptTypes } from '../../../lib/abi/intercept-types.js';
 import {
   GuestMemory,
   type Intercept,
@@ -9,14 +9,14 @@ import {
   type Mshv,
   type Partition,
   type Vp,
-} from '../../lib/index.js';
+} from '../../../lib/index.js';
 import {
   encodeMessage,
   type ScriptedGuest,
   Simulator,
   type SimulatorOptions,
-} from '../../lib/sim/index.js';
-import { hasExternalBuffers } from '../external-buffers.js';
+} from '../../../lib/sim/index.js';
+import { hasExternalBuffers } from '../../external-buffers.js';
 
 // What the simulator's guest shows a VMM, and what it does by itself.
 

@@ -1,17 +1,17 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { bitNames, bitsOf } from '../../lib/abi/feature-bits.js';
-import { hvStatusCodes, type HvStatusName } from '../../lib/abi/hv-status.js';
-import { hypercalls } from '../../lib/abi/hypercalls.js';
+import { bitNames, bitsOf } from '../../../lib/abi/feature-bits.js';
+import { hvStatusCodes, type HvStatusName } from '../../../lib/abi/hv-status.js';
+import { hypercalls } from '../../../lib/abi/hypercalls.js';
 import {
   partitionProperties,
   syntheticProcessorFeatures,
   type PartitionPropertyName,
-} from '../../lib/abi/properties.js';
-import { Mshv, MshvError, type HostProperties } from '../../lib/index.js';
-import { FakeNative, type FakeAnswer } from '../fake-native.js';
-import { openDescriptors } from '../open-descriptors.js';
+} from '../../../lib/abi/properties.js';
+import { Mshv, MshvError, type HostProperties } from '../../../lib/index.js';
+import { FakeNative, type FakeAnswer } from '../../fake-native.js';
+import { openDescriptors } from '../../open-descriptors.js';
 
 const { EINVAL, EIO, ENOMEM, ENOTTY, EPERM } = constants.errno;
 const get = hypercalls.HVCALL_GET_PARTITION_PROPERTY.code;

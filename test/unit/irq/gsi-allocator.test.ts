@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { GsiAllocator } from '../../lib/index.js';
+import { GsiAllocator } from '../../../lib/index.js';
 
 /** Who holds which GSI. */
 type Model = Map<number, string>;

@@ -19,15 +19,15 @@ import type { Worker } from 'node:worker_threads';
 import { deflate, inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 
-import { GuestMemory, type Partition } from '../../lib/index.js';
-import { linuxNative, simNative, type Native } from '../../lib/native.js';
-import { Simulator } from '../../lib/sim/index.js';
-import { addressSpace } from '../address-space.js';
-import { BlockedPipe } from '../blocked-pipe.js';
-import { collectGarbage } from '../collect-garbage.js';
-import { runToSignal } from '../scenario-run.js';
-import { typescriptWorker } from '../typescript-program.js';
-import type { ReadWork } from './programs/reading-worker.js';
+import { GuestMemory, type Partition } from '../../../lib/index.js';
+import { linuxNative, simNative, type Native } from '../../../lib/native.js';
+import { Simulator } from '../../../lib/sim/index.js';
+import { addressSpace } from '../../address-space.js';
+import { BlockedPipe } from '../../blocked-pipe.js';
+import { collectGarbage } from '../../collect-garbage.js';
+import { runToSignal } from '../../scenario-run.js';
+import { typescriptWorker } from '../../typescript-program.js';
+import type { ReadWork } from '../programs/reading-worker.js';
 
 const size = 1 << 16;
 const GiB = 2 ** 30;
@@ -282,7 +282,7 @@ describe.runIf(hasTransfer)(
 
 describe('memory whose buffer is marked as untransferable', () => {
   it('is closed, or stays open where nobody can detach the buffer', async () => {
-    const program = new URL('programs/marked-memory.ts', import.meta.url);
+    const program = new URL('../programs/marked-memory.ts', import.meta.url);
     const { said, signal } = await runToSignal(program);
     // It ends itself: Node would, over such a buffer.
     expect(signal).toBe('SIGKILL');
@@ -295,7 +295,7 @@ describe('memory whose buffer is marked as untransferable', () => {
 
 describe('memory of a Worker', () => {
   const start = async (work: ReadWork): Promise<Worker> => {
-    const worker = typescriptWorker(new URL('programs/reading-worker.ts', import.meta.url), {
+    const worker = typescriptWorker(new URL('../programs/reading-worker.ts', import.meta.url), {
       workerData: work,
     });
     await once(worker, 'message');

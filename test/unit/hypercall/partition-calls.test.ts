@@ -1,18 +1,18 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { translateGvaFlags } from '../../lib/abi/hypercall-outputs.js';
-import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
-import { hvStatusCodes } from '../../lib/abi/hv-status.js';
+import { translateGvaFlags } from '../../../lib/abi/hypercall-outputs.js';
+import { hypercalls, type HypercallName } from '../../../lib/abi/hypercalls.js';
+import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
 import {
   MshvError,
   type InterceptKind,
   type InterceptRequest,
   type PartitionCalls,
-} from '../../lib/index.js';
-import type { FakeAnswer } from '../fake-native.js';
-import { bytesOf } from './abi/layout.js';
-import { FakeHost } from './fake-host.js';
+} from '../../../lib/index.js';
+import type { FakeAnswer } from '../../fake-native.js';
+import { bytesOf } from '../abi/layout.js';
+import { FakeHost } from '../fake-host.js';
 
 // What each typed method hands to the hypervisor, by the layouts of the facts, what it makes of the
 // answer, and what comes of it where any of its hypercalls fails.

@@ -2,11 +2,11 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { irqfdFlags } from '../../lib/abi/irqfd.js';
-import { eventFdNumber } from '../../lib/eventfd.js';
-import { EventFd, type IrqFd, type IrqFdRoute } from '../../lib/index.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { FakeHost } from './fake-host.js';
+import { irqfdFlags } from '../../../lib/abi/irqfd.js';
+import { eventFdNumber } from '../../../lib/eventfd.js';
+import { EventFd, type IrqFd, type IrqFdRoute } from '../../../lib/index.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { FakeHost } from '../fake-host.js';
 
 // What of routes is neither in the conformance suite nor a refused ioctl.
 

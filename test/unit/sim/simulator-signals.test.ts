@@ -5,18 +5,18 @@ import { constants } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import type { IrqFdRoute, Partition } from '../../lib/index.js';
-import { Simulator } from '../../lib/sim/index.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { processThreads } from '../process-threads.js';
-import { typescriptWorker } from '../typescript-program.js';
-import type { SimulatorWork } from './programs/simulator-worker.js';
+import type { IrqFdRoute, Partition } from '../../../lib/index.js';
+import { Simulator } from '../../../lib/sim/index.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { processThreads } from '../../process-threads.js';
+import { typescriptWorker } from '../../typescript-program.js';
+import type { SimulatorWork } from '../programs/simulator-worker.js';
 
 // Signals from everywhere, the simulator's thread, and what is left when environments end.
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
 const worker = (workerData: SimulatorWork): Worker =>
-  typescriptWorker(new URL('programs/simulator-worker.ts', import.meta.url), { workerData });
+  typescriptWorker(new URL('../programs/simulator-worker.ts', import.meta.url), { workerData });
 const threads = (): number => processThreads().size;
 
 let simulator: Simulator;
@@ -113,7 +113,7 @@ describe('a Worker that made a simulator', () => {
 describe('a process with an open simulator', () => {
   const run = async (code: string): Promise<unknown[]> => {
     const program = `
-      import { Simulator } from ${JSON.stringify(new URL('../../lib/sim/index.ts', import.meta.url).href)};
+      import { Simulator } from ${JSON.stringify(new URL('../../../lib/sim/index.ts', import.meta.url).href)};
       const simulator = new Simulator();
       const partition = simulator.open().createPartition();
       partition.initialize();

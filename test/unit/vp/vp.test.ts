@@ -3,9 +3,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { encodeMessage } from '../../lib/sim/encode-message.js';
-import { registerPageLayout } from '../../lib/abi/register-page.js';
-import { vpStateTypes } from '../../lib/abi/vp-state.js';
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
+import { registerPageLayout } from '../../../lib/abi/register-page.js';
+import { vpStateTypes } from '../../../lib/abi/vp-state.js';
 import {
   SharedPartition,
   Vp,
@@ -13,12 +13,12 @@ import {
   type Intercept,
   type MshvError,
   type VpRun,
-} from '../../lib/index.js';
-import { failAt } from '../fake-native.js';
-import type { FakeVp } from '../fake-vps.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { vpOf } from '../vp-of.js';
-import { FakeHost } from './fake-host.js';
+} from '../../../lib/index.js';
+import { failAt } from '../../fake-native.js';
+import type { FakeVp } from '../../fake-vps.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { vpOf } from '../../vp-of.js';
+import { FakeHost } from '../fake-host.js';
 
 // What a Vp makes of each thing that the addon can return. What the driver does is in test/conformance.
 

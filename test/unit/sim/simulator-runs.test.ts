@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { ioctls } from '../../lib/abi/ioctls.js';
-import { GuestMemory, Mshv, type Partition, type Vp } from '../../lib/index.js';
-import { simNative } from '../../lib/native.js';
-import { Simulator, type SimulatedIoctl, type SimulatorOptions } from '../../lib/sim/index.js';
+import { ioctls } from '../../../lib/abi/ioctls.js';
+import { GuestMemory, Mshv, type Partition, type Vp } from '../../../lib/index.js';
+import { simNative } from '../../../lib/native.js';
+import { Simulator, type SimulatedIoctl, type SimulatorOptions } from '../../../lib/sim/index.js';
 
 // Runs that wait, machines that end meanwhile, and planned failures of every ioctl.
 

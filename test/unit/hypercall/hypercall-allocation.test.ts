@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const program = fileURLToPath(new URL('programs/make-hypercalls.ts', import.meta.url));
+const program = fileURLToPath(new URL('../programs/make-hypercalls.ts', import.meta.url));
 
 test('interrupts are requested, registers reached and VPs run without allocating', async () => {
   const young = ['--min-semi-space-size=256', '--max-semi-space-size=256', '--trace-gc'];

@@ -4,10 +4,10 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-import { linuxNative, type Native, simNative } from '../../lib/native.js';
-import { collectGarbage } from '../collect-garbage.js';
-import { hasExternalBuffers } from '../external-buffers.js';
-import { openDescriptors } from '../open-descriptors.js';
+import { linuxNative, type Native, simNative } from '../../../lib/native.js';
+import { collectGarbage } from '../../collect-garbage.js';
+import { hasExternalBuffers } from '../../external-buffers.js';
+import { openDescriptors } from '../../open-descriptors.js';
 
 const { EACCES, EBADF, EINVAL, ENODEV, ENOTSUP, ENXIO } = constants.errno;
 

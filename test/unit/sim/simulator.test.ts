@@ -2,17 +2,17 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { irqfdFlags } from '../../lib/abi/irqfd.js';
-import { EventFd, type IrqFdRoute, type Mshv, type Partition } from '../../lib/index.js';
-import { linuxNative, type SimNative } from '../../lib/native.js';
+import { irqfdFlags } from '../../../lib/abi/irqfd.js';
+import { EventFd, type IrqFdRoute, type Mshv, type Partition } from '../../../lib/index.js';
+import { linuxNative, type SimNative } from '../../../lib/native.js';
 import {
   type GuestInterrupt,
   ScriptedGuest,
   Simulator,
   type SimulatorOptions,
-} from '../../lib/sim/index.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { processThreads } from '../process-threads.js';
+} from '../../../lib/sim/index.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { processThreads } from '../../process-threads.js';
 
 const x64 = process.arch === 'x64';
 const address = 0xfee00000;

@@ -2,19 +2,19 @@ import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 
-import { GuestMemory, SharedPartition, Vp } from '../../lib/index.js';
-import type { GuestMemoryToken, PartitionToken, VpToken } from '../../lib/index.js';
-import { Simulator } from '../../lib/sim/index.js';
-import { mappings } from '../mappings.js';
-import { openDescriptors } from '../open-descriptors.js';
-import { typescriptWorker } from '../typescript-program.js';
+import { GuestMemory, SharedPartition, Vp } from '../../../lib/index.js';
+import type { GuestMemoryToken, PartitionToken, VpToken } from '../../../lib/index.js';
+import { Simulator } from '../../../lib/sim/index.js';
+import { mappings } from '../../mappings.js';
+import { openDescriptors } from '../../open-descriptors.js';
+import { typescriptWorker } from '../../typescript-program.js';
 
 // What tokens leave behind where Workers end that made them or were about to receive them: nothing.
 
 const native = { native: Simulator.native };
 
 const start = (kind: string): Worker =>
-  typescriptWorker(new URL('programs/sharing-worker.ts', import.meta.url), { workerData: kind });
+  typescriptWorker(new URL('../programs/sharing-worker.ts', import.meta.url), { workerData: kind });
 
 const mapped = (): number => mappings(/memfd:mshv/).length;
 

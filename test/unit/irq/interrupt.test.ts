@@ -3,10 +3,10 @@ import { inspect } from 'node:util';
 import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 
-import { EventFd } from '../../lib/index.js';
-import { linuxNative } from '../../lib/native.js';
-import { Interrupt } from '../../lib/irq/interrupt.js';
-import { openDescriptors } from '../open-descriptors.js';
+import { EventFd } from '../../../lib/index.js';
+import { linuxNative } from '../../../lib/native.js';
+import { Interrupt } from '../../../lib/irq/interrupt.js';
+import { openDescriptors } from '../../open-descriptors.js';
 
 describe('an interrupt made of a function', () => {
   it('calls it, and throws what it throws', () => {
