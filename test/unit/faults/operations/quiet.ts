@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 import { expect } from 'vitest';
 
 import {
@@ -37,6 +39,7 @@ export const quietOperations: readonly Operation[] = [
     expect(gsis.holder(5)).toBe('other');
     gsis.free(5);
     expect([gsis.inUse, gsis.capacity]).toEqual([1, 4095]);
+    expect(inspect(gsis)).toMatch(/^GsiAllocator /);
     const table = entering('new MsiRouteTable', () => new MsiRouteTable(() => 0));
     table.commit([{ gsi: 5, msi }]);
     table.markUnknown();
@@ -51,6 +54,7 @@ export const quietOperations: readonly Operation[] = [
       const general = page.copyGeneral(new BigUint64Array(18));
       expect([general[0], page.get('RAX'), page.rip, page.rflags]).toEqual([1n, 1n, 2n, 2n]);
       expect([page.valid, page.dirty === 0]).toEqual([true, false]);
+      expect(inspect(page)).toMatch(/^RegisterPage /);
     };
   }),
   quiet('the constructors of the SynIC', ({ partition, native }) => () => {
@@ -89,6 +93,7 @@ export const quietOperations: readonly Operation[] = [
     );
     failures.report({}, () => new MshvError('no', { code: 'EIO' }));
     expect(told).toEqual(['EIO']);
+    expect(inspect(failures)).toMatch(/^FailureReports /);
   }),
   ...([MonitorPages, PolledMonitorPages] as const).map((Pages) =>
     quiet(Pages.name, () => () => {
