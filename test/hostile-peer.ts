@@ -29,6 +29,12 @@ export function overflow(event: EventFd): void {
   });
 }
 
+/** Has another process make eventfds blocking, by the numbers that it is given of them. */
+export function makeBlocking(...fds: readonly number[]): void {
+  const script = `import os\nfor fd in range(3, ${3 + fds.length}): os.set_blocking(fd, True)`;
+  execFileSync('python3', ['-c', script], { stdio: ['ignore', 'ignore', 'inherit', ...fds], env });
+}
+
 /**
  * Starts a process that abuses eventfds. Resolves when it has begun.
  *

@@ -6,7 +6,13 @@ import { typescriptProgram } from '../typescript-program.js';
 
 const program = new URL('programs/hostile-peer-child.ts', import.meta.url);
 
-const scenarios = ['counts add up', 'routes change', 'signals arrive', 'doorbells ring'];
+const scenarios = [
+  'nothing waits',
+  'counts add up',
+  'routes change',
+  'signals arrive',
+  'doorbells ring',
+];
 
 describe('hostile peers, a process and a thread', () => {
   it('stop nothing, and take only what they read', async () => {

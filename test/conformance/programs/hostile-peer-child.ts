@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import { EventFd, MshvError, type IrqFdRoute } from '../../../lib/index.js';
 import { openGuestSide } from '../../guest-side.js';
-import { startHostilePeer, type Abused } from '../../hostile-peer.js';
+import { makeBlocking, startHostilePeer, type Abused } from '../../hostile-peer.js';
 import type { SignallerData } from '../../signaller.js';
 import { typescriptWorker } from '../../typescript-program.js';
 import type { HostileThreadData, HostileThreadDone } from './hostile-thread.js';
@@ -60,7 +60,27 @@ async function thread(event: EventFd, steps: number): Promise<HostileThreadDone>
   }
 }
 
-const scenarios: Record<string, () => Promise<void>> = {
+const scenarios: Record<string, () => void | Promise<void>> = {
+  /** Neither an empty counter nor a full one stops, however others have come to the eventfd. */
+  'nothing waits': () => {
+    const create = (): EventFd => EventFd.create({ native });
+    const shown = create();
+    makeBlocking(shown.fd);
+    const before = create();
+    makeBlocking(before.fd);
+    const adopted = EventFd.adopt(before.release(), { native });
+    const released = create();
+    makeBlocking(released.clone().release());
+    const cloned = create();
+    makeBlocking(cloned.fd);
+    for (const event of [shown, adopted, released, cloned.clone()]) {
+      expectEqual('an empty counter', event.tryRead(), undefined);
+      event.signal(2n ** 64n - 2n);
+      expectEqual('what a full counter takes', signal(event), 0n);
+      expectEqual('a full counter', event.tryRead(), 2n ** 64n - 2n);
+    }
+  },
+
   /** What is signalled is what all have taken, however they take it. */
   'counts add up': async () => {
     const watched = EventFd.create({ native });
@@ -158,7 +178,11 @@ const scenarios: Record<string, () => Promise<void>> = {
     take();
     // One for each write, twice where it falls into an arming; and one for each arming of what was there.
     const writes = abused.reduce((sum, { added }) => sum + Number(added % (2n ** 64n - 2n)), 0);
-    if (received === 0) throw new Error('no interrupt has come');
+    // Nobody reads faster than the driver, which does it inside the write: no signal of an armed route is missing. Those of
+    // the peer may be: it does not know whether the route was armed, nor what of it an arming has found.
+    if (received < signals || signals === 0) {
+      throw new Error(`${received} interrupts of ${signals} signals`);
+    }
     if (received > 2 * (writes + signals + steps * abused.length) + changes) {
       throw new Error(`${received} interrupts`);
     }
