@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process';
-
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import type { Native } from '../../lib/native.js';
+import { makeBlocking } from '../hostile-peer.js';
 import { interruptNumbers, type Machine, type Named } from './machine.js';
 
 export const page = 4096n;
@@ -9,6 +8,8 @@ export const page = 4096n;
 export const slots = { partitions: 2, vps: 4, events: 6, semaphores: 2, resample: 2, memories: 2 };
 /** The first has more than the driver pages in, and maps, at a time. */
 export const memoryPages = [520, 8] as const;
+
+export const isSemaphoreSlot = (slot: number): boolean => slot >= slots.events - slots.semaphores;
 
 /** What a call returned or a guest saw: the same on both sides, or they differ. */
 export type Seen = number | bigint | boolean | string | Uint8Array;
@@ -65,10 +66,10 @@ export class Side {
     this.partitions = new Array<undefined>(slots.partitions).fill(undefined);
     this.vps = new Array<undefined>(slots.vps).fill(undefined);
     this.events = Array.from({ length: slots.events }, (_, i) =>
-      this.native.eventfdCreate(0, i >= slots.events - slots.semaphores),
+      this.native.eventfdCreate(0, isSemaphoreSlot(i)),
     );
     // What the sequence before has left.
-    for (const fd of blocking) this.native.eventfdRead(fd);
+    for (const fd of blocking) while (typeof this.native.eventfdRead(fd) === 'bigint');
     this.resample = Array.from({ length: slots.resample }, () =>
       this.native.eventfdCreate(0, false),
     );
@@ -213,17 +214,12 @@ export interface Lasting {
   readonly blocking: readonly number[];
 }
 
-/** Eventfds that another process, which is told of them, makes blocking: one for each event that is no semaphore. */
+/** Eventfds that another process, which is told of them, makes blocking: one for each event. */
 function blockingEvents(native: Native): number[] {
-  const fds = Array.from({ length: slots.events - slots.semaphores }, () =>
-    native.eventfdCreate(0, false),
+  const fds = Array.from({ length: slots.events }, (_, slot) =>
+    native.eventfdCreate(0, isSemaphoreSlot(slot)),
   );
-  const script = `import os\nfor fd in range(3, ${3 + fds.length}): os.set_blocking(fd, True)`;
-  execFileSync('python3', ['-c', script], {
-    stdio: ['ignore', 'inherit', 'inherit', ...fds],
-    // Sanitizers are not for Python.
-    env: { ...process.env, LD_PRELOAD: '' },
-  });
+  makeBlocking(...fds);
   return fds;
 }
 
