@@ -371,11 +371,6 @@ describe('start()', () => {
           throw failure;
         },
       },
-      {
-        [inspect.custom]: (): never => {
-          throw failure;
-        },
-      },
     ];
     for (const answer of hostile) {
       const run = vp.start(() => answer as unknown as undefined);
@@ -383,6 +378,18 @@ describe('start()', () => {
       await expect(run.finished).rejects.toBe(failure);
       expect(run.ended).toBe(true);
     }
+  });
+
+  it('rejects where what the handler returns cannot even be shown', async () => {
+    const answer = {
+      [inspect.custom]: (): never => {
+        throw failure;
+      },
+    };
+    const run = vp.start(() => answer as unknown as undefined);
+    fake.queue(halt);
+    await expect(run.finished).rejects.toMatchObject({ code: 'ERR_INVALID_RETURN_VALUE' });
+    expect(run.ended).toBe(true);
   });
 
   it.each([
