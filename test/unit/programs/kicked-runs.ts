@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import { type MshvError, type Vp } from '../../../lib/index.js';
-import { Simulator } from '../../../lib/sim/index.js';
+import { encodeMessage, Simulator } from '../../../lib/sim/index.js';
+import { newSeen, seenWords, VpWorker } from '../../vp-work.js';
 
 // Interrupts a run of a VP where somebody else uses real-time signals, and tells what came of it:
 //
@@ -11,7 +12,8 @@ import { Simulator } from '../../../lib/sim/index.js';
 // The library is loaded, or takes its signals, at that moment.
 
 const [library = '', moment = '', way = ''] = process.argv.slice(2);
-const partition = new Simulator().open().createPartition();
+const simulator = new Simulator();
+const partition = simulator.open().createPartition();
 partition.initialize();
 const vp = partition.createVp(0);
 
@@ -64,7 +66,57 @@ const ways: Record<string, (one: Vp) => Promise<unknown>> = {
     one.close();
     return run.finished;
   },
+  'cancel from outside': async (one) => {
+    const { worker, seen } = await workerThatRuns(one, 'run');
+    taken();
+    Atomics.store(seen, seenWords.quit, 1);
+    one.cancel();
+    await worker.done();
+    await worker.thread.terminate();
+    return seen[seenWords.cancels] === 1 ? 'canceled' : 'lost';
+  },
+  terminate: async (one) => {
+    const { worker } = await workerThatRuns(one, 'run');
+    taken();
+    await worker.thread.terminate();
+    return isRunning() ? 'running' : 'ended';
+  },
+  // A thread that nobody can interrupt.
+  'terminate with an exit later': async (one) => {
+    await abandon(one);
+    process.kill(process.pid, 'SIGUSR2');
+    for (const type of ['timer-expired', 'halt'] as const) {
+      simulator.queueMessage(partition, 0, encodeMessage(type));
+    }
+    for (;;) {
+      try {
+        return one.run()?.type;
+      } catch (error) {
+        if ((error as MshvError).code !== 'ERR_MSHV_VP_RUNNING') throw error;
+        await turn();
+      }
+    }
+  },
+  'terminate without an exit': async (one) => {
+    await abandon(one);
+    return isRunning() ? 'running' : 'ended';
+  },
 };
+
+async function workerThatRuns(one: Vp, kind: 'run' | 'start') {
+  const worker = new VpWorker('simulator');
+  const seen = newSeen();
+  await worker.begin({ kind, vp: one.share(), seen });
+  while (!isRunning()) await turn();
+  return { worker, seen };
+}
+
+/** Ends an environment whose thread goes on running the VP. */
+async function abandon(one: Vp): Promise<void> {
+  const { worker } = await workerThatRuns(one, 'start');
+  taken();
+  await worker.thread.terminate();
+}
 
 function taken(): void {
   if (moment === 'during') process.kill(process.pid, 'SIGUSR1');

@@ -2,12 +2,13 @@
 // handler takes what comes with the signal for its own data, and ends the process where that is
 // something else.
 //
-//   SIGUSR1 takes SIGRTMAX and all below it that are in MSHV_TEST_TAKES ("64-64", "34-64"), whoever
-//   has them.
+// Those of MSHV_TEST_TAKES ("64-64", "34-64"), whoever has them: at once, or at SIGUSR1 where
+// MSHV_TEST_WHEN is "later", or "later ignored", which ignores them. SIGUSR2 gives them back.
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int first;
@@ -33,6 +34,16 @@ static void TakeAll(int ignored) {
   SetAll(&(struct sigaction){.sa_sigaction = OnSignal, .sa_flags = SA_SIGINFO | SA_RESTART});
 }
 
+static void IgnoreAll(int ignored) {
+  (void)ignored;
+  SetAll(&(struct sigaction){.sa_handler = SIG_IGN});
+}
+
+static void GiveBack(int ignored) {
+  (void)ignored;
+  SetAll(&(struct sigaction){.sa_handler = SIG_DFL});
+}
+
 __attribute__((constructor)) static void Load(void) {
   const char* takes = getenv("MSHV_TEST_TAKES");
   const char* when = getenv("MSHV_TEST_WHEN");
@@ -42,10 +53,13 @@ __attribute__((constructor)) static void Load(void) {
   if (when[0] == 'n') {
     TakeAll(0);
   } else if (when[0] == 'l') {
-    struct sigaction action = {.sa_handler = TakeAll, .sa_flags = SA_RESTART};
+    const int ignores = strcmp(when, "later ignored") == 0;
+    struct sigaction action = {.sa_handler = ignores ? IgnoreAll : TakeAll, .sa_flags = SA_RESTART};
     sigaction(SIGUSR1, &action, NULL);
+    action.sa_handler = GiveBack;
+    sigaction(SIGUSR2, &action, NULL);
   } else if (when[0] == 'i') {
-    SetAll(&(struct sigaction){.sa_handler = SIG_IGN});
+    IgnoreAll(0);
   } else {
     sigset_t set;
     sigfillset(&set);

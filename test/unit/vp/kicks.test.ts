@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // called: no signal of ours may reach it, and it may not be replaced.
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-/** When the library takes its signals, or whether it has them blocked or ignored. */
-type When = 'now' | 'later' | 'block' | 'ignore';
+/** When the library takes or ignores its signals, or whether it has them blocked. */
+type When = 'now' | 'later' | 'later ignored' | 'block' | 'ignore';
 
 let folder: string;
 let library: string;
@@ -67,6 +67,36 @@ describe.each(ways)('%s() interrupts a run', (way, result) => {
       running: true,
       caught: 31,
       ignored: 0,
+    });
+  });
+});
+
+// Its run is interrupted now and then anyhow, and a signal that is on its way when the handler is replaced is the other's:
+// so they are ignored here, which hurts nobody.
+describe.each([
+  ['cancel from outside', 'canceled'],
+  ['terminate', 'ended'],
+])('a run() of a Worker ends by %s', (way, result) => {
+  it.each<[string, string, number, number]>([
+    ['the signal', '64-64', 2, 1],
+    ['both signals', '63-64', 2, 2],
+  ])('where somebody has %s ignored during the run', (_, takes, caught, ignored) => {
+    expect(told('during', way, takes, 'later ignored')).toEqual({ result, caught, ignored });
+  });
+});
+
+describe('a Worker that ends while its VP cannot be interrupted, because somebody has taken all signals,', () => {
+  it('leaves it running, for the process to end all the same', () => {
+    expect(told('during', 'terminate without an exit', '34-64', 'later')).toEqual({
+      result: 'running',
+      caught: 31,
+      ignored: 0,
+    });
+  });
+
+  it('does not take the exit away by which that run ends', () => {
+    expect(told('during', 'terminate with an exit later', '34-64', 'later')).toMatchObject({
+      result: 'timer-expired',
     });
   });
 });
