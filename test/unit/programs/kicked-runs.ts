@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { type MshvError, type Vp } from '../../../lib/index.js';
 import { encodeMessage, Simulator } from '../../../lib/sim/index.js';
+import { isRunning } from '../../is-running.js';
 import { newSeen, seenWords, VpWorker } from '../../vp-work.js';
 
 // Interrupts a run of a VP where somebody else uses real-time signals, and tells what came of it:
@@ -26,15 +27,6 @@ function load(): void {
   }
 }
 
-const isRunning = (): boolean => {
-  try {
-    vp.getState('simp');
-    return false;
-  } catch {
-    return true;
-  }
-};
-
 /** How many real-time signals have somebody's handler (`SigCgt`), or are ignored (`SigIgn`). */
 function count(kind: 'SigCgt' | 'SigIgn'): number {
   const status = readFileSync('/proc/self/status', 'latin1');
@@ -47,21 +39,21 @@ function count(kind: 'SigCgt' | 'SigIgn'): number {
 const ways: Record<string, (one: Vp) => Promise<unknown>> = {
   cancel: async (one) => {
     const run = one.start(() => undefined);
-    while (!isRunning()) await turn();
+    while (!isRunning(one)) await turn();
     taken();
     one.cancel();
     return run.finished;
   },
   stop: async (one) => {
     const run = one.start(() => undefined);
-    while (!isRunning()) await turn();
+    while (!isRunning(one)) await turn();
     taken();
     run.stop();
     return run.finished;
   },
   close: async (one) => {
     const run = one.start(() => undefined);
-    while (!isRunning()) await turn();
+    while (!isRunning(one)) await turn();
     taken();
     one.close();
     return run.finished;
@@ -79,7 +71,7 @@ const ways: Record<string, (one: Vp) => Promise<unknown>> = {
     const { worker } = await workerThatRuns(one, 'run');
     taken();
     await worker.thread.terminate();
-    return isRunning() ? 'running' : 'ended';
+    return isRunning(one) ? 'running' : 'ended';
   },
   // A thread that nobody can interrupt.
   'terminate with an exit later': async (one) => {
@@ -99,7 +91,7 @@ const ways: Record<string, (one: Vp) => Promise<unknown>> = {
   },
   'terminate without an exit': async (one) => {
     await abandon(one);
-    return isRunning() ? 'running' : 'ended';
+    return isRunning(one) ? 'running' : 'ended';
   },
 };
 
@@ -107,7 +99,7 @@ async function workerThatRuns(one: Vp, kind: 'run' | 'start') {
   const worker = new VpWorker('simulator');
   const seen = newSeen();
   await worker.begin({ kind, vp: one.share(), seen });
-  while (!isRunning()) await turn();
+  while (!isRunning(one)) await turn();
   return { worker, seen };
 }
 
@@ -133,7 +125,7 @@ try {
   told = { result: await ways[way]?.(vp) };
 } catch (error) {
   const { code, syscall } = error as MshvError;
-  told = { code, syscall, closed: vp.closed, running: isRunning() };
+  told = { code, syscall, closed: vp.closed, running: isRunning(vp) };
 }
 console.log(JSON.stringify({ ...told, caught: count('SigCgt'), ignored: count('SigIgn') }));
 process.exit();
