@@ -33,12 +33,7 @@ function load(name: string): object {
     throw new Refusal(refusal);
   }
   const root = packageFolder();
-  const bindings = createRequire(join(root, 'package.json'))('bindings') as (options: {
-    readonly bindings: string;
-    readonly module_root: string;
-    readonly try: readonly (readonly string[])[];
-  }) => unknown;
-  const addon = bindings({
+  const addon = findsAddons(root)({
     bindings: name,
     // Named, because bindings looks for the folder in a stack trace otherwise, which frozen intrinsics do not allow.
     module_root: root,
@@ -52,6 +47,29 @@ function load(name: string): object {
     throw new Refusal('this runtime gives it no event loop, or is ending');
   }
   return addon;
+}
+
+/** Of the package `bindings`, which looks for addons. */
+type FindsAddons = (options: {
+  readonly bindings: string;
+  readonly module_root: string;
+  readonly try: readonly (readonly string[])[];
+}) => unknown;
+
+function findsAddons(root: string): FindsAddons {
+  try {
+    return createRequire(join(root, 'package.json'))('bindings') as FindsAddons;
+  } catch (cause) {
+    // Its own dependency may be what is missing: neither has anything to do with addons.
+    throw codeOf(cause) === 'MODULE_NOT_FOUND'
+      ? new Refusal(withoutBindings(root), { cause })
+      : cause;
+  }
+}
+
+function withoutBindings(root: string): string {
+  const again = installerOf(root)?.again ?? 'npm ci';
+  return `a package that looks for addons, bindings or file-uri-to-path, is missing: '${again}' installs it`;
 }
 
 function packageFolder(): string {

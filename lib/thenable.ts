@@ -39,7 +39,7 @@ export function whenSettled(
 const nobodyHears = (): void => undefined;
 
 /** Lets nobody hear what `value` rejects with, which was refused as it is. */
-export function dropThenable(value: unknown): void {
+function dropThenable(value: unknown): void {
   whenSettled(value, nobodyHears, nobodyHears);
 }
 

@@ -16,7 +16,7 @@ import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
 import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
-import { dropThenable, isThenable } from '../thenable.js';
+import { synchronous } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
 import { checkedMsi, type MsiRoute, type MsiRouteInput, type MsiTargets } from './msi.js';
@@ -145,6 +145,7 @@ export class IrqFd {
    * @returns what `record` returned
    * @throws MshvError `ERR_MSHV_BATCH_NESTED` inside another batch; `ERR_MSHV_CLOSED` where `record`
    *   closed the partition
+   * @throws TypeError `ERR_INVALID_RETURN_VALUE` where `record` returned a promise, or a revoked proxy
    */
   batch<Result>(record: () => Result): Result {
     functionArgument('record', record);
@@ -158,12 +159,7 @@ export class IrqFd {
     const before = new Set(this.#routes);
     this.#batch = batch;
     try {
-      const result = record();
-      if (isThenable(result)) {
-        // The error is thrown here, and once.
-        dropThenable(result);
-        throw typeError('record', 'a function that is not asynchronous', record);
-      }
+      const result = synchronous('record()', record());
       this.#partition.fd();
       this.#batch = undefined;
       this.#commit(batch);

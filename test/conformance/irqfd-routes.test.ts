@@ -436,7 +436,7 @@ describe('a batch', () => {
       partition.irqfd.batch(async () => {
         route.mask();
       }),
-    ).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }));
+    ).toThrow(expect.objectContaining({ code: 'ERR_INVALID_RETURN_VALUE' }));
     expect(route).toMatchObject({ masked: false, armed: true });
   });
 

@@ -83,6 +83,37 @@ it.each([
   expect(tell({ cwd: copy })).toContain(`this system does not take it: ${build} it`);
 });
 
+it.each([
+  ['bindings', ['file-uri-to-path']],
+  ['what bindings needs', ['bindings']],
+])('says that %s is missing, which has nothing to do with the addon', (missing, present) => {
+  for (const [mark, again] of [
+    ['.package-lock.json', 'npm ci'],
+    [undefined, 'npm ci'],
+    ['.yarn-integrity', 'yarn install --force'],
+  ]) {
+    const place = join(folder, `without ${missing} ${mark}`);
+    // Beside the package where it is installed, in it where it is a checkout.
+    const copy = mark === undefined ? place : join(place, 'node_modules/mshv');
+    const modules = join(place, 'node_modules');
+    for (const part of ['lib', 'package.json']) {
+      cpSync(join(root, part), join(copy, part), { recursive: true });
+    }
+    mkdirSync(modules, { recursive: true });
+    if (mark !== undefined) writeFileSync(join(modules, mark), '');
+    for (const name of present) {
+      // Copied: what is linked finds what it needs where it really is.
+      cpSync(join(root, 'node_modules', name), join(modules, name), { recursive: true });
+    }
+    symlinkSync(join(root, 'node_modules/tsx'), join(modules, 'tsx'));
+    const said = tell({ cwd: copy });
+    expect(said).toContain(
+      `ERR_MSHV_ADDON cannot load the addon mshv_sim.node: a package that looks for addons, bindings or file-uri-to-path, is missing: '${again}' installs it`,
+    );
+    expect(said).not.toContain('ERR_MODULE_NOT_FOUND');
+  }
+});
+
 it('says how to let Node load addons', () => {
   expect(tell({ flags: ['--no-addons'] })).toContain(
     'ERR_MSHV_ADDON cannot load the addon mshv_sim.node: start Node with --allow-addons',
