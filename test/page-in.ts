@@ -8,7 +8,7 @@ import type { GuestSide } from './guest-side.js';
  * it, inside the run. False where it could not, and the VMM got the intercept.
  */
 export function pageIn(
-  guest: GuestSide,
+  guest: Pick<GuestSide, 'queueMessage'>,
   partition: Partition,
   gpa: bigint,
   access: InterceptAccess = 'read',
