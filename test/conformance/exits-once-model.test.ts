@@ -109,9 +109,12 @@ class World {
         return new Promise<void>((resolve) => {
           handle.answer = () => {
             handle.answer = undefined;
+            // It is heard in some microtask of this turn.
+            handle.isDoubtful = true;
+            setImmediate(done);
             resolve();
           };
-        }).then(done);
+        });
       case 'stop in the tick':
         queueMicrotask(() => {
           queueMicrotask(() => {
