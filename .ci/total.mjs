@@ -10,6 +10,7 @@ const expected = [
   'simulator',
   'conformance-core',
   'conformance-root',
+  'fast-injection',
   'guest-core',
   'guest-root',
   'guest-fast-injection',
