@@ -232,6 +232,20 @@ function isGone(value: Uint8Array | Uint32Array | BigUint64Array): boolean {
   }
 }
 
+/** A copy of an object's own properties, of which there are no others than these. */
+export function recordArgument(
+  name: string,
+  value: unknown,
+  keys: readonly string[],
+  expected = 'an object',
+): Readonly<Record<string, unknown>> {
+  if (!isObject(value)) {
+    throw typeError(name, expected, value);
+  }
+  const record: Readonly<Record<string, unknown>> = { ...value };
+  return optionsArgument(name, record, keys);
+}
+
 /** A typed array of one kind, whose memory is there: no proxy of one, and nothing that only looks like it. */
 export function typedArrayArgument<Value extends Uint8Array | Uint32Array | BigUint64Array>(
   name: string,

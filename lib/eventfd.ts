@@ -12,7 +12,7 @@ import {
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { inspected } from './inspection.js';
-import { linuxNative, type Native, nativeArgument } from './native.js';
+import { type Native, nativeOption } from './native.js';
 import { watchRefusal } from './runtime.js';
 import { stepError } from './step-error.js';
 import { TakingIterator } from './taking-iterator.js';
@@ -90,10 +90,10 @@ export class EventFd implements Disposable {
    */
   static create(options: EventFdOptions = {}): EventFd {
     optionsArgument('options', options, ['initial', 'semaphore', 'native']);
-    const { initial: given = 0, semaphore = false, native = linuxNative() } = options;
+    const { initial: given = 0, semaphore = false } = options;
     const initial = integerArgument('options.initial', given, 0, 2 ** 32 - 1);
     booleanArgument('options.semaphore', semaphore);
-    nativeArgument('options.native', native);
+    const native = nativeOption('options.native', options.native);
     const fd = native.eventfdCreate(initial, semaphore);
     if (fd < 0) {
       throw stepError(native, 'create an eventfd', fd);
@@ -115,8 +115,7 @@ export class EventFd implements Disposable {
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['native']);
-    const { native = linuxNative() } = options;
-    nativeArgument('options.native', native);
+    const native = nativeOption('options.native', options.native);
     const attempt = `adopt descriptor ${fd}`;
     if (owners.has(fd)) {
       throw systemError(attempt, -constants.errno.EBUSY, undefined, ownedHint);

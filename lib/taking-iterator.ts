@@ -1,6 +1,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import { inspected } from './inspection.js';
+
 export interface TakingIteratorOptions<Value> {
   /**
    * Takes the next value, for nobody else; undefined where no more will come. Rejects where `left` aborts, and has taken nothing then.

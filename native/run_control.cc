@@ -138,22 +138,24 @@ void RunControl::Release(const Runner& runner, int untold, const void* message) 
   }
   EndRun();
   block().holder = nullptr;
+  KeepLocked(untold, message);
+}
+
+void RunControl::Keep(int untold, const void* message) {
+  const Lock lock(*this);
+  KeepLocked(untold, message);
+}
+
+void RunControl::KeepLocked(int untold, const void* message) {
   if (!ComesOnce(untold, message)) {
     return;
   }
   if (untold == -ECANCELED) {
     block().canceled = true;
-  } else {
-    PushKept(message);
+    // Where the run under way cannot be interrupted it ends by the cancel when it is the next time.
+    Kick();
+    return;
   }
-}
-
-void RunControl::Keep(const void* message) {
-  const Lock lock(*this);
-  PushKept(message);
-}
-
-void RunControl::PushKept(const void* message) {
   // The oldest goes where nobody runs the VP but environments that end.
   if (block().kept_size == block().kept.size()) {
     DropKept();

@@ -39,8 +39,9 @@ class RunControl {
   // Whether what Run returned does not come again by itself.
   bool ComesOnce(int result, const void* message) const;
 
-  // A later run returns this message of an exit that comes once and that nobody was told of.
-  void Keep(const void* message);
+  // What comes once of what Run returned, and nobody was told of, is that of the run under way or
+  // the next one, if it is a cancel, and of a later one, if it is an exit.
+  void Keep(int untold, const void* message);
 
   // The runner, where it holds the VP, does so no longer. `untold` is what Run returned and nobody
   // was told of, -EINTR where there is no such thing: what comes once is the next run's.
@@ -94,7 +95,7 @@ class RunControl {
   int Kick();
   int Enter(Runner& runner);
   bool TakeKept(void* message);
-  void PushKept(const void* message);
+  void KeepLocked(int untold, const void* message);
   void DropKept();
   int Leave(const Runner& runner, int result);
   void EndRun();

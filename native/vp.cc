@@ -65,12 +65,8 @@ void Vp::KeepUntold() {
   if (thread != nullptr && thread->IsTold()) {
     thread->Tell();
   }
-  if (offered_ != -EINTR && !message_.IsMarked()) {
-    if (offered_ == 0) {
-      control_->Keep(&offered_exit_);
-    } else {
-      control_->Cancel();
-    }
+  if (!message_.IsMarked()) {
+    control_->Keep(offered_, &offered_exit_);
   }
   message_.Forget();
 }

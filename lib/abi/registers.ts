@@ -1,8 +1,7 @@
 import {
   integerArgument,
-  isObject,
-  optionsArgument,
   rangeError,
+  recordArgument,
   typeError,
   uint64Argument,
 } from '../arguments.js';
@@ -102,11 +101,7 @@ export function registerName(
 
 /** What can be asked of a table or segment: no other properties, so that a misspelt one does not pass silently. */
 function parts(name: string, value: unknown, keys: readonly string[]) {
-  if (!isObject(value)) {
-    throw typeError(name, `an object with ${keys.join(', ')}`, value);
-  }
-  const record: Readonly<Record<string, unknown>> = { ...value };
-  return optionsArgument(name, record, keys);
+  return recordArgument(name, value, keys, `an object with ${keys.join(', ')}`);
 }
 
 /**

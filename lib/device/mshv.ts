@@ -91,12 +91,7 @@ const creationOptions = {
   disabledCpuFeatures: optional(banksArgument),
   disabledXsaveFeatures: optional(uint64),
   syntheticFeatures: optional(syntheticFeaturesArgument),
-  unimplementedMsrAction: (name, action: MsrAction | undefined) => {
-    if (action !== undefined) {
-      msrActionArgument(name, action);
-    }
-    return action;
-  },
+  unimplementedMsrAction: optional(msrActionArgument),
 } satisfies OptionTable<PartitionOptions>;
 
 function banksArgument(
@@ -295,12 +290,12 @@ export class Mshv implements Disposable {
     }
   }
 
-  /** @throws MshvError `ERR_MSHV_CLOSED` */
   [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { path, closed } = this;
     return inspected('Mshv', { path, partitions: this.#partitions.size, closed }, depth, options);
   }
 
+  /** @throws MshvError `ERR_MSHV_CLOSED` */
   readonly #descriptor = (): number => {
     if (this.#fd < 0) {
       throw closedError('Mshv');

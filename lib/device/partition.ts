@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
+import { unimplementedMsrActions } from '../abi/properties.js';
 import { x64Registers } from '../abi/x64-registers.js';
 import { integerArgument, optionsArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
@@ -23,7 +24,6 @@ import {
   type WriteMemoryOptions,
 } from '../memory/memory-map.js';
 import type { PageBitmap } from '../memory/page-bitmap.js';
-import { msrActionArgument, type MsrAction } from '../hypercall/intercept-result.js';
 import { apicIdsOf, lookUpRegisters, PartitionCalls } from '../hypercall/partition-calls.js';
 import type { PartitionToken } from '../hypercall/share-token.js';
 import { sharePartition } from '../hypercall/shared-partition.js';
@@ -36,7 +36,7 @@ let create: (
   native: Native,
   fd: number,
   generation: DriverGeneration,
-  unimplementedMsrAction: MsrAction | undefined,
+  unimplementedMsrAction: number | undefined,
   fastInjection: boolean,
   ended: () => void,
 ) => Partition;
@@ -67,7 +67,7 @@ export class Partition extends PartitionCalls implements Disposable {
   readonly #memory: MemoryMap;
   readonly #doorbells: DoorbellTable;
   /** What to tell the hypervisor at the end of `initialize()`; undefined where it may refuse. */
-  readonly #msrAction: MsrAction | undefined;
+  readonly #msrAction: number | undefined;
   #initialized = false;
   /** The interrupt routes. */
   readonly irqfd: IrqFd;
@@ -77,7 +77,7 @@ export class Partition extends PartitionCalls implements Disposable {
     native: Native,
     fd: number,
     generation: DriverGeneration,
-    unimplementedMsrAction: MsrAction | undefined,
+    unimplementedMsrAction: number | undefined,
     fastInjection: boolean,
     ended: () => void,
   ) {
@@ -153,13 +153,14 @@ export class Partition extends PartitionCalls implements Disposable {
 
   // After initialization, as every other VMM for this driver does it.
   #setMsrAction(): void {
-    const byDefault = process.arch === 'x64' ? 'ignore-write-read-zero' : undefined;
+    const byDefault =
+      process.arch === 'x64' ? unimplementedMsrActions.IGNORE_WRITE_READ_ZERO : undefined;
     const action = this.#msrAction ?? byDefault;
     if (action === undefined) {
       return;
     }
     try {
-      this.setProperty('UNIMPLEMENTED_MSR_ACTION', msrActionArgument('action', action));
+      this.setProperty('UNIMPLEMENTED_MSR_ACTION', action);
     } catch (error) {
       if (this.#msrAction !== undefined || !(error instanceof MshvError)) {
         throw error;

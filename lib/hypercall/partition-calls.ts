@@ -293,8 +293,11 @@ export abstract class PartitionCalls {
   ): BigUint64Array {
     vp = vpArgument('vp', vp);
     vtl = vtl === undefined ? undefined : vtlArgument('vtl', vtl);
-    checkRegisters(names, values);
-    values ??= new BigUint64Array(2 * names.length);
+    typedArrayArgument('names', names, 'Uint32Array');
+    values =
+      values === undefined
+        ? new BigUint64Array(2 * names.length)
+        : valuesArgument('values', values, names);
     const registers = vtl === undefined ? this.#registersOf(vp) : undefined;
     if (registers === undefined) {
       this.#registerCalls.read(vp, names, values, vtl);
@@ -321,8 +324,8 @@ export abstract class PartitionCalls {
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
     vp = vpArgument('vp', vp);
     vtl = vtl === undefined ? undefined : vtlArgument('vtl', vtl);
-    checkRegisters(names, values);
-    typedArrayArgument('values', values, 'BigUint64Array');
+    typedArrayArgument('names', names, 'Uint32Array');
+    valuesArgument('values', values, names);
     const registers = vtl === undefined ? this.#registersOf(vp) : undefined;
     if (registers === undefined) {
       this.#registerCalls.write(vp, names, values, vtl);
@@ -334,17 +337,15 @@ export abstract class PartitionCalls {
 
 export { apicIdsOf, lookUpRegisters, registerCallsOf };
 
-function checkRegisters(names: Uint32Array, values: BigUint64Array | undefined): void {
-  typedArrayArgument('names', names, 'Uint32Array');
-  if (values === undefined) {
-    return;
-  }
-  typedArrayArgument('values', values, 'BigUint64Array');
+/** Two words for each register. */
+function valuesArgument(name: string, values: BigUint64Array, names: Uint32Array): BigUint64Array {
+  typedArrayArgument(name, values, 'BigUint64Array');
   if (values.length < 2 * names.length) {
     throw rangeError(
-      'values',
+      name,
       `a BigUint64Array with two words for each of ${names.length} names`,
       `${values.length} words`,
     );
   }
+  return values;
 }

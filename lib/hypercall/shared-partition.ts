@@ -4,7 +4,7 @@ import { optionsArgument } from '../arguments.js';
 import { closedError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
-import { linuxNative, type Native, nativeArgument } from '../native.js';
+import { type Native, nativeOption } from '../native.js';
 import { apicIdsOf, PartitionCalls } from './partition-calls.js';
 import { offerDescriptors, takeOffer, tokenArgument, type PartitionToken } from './share-token.js';
 
@@ -107,6 +107,5 @@ export function sharePartition(native: Native, fd: number, apicIds: ApicIds): Pa
 /** The addon to receive with. */
 export function receiveOptions(options: ReceiveOptions): Native {
   optionsArgument('options', options, ['native']);
-  const { native = linuxNative() } = options;
-  return nativeArgument('options.native', native);
+  return nativeOption('options.native', options.native);
 }

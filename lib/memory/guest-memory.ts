@@ -15,7 +15,7 @@ import {
 } from '../arguments.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
-import { linuxNative, type Native, nativeArgument } from '../native.js';
+import { type Native, nativeOption } from '../native.js';
 import { stepError } from '../step-error.js';
 import {
   offerDescriptors,
@@ -174,10 +174,10 @@ export class GuestMemory implements Disposable {
   static allocate(size: number | bigint, options: GuestMemoryOptions = {}): GuestMemory {
     const checked = pageMultipleArgument('size', size, 4096n, largestMemory);
     optionsArgument('options', options, ['shared', 'hugePages', 'native']);
-    const { shared = false, hugePages = false, native = linuxNative() } = options;
+    const { shared = false, hugePages = false } = options;
     booleanArgument('options.shared', shared);
     booleanArgument('options.hugePages', hugePages);
-    nativeArgument('options.native', native);
+    const native = nativeOption('options.native', options.native);
     const handle = native.memoryCreate(checked, shared, hugePages);
     if (handle < 0) {
       throw stepError(native, `allocate ${checked} bytes of guest memory`, handle);
@@ -198,9 +198,9 @@ export class GuestMemory implements Disposable {
   static fromFd(fd: number, options: GuestMemoryFileOptions = {}): GuestMemory {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
     optionsArgument('options', options, ['offset', 'size', 'native']);
-    const { offset = 0, native = linuxNative() } = options;
+    const { offset = 0 } = options;
     const begin = pageMultipleArgument('options.offset', offset, 0n, largestFileOffset);
-    nativeArgument('options.native', native);
+    const native = nativeOption('options.native', options.native);
     const { size: given = restOfFile(fd, begin) } = options;
     const size = pageMultipleArgument('options.size', given, 4096n, largestMemory);
     return GuestMemory.#map(native, fd, begin, size);

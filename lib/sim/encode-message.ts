@@ -6,8 +6,8 @@ import {
   choiceArgument,
   integerArgument,
   isArray,
-  isObject,
   optionsArgument,
+  recordArgument,
   rangeError,
   typeError,
   uint64Argument,
@@ -43,14 +43,6 @@ function listArgument(name: string, value: unknown, most: number): readonly unkn
     throw rangeError(name, `an array of at most ${most}`, value);
   }
   return value;
-}
-
-function recordArgument(name: string, value: unknown, keys: readonly string[]) {
-  if (!isObject(value)) {
-    throw typeError(name, 'an object', value);
-  }
-  const record: Readonly<Record<string, unknown>> = { ...value };
-  return optionsArgument(name, record, keys);
 }
 
 function writeField(view: DataView, name: string, field: Field, value: unknown): void {

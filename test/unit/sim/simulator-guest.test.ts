@@ -17,6 +17,7 @@ import {
   type SimulatorOptions,
 } from '../../../lib/sim/index.js';
 import { hasExternalBuffers } from '../../external-buffers.js';
+import { simulatedMachine } from '../../simulated-machine.js';
 
 // What the simulator's guest shows a VMM, and what it does by itself.
 
@@ -27,13 +28,7 @@ let vp: Vp;
 let guest: ScriptedGuest;
 
 function start(options?: SimulatorOptions): void {
-  simulator = new Simulator(options);
-  device = simulator.open();
-  partition = device.createPartition();
-  partition.initialize();
-  vp = partition.createVp(0);
-  partition.createVp(1);
-  guest = simulator.guest(partition, 0);
+  ({ simulator, device, partition, vp, guest } = simulatedMachine(2, options));
 }
 
 beforeEach(() => {

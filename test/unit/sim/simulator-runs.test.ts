@@ -4,6 +4,7 @@ import { ioctls } from '../../../lib/abi/ioctls.js';
 import { GuestMemory, Mshv, type Partition, type Vp } from '../../../lib/index.js';
 import { simNative } from '../../../lib/native.js';
 import { Simulator, type SimulatedIoctl, type SimulatorOptions } from '../../../lib/sim/index.js';
+import { simulatedMachine } from '../../simulated-machine.js';
 
 // Runs that wait, machines that end meanwhile, and planned failures of every ioctl.
 
@@ -13,11 +14,7 @@ let partition: Partition;
 let vp: Vp;
 
 function start(options?: SimulatorOptions): void {
-  simulator = new Simulator(options);
-  device = simulator.open();
-  partition = device.createPartition();
-  partition.initialize();
-  vp = partition.createVp(0);
+  ({ simulator, device, partition, vp } = simulatedMachine(1, options));
 }
 
 beforeEach(() => {

@@ -6,7 +6,6 @@ import {
   type HypercallIntercept,
   type Intercept,
   type InterceptType,
-  type Mshv,
   type Partition,
   type Vp,
 } from '../../../lib/index.js';
@@ -17,6 +16,7 @@ import {
   type SimulatorOptions,
   synicMsrs,
 } from '../../../lib/sim/index.js';
+import { simulatedMachine } from '../../simulated-machine.js';
 
 // The SynIC of the simulator's VPs, from both sides: what the VMM posts, signals and is told, and what
 // the guest sees and does.
@@ -29,19 +29,12 @@ const polling = 0x4_0000n;
 const slotOf = (sint: number): bigint => simp + BigInt(256 * sint);
 
 let simulator: Simulator;
-let device: Mshv;
 let partition: Partition;
 let vp: Vp;
 let guest: ScriptedGuest;
 
 function start(options?: SimulatorOptions): void {
-  simulator = new Simulator(options);
-  device = simulator.open();
-  partition = device.createPartition();
-  partition.initialize();
-  vp = partition.createVp(0);
-  partition.createVp(1);
-  guest = simulator.guest(partition, 0);
+  ({ simulator, partition, vp, guest } = simulatedMachine(2, options));
 }
 
 beforeEach(() => {
