@@ -2,17 +2,18 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
-import {
-  booleanArgument,
-  functionArgument,
-  instanceArgument,
-  integerArgument,
-  optionsArgument,
-  uint64Argument,
-} from './arguments.js';
+import { functionArgument, integerArgument, uint64Argument } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { inspected } from './inspection.js';
-import { type Native, nativeOption } from './native.js';
+import { type Native, nativeOfOptions, nativeOption } from './native.js';
+import {
+  boolean,
+  defaulting,
+  optionalSignal,
+  takeOptions,
+  uint32,
+  type OptionTable,
+} from './options.js';
 import { watchRefusal } from './runtime.js';
 import { stepError } from './step-error.js';
 import { TakingIterator } from './taking-iterator.js';
@@ -28,6 +29,14 @@ export interface EventFdOptions {
   /** The addon to use. An eventfd for a simulated partition should use that simulator's. */
   native?: Native;
 }
+
+const creationOptions = {
+  initial: defaulting(uint32, 0),
+  semaphore: boolean(false),
+  native: nativeOption,
+} satisfies OptionTable<EventFdOptions>;
+
+const waitOptions = { signal: optionalSignal } satisfies OptionTable<{ signal?: AbortSignal }>;
 
 // Marks an event as part of something else, whose close() is then the only way to close it.
 let setOwner: (event: EventFd, owner: string | undefined) => void;
@@ -89,11 +98,7 @@ export class EventFd implements Disposable {
    * @throws MshvError `EMFILE`, `ENFILE`, `ENOMEM` where the kernel has no room for one
    */
   static create(options: EventFdOptions = {}): EventFd {
-    optionsArgument('options', options, ['initial', 'semaphore', 'native']);
-    const { initial: given = 0, semaphore = false } = options;
-    const initial = integerArgument('options.initial', given, 0, 2 ** 32 - 1);
-    booleanArgument('options.semaphore', semaphore);
-    const native = nativeOption('options.native', options.native);
+    const { initial, semaphore, native } = takeOptions('options', options, creationOptions);
     const fd = native.eventfdCreate(initial, semaphore);
     if (fd < 0) {
       throw stepError(native, 'create an eventfd', fd);
@@ -114,8 +119,7 @@ export class EventFd implements Disposable {
    */
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
-    optionsArgument('options', options, ['native']);
-    const native = nativeOption('options.native', options.native);
+    const native = nativeOfOptions(options);
     const attempt = `adopt descriptor ${fd}`;
     if (owners.has(fd)) {
       throw systemError(attempt, -constants.errno.EBUSY, undefined, ownedHint);
@@ -221,11 +225,7 @@ export class EventFd implements Disposable {
    */
   wait(options: { signal?: AbortSignal } = {}): Promise<bigint> {
     return new Promise((resolve, reject) => {
-      optionsArgument('options', options, ['signal']);
-      const { signal } = options;
-      if (signal !== undefined) {
-        instanceArgument('options.signal', signal, AbortSignal);
-      }
+      const { signal } = takeOptions('options', options, waitOptions);
       this.#open();
       signal?.throwIfAborted();
       const count = this.#readAtOnce();

@@ -150,6 +150,14 @@ export class Failures {
   }
 }
 
+/** The `onError` of options. */
+export function failuresOption(
+  name: string,
+  onError: FailureListener | FailureReports | undefined,
+): Failures {
+  return new Failures(name, onError);
+}
+
 /** `error` as a part of a sentence. */
 export function reasonOf(error: unknown): string {
   try {

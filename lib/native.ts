@@ -1,5 +1,6 @@
 import { isObject, typeError } from './arguments.js';
 import { loadAddon } from './load-addon.js';
+import { optional, takeOptions, type OptionTable } from './options.js';
 
 /**
  * The addon as TypeScript sees it: flat functions over descriptors, numbers and typed arrays. Each
@@ -424,4 +425,14 @@ export function nativeArgument(name: string, value: Native): Native {
 /** The `native` of options: the addon that makes system calls, unless another one is given. */
 export function nativeOption(name: string, value: Native | undefined): Native {
   return value === undefined ? linuxNative() : nativeArgument(name, value);
+}
+
+/** The `native` of options, where absent is not the same as the addon that makes system calls. */
+export const optionalNative = optional<Native, Native>(nativeArgument);
+
+const nativeOptions = { native: nativeOption } satisfies OptionTable<{ native?: Native }>;
+
+/** The addon of options that have nothing else. */
+export function nativeOfOptions(options: { native?: Native }): Native {
+  return takeOptions('options', options, nativeOptions).native;
 }

@@ -1,8 +1,12 @@
 import {
+  arrayArgument,
   booleanArgument,
   choiceArgument,
+  instanceArgument,
   integerArgument,
   optionsArgument,
+  pageMultipleArgument,
+  stringArgument,
   uint64Argument,
 } from './arguments.js';
 
@@ -109,6 +113,42 @@ export function integer(least: number, most: number): Option<number, number> {
 export const uint32 = integer(0, 0xffff_ffff);
 
 export const uint64: Option<number | bigint, bigint> = (name, value) => uint64Argument(name, value);
+
+/** A multiple of 4096. */
+export function pageMultiple(least?: bigint, most?: bigint): Option<number | bigint, bigint> {
+  return (name, value) => pageMultipleArgument(name, value, least, most);
+}
+
+/** An instance of a class that nobody can give in another form. */
+export function instance<Instance extends object>(type: {
+  readonly name: string;
+  readonly prototype: Instance;
+}): Option<Instance, Instance> {
+  return (name, value) => instanceArgument(name, value, type);
+}
+
+/** What errors call a thing. */
+export const optionalName = optional<string, string>(stringArgument);
+
+export const optionalSignal = optional(instance(AbortSignal));
+
+/** Any number of values. */
+export function array<Value, Taken>(
+  check: Option<Value, Taken>,
+): Option<readonly Value[], readonly Taken[]> {
+  return (name, values) =>
+    arrayArgument(name, values).map((value, at) => check(`${name}[${at}]`, value));
+}
+
+/** An object with options of its own. */
+export function table<Table extends AnyTable>(options: Table): Option<Given<Table>, Taken<Table>> {
+  return (name, value) => takeOptions(name, value, options);
+}
+
+/** An option that cannot be checked by itself: whoever takes it does that. */
+export function unchecked<Value>(_name: string, value: Value): Value {
+  return value;
+}
 
 /** One of the keys of a table, taken for its value. */
 export function choice<Value, Choice extends string>(

@@ -4,7 +4,6 @@ import { inspect, type InspectOptions } from 'node:util';
 import { vpArgument } from '../abi/arguments.js';
 import { unimplementedMsrActions } from '../abi/properties.js';
 import { x64Registers } from '../abi/x64-registers.js';
-import { integerArgument, optionsArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import { inspected } from '../inspection.js';
@@ -13,6 +12,7 @@ import type { Doorbell } from '../irq/doorbell.js';
 import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
+import { integer, optional, takeOptions, type Option } from '../options.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
 import { announceMapping } from '../memory/mapping-listeners.js';
@@ -49,7 +49,8 @@ export interface VpOptions {
   apicId?: number;
 }
 
-const vpOptionNames = process.arch === 'x64' ? (['apicId'] as const) : [];
+const vpOptions: { apicId?: Option<number | undefined, number | undefined> } =
+  process.arch === 'x64' ? { apicId: optional(integer(0, highestApicId)) } : {};
 
 /**
  * A partition: a virtual machine as the hypervisor sees it.
@@ -181,9 +182,9 @@ export class Partition extends PartitionCalls implements Disposable {
    */
   createVp(index: number, options: VpOptions = {}): Vp {
     index = vpArgument('index', index);
-    let { apicId } = optionsArgument('options', options, vpOptionNames);
+    const checked: VpOptions = takeOptions('options', options, vpOptions);
+    const { apicId } = checked;
     if (apicId !== undefined) {
-      apicId = integerArgument('options.apicId', apicId, 0, highestApicId);
       this.#apicIds.check(index, apicId);
     }
     const fd = this.#begunVps.get(index) ?? this.#native.createVp(this.fd, index);

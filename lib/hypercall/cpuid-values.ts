@@ -1,8 +1,16 @@
 import { vpArgument } from '../abi/arguments.js';
 import { writeGetVpCpuidValues } from '../abi/hypercall-inputs.js';
 import { cpuidValuesFlags, readCpuidValues, type CpuidValues } from '../abi/hypercall-outputs.js';
-import { arrayArgument } from '../arguments.js';
-import { boolean, defaulting, takeOptions, uint32, uint64, type OptionTable } from '../options.js';
+import {
+  array,
+  boolean,
+  defaulting,
+  table,
+  takeOptions,
+  uint32,
+  uint64,
+  type OptionTable,
+} from '../options.js';
 import {
   HypercallList,
   hypercallOf,
@@ -39,8 +47,7 @@ const cpuidLeaf = {
 
 const cpuidValuesOptions = {
   vp: vpArgument,
-  leaves: (name, leaves: readonly CpuidLeafInput[]) =>
-    arrayArgument(name, leaves).map((leaf, at) => takeOptions(`${name}[${at}]`, leaf, cpuidLeaf)),
+  leaves: array(table(cpuidLeaf)),
   useVpXfemXss: boolean(true),
   applyRegisteredValues: boolean(true),
 } satisfies OptionTable<CpuidValuesOptions>;

@@ -1,10 +1,9 @@
 import { inspect, type InspectOptions } from 'node:util';
 
-import { optionsArgument } from '../arguments.js';
 import { closedError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
-import { type Native, nativeOption } from '../native.js';
+import { type Native, nativeOfOptions } from '../native.js';
 import { apicIdsOf, PartitionCalls } from './partition-calls.js';
 import { offerDescriptors, takeOffer, tokenArgument, type PartitionToken } from './share-token.js';
 
@@ -47,7 +46,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {
     const offer = tokenArgument('partition', token);
     const apicIds = ApicIds.ofToken(token);
-    const native = receiveOptions(options);
+    const native = nativeOfOptions(options);
     const [fd = -1] = takeOffer(native, 'partition', offer);
     return own(native, fd, apicIds);
   }
@@ -102,10 +101,4 @@ export { own as ownPartition };
 export function sharePartition(native: Native, fd: number, apicIds: ApicIds): PartitionToken {
   const offer = offerDescriptors(native, 'the partition', [fd]);
   return { type: 'mshv-partition', offer, apicIds: apicIds.memory };
-}
-
-/** The addon to receive with. */
-export function receiveOptions(options: ReceiveOptions): Native {
-  optionsArgument('options', options, ['native']);
-  return nativeOption('options.native', options.native);
 }

@@ -1,17 +1,20 @@
 import { constants } from 'node:os';
 
 import { ioeventfdFlags, ioeventfdSizes, type IoeventfdSize } from '../abi/ioeventfd.js';
-import {
-  instanceArgument,
-  optionsArgument,
-  rangeError,
-  stringArgument,
-  typeError,
-  uint64Argument,
-} from '../arguments.js';
+import { rangeError, typeError, uint64Argument } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
 import type { Native } from '../native.js';
+import {
+  defaulting,
+  instance,
+  optional,
+  optionalName,
+  takeOptions,
+  uint64,
+  unchecked,
+  type OptionTable,
+} from '../options.js';
 import { createDoorbell, type Doorbell, type DoorbellState } from './doorbell.js';
 
 export interface DoorbellOptions {
@@ -28,6 +31,27 @@ export interface DoorbellOptions {
   event?: EventFd;
   /** What it is, for error messages. */
   name?: string;
+}
+
+const doorbellOptions = {
+  gpa: uint64,
+  size: defaulting<IoeventfdSize, IoeventfdSize>(sizeArgument, 0),
+  // What it may be depends on the size.
+  match: unchecked<number | bigint | undefined>,
+  event: optional(instance(EventFd)),
+  name: optionalName,
+} satisfies OptionTable<DoorbellOptions>;
+
+function sizeArgument(name: string, size: unknown): IoeventfdSize {
+  const accepts = `one of ${ioeventfdSizes.join(', ')}`;
+  if (typeof size !== 'number') {
+    throw typeError(name, accepts, size);
+  }
+  const found = ioeventfdSizes.find((accepted) => accepted === size);
+  if (found === undefined) {
+    throw rangeError(name, accepts, size);
+  }
+  return found;
 }
 
 /** What the doorbell table needs of its partition. */
@@ -59,27 +83,19 @@ export class DoorbellTable {
   }
 
   register(options: DoorbellOptions): Doorbell {
-    optionsArgument('options', options, ['gpa', 'size', 'match', 'event', 'name']);
+    const checked = takeOptions('options', options, doorbellOptions);
+    const { gpa, size, match: value, event: given, name } = checked;
     const { native } = this.#partition;
-    const { size: wantedSize = 0, event: given, name } = options;
-    const gpa = uint64Argument('options.gpa', options.gpa);
-    const size = sizeArgument(wantedSize);
     // The driver wants the end of the write to be an address too (mshv_assign_ioeventfd).
     if (gpa + BigInt(size) > largestUint64) {
       throw rangeError('options.gpa', `an address from which ${size} bytes end below 2^64`, gpa);
     }
     const match =
-      options.match === undefined
+      value === undefined
         ? undefined
-        : uint64Argument('options.match', options.match, 0n, largestMatch(size));
-    if (given !== undefined) {
-      instanceArgument('options.event', given, EventFd);
-      if (eventFdNative(given) !== native) {
-        throw typeError('options.event', "an EventFd of the partition's own addon", given);
-      }
-    }
-    if (name !== undefined) {
-      stringArgument('options.name', name);
+        : uint64Argument('options.match', value, 0n, largestMatch(size));
+    if (given !== undefined && eventFdNative(given) !== native) {
+      throw typeError('options.event', "an EventFd of the partition's own addon", given);
     }
     this.#partition.fd();
     const key = `${gpa}/${size}`;
@@ -184,18 +200,6 @@ const assignHints = new Map([
   [-constants.errno.ENOMEM, 'the host has no memory for one more'],
   [-constants.errno.EIO, 'the hypervisor refused; was the partition initialized?'],
 ]);
-
-function sizeArgument(size: IoeventfdSize): IoeventfdSize {
-  const given: unknown = size;
-  const accepts = `one of ${ioeventfdSizes.join(', ')}`;
-  if (typeof given !== 'number') {
-    throw typeError('options.size', accepts, given);
-  }
-  if (!ioeventfdSizes.includes(size)) {
-    throw rangeError('options.size', accepts, given);
-  }
-  return size;
-}
 
 function largestMatch(size: IoeventfdSize): bigint {
   return size === 0 ? largestUint64 : 2n ** BigInt(size * 8) - 1n;

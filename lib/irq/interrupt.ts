@@ -1,9 +1,12 @@
 import { inspect, type InspectOptions } from 'node:util';
 
-import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
+import { functionArgument, instanceArgument } from '../arguments.js';
 import { EventFd } from '../eventfd.js';
 import { inspected } from '../inspection.js';
-import { type Native, nativeArgument } from '../native.js';
+import { type Native, optionalNative } from '../native.js';
+import { takeOptions, type OptionTable } from '../options.js';
+
+const functionOptions = { native: optionalNative } satisfies OptionTable<{ native?: Native }>;
 
 /**
  * A way to notify the guest, or whoever is at the other end, of something that a device did: an edge.
@@ -36,11 +39,8 @@ export class Interrupt implements Disposable {
    */
   static fromFunction(deliver: () => void, options: { native?: Native } = {}): Interrupt {
     functionArgument('deliver', deliver);
-    optionsArgument('options', options, ['native']);
-    if (options.native !== undefined) {
-      nativeArgument('options.native', options.native);
-    }
-    return new Interrupt(deliver, undefined, options.native);
+    const { native } = takeOptions('options', options, functionOptions);
+    return new Interrupt(deliver, undefined, native);
   }
 
   /** An interrupt that signals an event. The event is borrowed. */

@@ -2,20 +2,24 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { irqfdFlags } from '../abi/irqfd.js';
-import {
-  booleanArgument,
-  functionArgument,
-  instanceArgument,
-  integerArgument,
-  optionsArgument,
-  stringArgument,
-  typeError,
-} from '../arguments.js';
+import { functionArgument, typeError } from '../arguments.js';
 import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
 import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
+import {
+  boolean,
+  instance,
+  integer,
+  optional,
+  optionalName,
+  table,
+  takeOptions,
+  unchecked,
+  type OptionTable,
+  type Taken,
+} from '../options.js';
 import { synchronous } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
@@ -52,6 +56,24 @@ export interface NewResampleRouteOptions extends NewRouteOptions {
   /** The vector of the interrupt, and the GSI: 16 to 255. */
   vector: number;
 }
+
+const msiInput = {
+  // What these may be depends on the partition and the route.
+  address: unchecked<number | bigint>,
+  data: unchecked<number>,
+} satisfies OptionTable<MsiRouteInput>;
+
+const routeOptions = {
+  msi: optional(table(msiInput)),
+  masked: boolean(false),
+  event: optional(instance(EventFd)),
+  name: optionalName,
+} satisfies OptionTable<NewRouteOptions>;
+
+const resampleRouteOptions = {
+  vector: integer(16, 255),
+  ...routeOptions,
+} satisfies OptionTable<NewResampleRouteOptions>;
 
 let create: (partition: IrqFdPartition) => IrqFd;
 let closeAll: (irqfd: IrqFd) => void;
@@ -111,8 +133,7 @@ export class IrqFd {
    * @throws RangeError for an MSI that `IrqFdRoute.setMsi` would refuse
    */
   newRoute(options: NewRouteOptions = {}): IrqFdRoute {
-    optionsArgument('options', options, ['msi', 'masked', 'event', 'name']);
-    return this.#newRoute(options, undefined);
+    return this.#newRoute(takeOptions('options', options, routeOptions), undefined);
   }
 
   /**
@@ -129,9 +150,8 @@ export class IrqFd {
    * @throws RangeError where `options.msi` is not level-triggered or has another vector
    */
   newResampleRoute(options: NewResampleRouteOptions): IrqFdRoute {
-    optionsArgument('options', options, ['vector', 'msi', 'masked', 'event', 'name']);
-    const { vector, ...rest } = options;
-    return this.#newRoute(rest, integerArgument('options.vector', vector, 16, 255));
+    const checked = takeOptions('options', options, resampleRouteOptions);
+    return this.#newRoute(checked, checked.vector);
   }
 
   /**
@@ -183,11 +203,9 @@ export class IrqFd {
     return inspected('IrqFd', { routes: size, gsisInUse, quarantined }, depth, options);
   }
 
-  #newRoute(options: NewRouteOptions, vector: number | undefined): IrqFdRoute {
-    const { msi, masked = false, event, name } = options;
-    booleanArgument('options.masked', masked);
+  #newRoute(options: Taken<typeof routeOptions>, vector: number | undefined): IrqFdRoute {
+    const { msi, masked, event, name } = options;
     if (event !== undefined) {
-      instanceArgument('options.event', event, EventFd);
       if (eventFdNative(event) !== this.#partition.native) {
         throw typeError('options.event', "an EventFd of the partition's own addon", event);
       }
@@ -196,14 +214,10 @@ export class IrqFd {
         throw typeError('options.event', 'an EventFd that is no semaphore', event);
       }
     }
-    if (name !== undefined) {
-      stringArgument('options.name', name);
-    }
     this.#partition.fd();
     const targets = vector === undefined ? this.#edge : this.#targets(vector);
     let route: MsiRoute | undefined;
     if (msi !== undefined) {
-      optionsArgument('options.msi', msi, ['address', 'data']);
       route = checkedMsi(msi.address, msi.data, targets, 'options.msi.');
     }
 

@@ -2,16 +2,10 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import { limits } from '../abi/limits.js';
 import { msiRoutingWords as words } from '../abi/msi-routing.js';
-import {
-  arrayArgument,
-  functionArgument,
-  integerArgument,
-  optionsArgument,
-  typeError,
-  uint64Argument,
-} from '../arguments.js';
+import { arrayArgument, functionArgument, typeError, uint64Argument } from '../arguments.js';
 import { systemError } from '../errors.js';
 import { inspected } from '../inspection.js';
+import { integer, optional, table, takeOptions, uint32, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
 import { sameMsi, type MsiRoute } from './msi.js';
 
@@ -83,7 +77,9 @@ export class MsiRouteTable {
    *   TypeError `ERR_INVALID_RETURN_VALUE` where it is asynchronous: nothing has changed here, and the table is `unknown`
    */
   commit(changes: readonly RouteChange[]): RouteChange[] {
-    changesArgument(changes);
+    for (const change of arrayArgument('changes', changes)) {
+      takeOptions('change', change, routeChange);
+    }
     const undo: RouteChange[] = [];
     for (const { gsi, msi } of changes) {
       const before = this.get(gsi);
@@ -148,22 +144,18 @@ export class MsiRouteTable {
   }
 }
 
-function gsiArgument(name: string, gsi: number): number {
-  return integerArgument(name, gsi, 1, limits.MSHV_MAX_GUEST_IRQS - 1);
-}
+const gsiArgument = integer(1, limits.MSHV_MAX_GUEST_IRQS - 1);
 
-function changesArgument(changes: readonly RouteChange[]): void {
-  for (const change of arrayArgument('changes', changes)) {
-    const { gsi, msi } = optionsArgument('change', change, ['gsi', 'msi']);
-    gsiArgument('change.gsi', gsi);
-    if (msi !== undefined) {
-      const { address, data } = optionsArgument('change.msi', msi, ['address', 'data']);
-      if (typeof address !== 'bigint') {
-        throw typeError('change.msi.address', 'a bigint', address);
-      }
-      uint64Argument('change.msi.address', address, 0n, 0xffff_ffffn);
-      // eslint-disable-next-line no-restricted-syntax -- goes into the table's 32 bits
-      integerArgument('change.msi.data', data, 0, 0xffff_ffff);
-    }
+const entryMsi = { address: addressArgument, data: uint32 } satisfies OptionTable<MsiRoute>;
+
+const routeChange = {
+  gsi: gsiArgument,
+  msi: optional(table(entryMsi)),
+} satisfies OptionTable<RouteChange>;
+
+function addressArgument(name: string, address: bigint): bigint {
+  if (typeof address !== 'bigint') {
+    throw typeError(name, 'a bigint', address);
   }
+  return uint64Argument(name, address, 0n, 0xffff_ffffn);
 }

@@ -4,10 +4,8 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import {
-  booleanArgument,
   bytesArgument,
   integerArgument,
-  optionsArgument,
   pageMultipleArgument,
   rangeError,
   typeError,
@@ -15,7 +13,15 @@ import {
 } from '../arguments.js';
 import { closedError, MshvError, systemError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
-import { type Native, nativeOption } from '../native.js';
+import { type Native, nativeOfOptions, nativeOption } from '../native.js';
+import {
+  boolean,
+  defaulting,
+  pageMultiple,
+  takeOptions,
+  unchecked,
+  type OptionTable,
+} from '../options.js';
 import { stepError } from '../step-error.js';
 import {
   offerDescriptors,
@@ -23,7 +29,7 @@ import {
   tokenArgument,
   type GuestMemoryToken,
 } from '../hypercall/share-token.js';
-import { receiveOptions, type ReceiveOptions } from '../hypercall/shared-partition.js';
+import type { ReceiveOptions } from '../hypercall/shared-partition.js';
 
 /** More than a process on x86-64 or arm64 has addresses for, and every offset is a safe integer. */
 const largestMemory = 2n ** 47n;
@@ -57,6 +63,19 @@ export interface GuestMemoryFileOptions {
   /** The addon to use. Memory for a simulated partition must use that simulator's. */
   native?: Native;
 }
+
+const creationOptions = {
+  shared: boolean(false),
+  hugePages: boolean(false),
+  native: nativeOption,
+} satisfies OptionTable<GuestMemoryOptions>;
+
+const fileOptions = {
+  offset: defaulting(pageMultiple(0n, largestFileOffset), 0n),
+  // By default what the file has.
+  size: unchecked<number | bigint | undefined>,
+  native: nativeOption,
+} satisfies OptionTable<GuestMemoryFileOptions>;
 
 /** The typed arrays that `GuestMemory.view` can make. */
 export type MemoryView =
@@ -173,11 +192,7 @@ export class GuestMemory implements Disposable {
    */
   static allocate(size: number | bigint, options: GuestMemoryOptions = {}): GuestMemory {
     const checked = pageMultipleArgument('size', size, 4096n, largestMemory);
-    optionsArgument('options', options, ['shared', 'hugePages', 'native']);
-    const { shared = false, hugePages = false } = options;
-    booleanArgument('options.shared', shared);
-    booleanArgument('options.hugePages', hugePages);
-    const native = nativeOption('options.native', options.native);
+    const { shared, hugePages, native } = takeOptions('options', options, creationOptions);
     const handle = native.memoryCreate(checked, shared, hugePages);
     if (handle < 0) {
       throw stepError(native, `allocate ${checked} bytes of guest memory`, handle);
@@ -197,13 +212,11 @@ export class GuestMemory implements Disposable {
    */
   static fromFd(fd: number, options: GuestMemoryFileOptions = {}): GuestMemory {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
-    optionsArgument('options', options, ['offset', 'size', 'native']);
-    const { offset = 0 } = options;
-    const begin = pageMultipleArgument('options.offset', offset, 0n, largestFileOffset);
-    const native = nativeOption('options.native', options.native);
-    const { size: given = restOfFile(fd, begin) } = options;
-    const size = pageMultipleArgument('options.size', given, 4096n, largestMemory);
-    return GuestMemory.#map(native, fd, begin, size);
+    const checked = takeOptions('options', options, fileOptions);
+    const { offset, native } = checked;
+    const { size: wanted = restOfFile(fd, offset) } = checked;
+    const size = pageMultipleArgument('options.size', wanted, 4096n, largestMemory);
+    return GuestMemory.#map(native, fd, offset, size);
   }
 
   /**
@@ -215,7 +228,7 @@ export class GuestMemory implements Disposable {
     const offer = tokenArgument('memory', token);
     const offset = pageMultipleArgument('token.offset', token.offset, 0n, largestFileOffset);
     const size = pageMultipleArgument('token.size', token.size, 4096n, largestMemory);
-    const native = receiveOptions(options);
+    const native = nativeOfOptions(options);
     const handle = native.receiveMemory(offer, offset, size);
     if (handle < 0) {
       throw receiveError(native, handle, fileHints);

@@ -2,18 +2,23 @@ import { constants } from 'node:os';
 
 import { memoryFlags, pageAccessOperations, pageAccessTypes } from '../abi/memory.js';
 import {
-  booleanArgument,
   bytesArgument,
   instanceArgument,
-  optionsArgument,
   pageMultipleArgument,
   rangeError,
-  stringArgument,
   typeError,
   uint64Argument,
 } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
+import {
+  boolean,
+  optionalName,
+  pageMultiple,
+  takeOptions,
+  unchecked,
+  type OptionTable,
+} from '../options.js';
 import { GuestMemory, holdMemory, letGoMemory, memoryNative } from './guest-memory.js';
 import { createMappedMemory, type MappedMemory, type MemoryMapping } from './mapped-memory.js';
 import { createPageBitmap, type PageBitmap } from './page-bitmap.js';
@@ -69,6 +74,31 @@ const lastPage = addressLimit - 4096n;
 /** The driver takes a byte of kernel memory for each page while it works. */
 const largestBitmap = 2n ** 40n;
 
+const gpaOption = pageMultiple(0n, lastPage);
+
+// How much there may be of it depends on where it begins.
+const sizeOption = unchecked<number | bigint>;
+
+const mappingOptions = {
+  gpa: gpaOption,
+  // These two depend on the memory.
+  offset: unchecked<number | bigint | undefined>,
+  size: unchecked<number | bigint | undefined>,
+  writable: boolean(true),
+  executable: boolean(true),
+  name: optionalName,
+} satisfies OptionTable<MapMemoryOptions>;
+
+const gpaRange = { gpa: gpaOption, size: sizeOption } satisfies OptionTable<GpaRange>;
+
+const trackingOptions = {
+  gpa: gpaOption,
+  size: sizeOption,
+  clear: boolean(false),
+} satisfies OptionTable<TrackedPagesOptions>;
+
+const writeOptions = { asGuest: boolean(false) } satisfies OptionTable<WriteMemoryOptions>;
+
 /**
  * The guest memory of one partition, as the environment that opened it has mapped it. Everything that the driver
  * would refuse for what it holds is refused here first.
@@ -92,16 +122,8 @@ export class MemoryMap {
     if (memoryNative(memory) !== native) {
       throw typeError('memory', "a GuestMemory of the partition's own addon", memory);
     }
-    optionsArgument('options', options, [
-      'gpa',
-      'offset',
-      'size',
-      'writable',
-      'executable',
-      'name',
-    ]);
-    const gpa = pageMultipleArgument('options.gpa', options.gpa, 0n, lastPage);
-    const { offset: wantedOffset = 0, writable = true, executable = true, name } = options;
+    const checked = takeOptions('options', options, mappingOptions);
+    const { gpa, offset: wantedOffset = 0, writable, executable, name } = checked;
     const offset = pageMultipleArgument(
       'options.offset',
       wantedOffset,
@@ -109,15 +131,10 @@ export class MemoryMap {
       BigInt(memory.size - 4096),
     );
     const rest = BigInt(memory.size) - offset;
-    const { size: wantedSize = rest } = options;
+    const { size: wantedSize = rest } = checked;
     const size = pageMultipleArgument('options.size', wantedSize, 4096n, rest);
     if (size > addressLimit - gpa) {
       throw rangeError('options.gpa', `an address from which ${size} bytes end by 2^64`, gpa);
-    }
-    booleanArgument('options.writable', writable);
-    booleanArgument('options.executable', executable);
-    if (name !== undefined) {
-      stringArgument('options.name', name);
     }
     const fd = this.#partition.fd();
     const at = this.#firstEndingAfter(gpa);
@@ -160,9 +177,8 @@ export class MemoryMap {
   }
 
   unmap(range: GpaRange): void {
-    optionsArgument('range', range, ['gpa', 'size']);
-    const gpa = pageMultipleArgument('range.gpa', range.gpa, 0n, lastPage);
-    const size = pageMultipleArgument('range.size', range.size, 4096n, addressLimit - gpa);
+    const { gpa, size: given } = takeOptions('range', range, gpaRange);
+    const size = pageMultipleArgument('range.size', given, 4096n, addressLimit - gpa);
     this.#partition.fd();
     const { mapping } = this.#entries[this.#firstEndingAfter(gpa)] ?? {};
     if (mapping === undefined || mapping.gpa >= gpa + size) {
@@ -194,9 +210,7 @@ export class MemoryMap {
   /** Copies the other way round, whether the guest may write there or not unless it has to. */
   write(gpa: number | bigint, bytes: Uint8Array, options: WriteMemoryOptions): boolean {
     bytesArgument('bytes', bytes);
-    optionsArgument('options', options, ['asGuest']);
-    const { asGuest = false } = options;
-    booleanArgument('options.asGuest', asGuest);
+    const { asGuest } = takeOptions('options', options, writeOptions);
     return this.#copy(gpa, bytes, 'memoryWrite', asGuest ? isWritable : isMapped);
   }
 
@@ -273,13 +287,10 @@ export class MemoryMap {
   }
 
   #bitmap(options: TrackedPagesOptions, kind: keyof typeof pageAccessTypes): PageBitmap {
-    optionsArgument('options', options, ['gpa', 'size', 'clear']);
-    const gpa = pageMultipleArgument('options.gpa', options.gpa, 0n, lastPage);
+    const { gpa, size: given, clear } = takeOptions('options', options, trackingOptions);
     const left = addressLimit - gpa;
     const most = left < largestBitmap ? left : largestBitmap;
-    const size = pageMultipleArgument('options.size', options.size, 4096n, most);
-    const { clear = false } = options;
-    booleanArgument('options.clear', clear);
+    const size = pageMultipleArgument('options.size', given, 4096n, most);
     const fd = this.#partition.fd();
     this.#refuseUnmapped(gpa, size, kind);
 

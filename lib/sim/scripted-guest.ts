@@ -12,13 +12,13 @@ import {
   bytesArgument,
   integerArgument,
   isObject,
-  optionsArgument,
   pageMultipleArgument,
   rangeError,
   typeError,
   uint64Argument,
 } from '../arguments.js';
 import { inspected } from '../inspection.js';
+import { defaulting, optional, pageMultiple, takeOptions, type OptionTable } from '../options.js';
 
 /** What the addon calls what a guest can do. */
 const steps = {
@@ -51,6 +51,12 @@ export interface SynicSetup {
   /** Vectors, 16 to 255, by SINT, 0 to 15: `{ 2: 0x52 }`. The others are left as they are, masked at first. */
   sints?: Readonly<Record<number, number>>;
 }
+
+const synicSetup = {
+  simp: optional(pageMultiple()),
+  siefp: optional(pageMultiple()),
+  sints: defaulting(sintVectors, []),
+} satisfies OptionTable<SynicSetup>;
 
 const largestUint16 = 0xffff;
 const largestUint32 = 0xffff_ffff;
@@ -195,16 +201,15 @@ export class ScriptedGuest {
    * VMM's mapping does not show them.
    */
   enableSynic(setup: SynicSetup = {}): this {
-    optionsArgument('setup', setup, ['simp', 'siefp', 'sints']);
-    const { simp, siefp, sints = {} } = setup;
+    const { simp, siefp, sints } = takeOptions('setup', setup, synicSetup);
     const writes: Step[] = [];
     if (simp !== undefined) {
-      writes.push(writeMsr(synicMsrs.SIMP, pageMultipleArgument('setup.simp', simp) | enable));
+      writes.push(writeMsr(synicMsrs.SIMP, simp | enable));
     }
     if (siefp !== undefined) {
-      writes.push(writeMsr(synicMsrs.SIEFP, pageMultipleArgument('setup.siefp', siefp) | enable));
+      writes.push(writeMsr(synicMsrs.SIEFP, siefp | enable));
     }
-    for (const [sint, vector] of sintVectors(sints)) {
+    for (const [sint, vector] of sints) {
       writes.push(writeMsr(synicMsrs.SINT0 + sint, vector));
     }
     return this.#do(...writes, writeMsr(synicMsrs.SCONTROL, enable));
@@ -295,16 +300,19 @@ export class ScriptedGuest {
 /** Bit 0 of SCONTROL, SIMP and SIEFP. */
 const enable = 1n;
 
-function sintVectors(sints: Readonly<Record<number, number>>): [sint: number, vector: number][] {
+function sintVectors(
+  name: string,
+  sints: Readonly<Record<number, number>>,
+): [sint: number, vector: number][] {
   if (!isObject(sints) || Array.isArray(sints)) {
-    throw typeError('setup.sints', 'an object', sints);
+    throw typeError(name, 'an object', sints);
   }
   return Object.entries(sints).map(([key, vector]) => {
     const sint = Number(key);
     if (String(sint) !== key || !Number.isInteger(sint) || sint < 0 || sint >= synicLimits.sints) {
-      throw rangeError('setup.sints', 'an object whose keys are SINTs, 0 to 15', key);
+      throw rangeError(name, 'an object whose keys are SINTs, 0 to 15', key);
     }
-    return [sint, integerArgument(`setup.sints[${key}]`, vector, 16, 255)];
+    return [sint, integerArgument(`${name}[${key}]`, vector, 16, 255)];
   });
 }
 

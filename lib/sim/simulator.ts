@@ -12,7 +12,6 @@ import {
   choiceArgument,
   instanceArgument,
   integerArgument,
-  optionsArgument,
   rangeError,
   uint64Argument,
 } from '../arguments.js';
@@ -21,6 +20,7 @@ import {
   choice,
   defaulting,
   integer,
+  optionalSignal,
   takeOptions,
   uint32,
   type OptionTable,
@@ -168,6 +168,8 @@ const refuseOptions = {
   reps: defaulting(integer(0, largestReps), 0),
 } satisfies OptionTable<RefuseOptions>;
 
+const watchOptions = { signal: optionalSignal } satisfies OptionTable<{ signal?: AbortSignal }>;
+
 /**
  * A simulated machine: a hypervisor, Linux' mshv driver and the guests in its partitions, in this
  * process. `open()` gives an ordinary `Mshv`; the other methods are the guest's side and the controls.
@@ -270,11 +272,7 @@ export class Simulator implements Disposable {
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<GuestInterrupt, void, undefined> {
     this.#fdOf(partition);
-    optionsArgument('options', options, ['signal']);
-    const { signal } = options;
-    if (signal !== undefined) {
-      instanceArgument('options.signal', signal, AbortSignal);
-    }
+    const { signal } = takeOptions('options', options, watchOptions);
     const isGone = (): boolean => this.#closed || partition.closed;
     const word = new BigUint64Array(interruptWords);
     let recorded: EventFd | undefined;

@@ -8,6 +8,7 @@ import {
 import { synicLimits } from '../abi/synic.js';
 import { integerArgument, isObject, isRevoked, typeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
+import type { Option } from '../options.js';
 
 // Checks of what the ports take, in the manner of lib/arguments.ts.
 
@@ -21,16 +22,12 @@ export interface SintTarget {
   readonly sint: number;
 }
 
-/**
- * A SINT of a VP.
- *
- * @param owner - what these are properties of, with a dot: `'target.'`
- */
-export function targetArguments(vtl: number, vp: number, sint: number, owner = ''): SintTarget {
+/** A SINT of a VP. */
+export function targetArguments(vtl: number, vp: number, sint: number): SintTarget {
   return {
-    vtl: vtlArgument(`${owner}vtl`, vtl),
-    vp: vpArgument(`${owner}vp`, vp),
-    sint: sintArgument(`${owner}sint`, sint),
+    vtl: vtlArgument('vtl', vtl),
+    vp: vpArgument('vp', vp),
+    sint: sintArgument('sint', sint),
   };
 }
 
@@ -42,9 +39,9 @@ export function noVpError(vp: number): MshvError {
 }
 
 /** A message to the guest. */
-export function messageArguments(type: number, payload: Uint8Array, owner = ''): void {
-  messageTypeArgument(`${owner}type`, type);
-  payloadArgument(`${owner}payload`, payload);
+export function messageArguments(type: number, payload: Uint8Array): void {
+  messageTypeArgument('type', type);
+  payloadArgument('payload', payload);
 }
 
 const none = [] as const;
@@ -68,6 +65,14 @@ export function implementationArgument<Value extends object>(
     }
   }
   return value;
+}
+
+/** An option that is such an object. */
+export function implementation<Value extends object>(
+  methods: readonly (keyof Value & string)[],
+  optional?: readonly (keyof Value & string)[],
+): Option<Value, Value> {
+  return (name, value) => implementationArgument(name, value, methods, optional);
 }
 
 function methodArgument<Value>(name: string, value: Value, method: keyof Value & string): void {

@@ -1,13 +1,19 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import { flagArgument, vpArgument } from '../abi/arguments.js';
-import { optionsArgument } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
-import { type Native, nativeArgument } from '../native.js';
+import { type Native, optionalNative } from '../native.js';
+import { takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
 import { implementationArgument, noVpError, targetArguments } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
+import {
+  failuresOption,
+  reasonOf,
+  type FailureListener,
+  type FailureReports,
+  type Failures,
+} from '../failures.js';
 import type { GuestEventPort } from './guest-ports.js';
 import { Interrupt } from '../irq/interrupt.js';
 
@@ -33,6 +39,11 @@ export interface DirectGuestEventPortOptions {
   onError?: FailureListener | FailureReports;
 }
 
+const portOptions = {
+  native: optionalNative,
+  onError: failuresOption,
+} satisfies OptionTable<DirectGuestEventPortOptions>;
+
 interface Flag {
   readonly vtl: number;
   readonly vp: number;
@@ -52,12 +63,8 @@ export class DirectGuestEventPort implements GuestEventPort {
 
   constructor(partition: EventPartition, options: DirectGuestEventPortOptions = {}) {
     implementationArgument('partition', partition, ['hasVp', 'signalEvent']);
-    optionsArgument('options', options, ['native', 'onError']);
-    const { native, onError } = options;
-    if (native !== undefined) {
-      nativeArgument('options.native', native);
-    }
-    this.#failures = new Failures('options.onError', onError);
+    const { native, onError } = takeOptions('options', options, portOptions);
+    this.#failures = onError;
     this.#partition = partition;
     this.#interrupt = Interrupt.fromFunction(
       () => {

@@ -1,13 +1,20 @@
 import { inspect, type InspectOptions } from 'node:util';
 
-import { vpArgument, vtlArgument } from '../abi/arguments.js';
+import {
+  messageTypeArgument,
+  payloadArgument,
+  sintArgument,
+  vpArgument,
+  vtlArgument,
+} from '../abi/arguments.js';
 import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
 import { limits } from '../abi/limits.js';
 import { synicLimits } from '../abi/synic.js';
-import { arrayArgument, integerArgument, optionsArgument } from '../arguments.js';
+import { integerArgument } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
+import { array, defaulting, integer, table, takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
 import {
   implementationArgument,
@@ -16,7 +23,13 @@ import {
   targetArguments,
   type SintTarget,
 } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
+import {
+  failuresOption,
+  reasonOf,
+  type FailureListener,
+  type FailureReports,
+  type Failures,
+} from '../failures.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
 import { SintMessagePort } from './sint-message-port.js';
 import { settle, SintQueue, type Poster, type QueuedMessage } from './sint-queue.js';
@@ -71,7 +84,12 @@ export interface SavedQueue {
   readonly vp: number;
   readonly sint: number;
   /** In the order in which they are to be delivered. */
-  readonly messages: readonly { readonly type: number; readonly payload: Uint8Array }[];
+  readonly messages: readonly SavedMessage[];
+}
+
+interface SavedMessage {
+  readonly type: number;
+  readonly payload: Uint8Array;
 }
 
 const largestBound = 65_536;
@@ -79,9 +97,28 @@ const allSints = 0xffff;
 /** How often an owner is told in a row: it may post to each SINT as it is told. */
 const mostTold = 64;
 
-export function boundArgument(name: string, bound: number): number {
-  return integerArgument(name, bound, 1, largestBound);
-}
+export const boundArgument = integer(1, largestBound);
+
+const messagesOptions = {
+  bound: defaulting(boundArgument, 64),
+  onError: failuresOption,
+} satisfies OptionTable<GuestMessagesOptions>;
+
+const savedMessage = {
+  type: messageTypeArgument,
+  payload: payloadArgument,
+} satisfies OptionTable<SavedMessage>;
+
+const savedQueue = {
+  vtl: vtlArgument,
+  vp: vpArgument,
+  sint: sintArgument,
+  messages: array(table(savedMessage)),
+} satisfies OptionTable<SavedQueue>;
+
+const savedMessages = {
+  queues: array(table(savedQueue)),
+} satisfies OptionTable<SavedGuestMessages>;
 
 /** The queues of one VTL of a VP. */
 class VpQueues {
@@ -128,10 +165,9 @@ export class GuestMessages implements MessagePoster {
 
   constructor(partition: MessagePartition, options: GuestMessagesOptions = {}) {
     implementationArgument('partition', partition, ['hasVp', 'postMessage']);
-    optionsArgument('options', options, ['bound', 'onError']);
-    const { bound = 64, onError } = options;
-    this.#bound = boundArgument('options.bound', bound);
-    this.#failures = new Failures('options.onError', onError);
+    const { bound, onError } = takeOptions('options', options, messagesOptions);
+    this.#bound = bound;
+    this.#failures = onError;
     this.#partition = partition;
   }
 
@@ -259,9 +295,12 @@ export class GuestMessages implements MessagePoster {
    * @throws MshvError `ERR_MSHV_NO_VP`; TypeError, RangeError: nothing is changed then
    */
   restore(saved: SavedGuestMessages): void {
-    const checked = this.#savedArgument(saved);
+    const { queues: all } = takeOptions('saved', saved, savedMessages);
+    for (const { vp } of all) {
+      this.#refuseNoVp(vp);
+    }
     this.#discard();
-    for (const { vtl, vp, sint, messages } of checked) {
+    for (const { vtl, vp, sint, messages } of all) {
       const queue = this.#queuesOf(vtl, vp).sints[sint];
       for (const { type, payload } of messages) {
         queue?.push({
@@ -295,29 +334,16 @@ export class GuestMessages implements MessagePoster {
     return inspected('GuestMessages', { size: this.size, bound: this.#bound }, depth, options);
   }
 
-  #targetArguments(vtl: number, vp: number, sint: number, owner = ''): SintTarget {
-    const target = targetArguments(vtl, vp, sint, owner);
-    if (!synchronous('hasVp()', this.#partition.hasVp(target.vp))) {
-      throw noVpError(target.vp);
-    }
+  #targetArguments(vtl: number, vp: number, sint: number): SintTarget {
+    const target = targetArguments(vtl, vp, sint);
+    this.#refuseNoVp(target.vp);
     return target;
   }
 
-  #savedArgument(saved: SavedGuestMessages): readonly SavedQueue[] {
-    optionsArgument('saved', saved, ['queues']);
-    arrayArgument('saved.queues', saved.queues);
-    return saved.queues.map((queue, i) => {
-      const name = `saved.queues[${i}]`;
-      optionsArgument(name, queue, ['vtl', 'vp', 'sint', 'messages']);
-      const target = this.#targetArguments(queue.vtl, queue.vp, queue.sint, `${name}.`);
-      arrayArgument(`${name}.messages`, queue.messages);
-      queue.messages.forEach((message, j) => {
-        const messageName = `${name}.messages[${j}]`;
-        optionsArgument(messageName, message, ['type', 'payload']);
-        messageArguments(message.type, message.payload, `${messageName}.`);
-      });
-      return { ...target, messages: queue.messages };
-    });
+  #refuseNoVp(vp: number): void {
+    if (!synchronous('hasVp()', this.#partition.hasVp(vp))) {
+      throw noVpError(vp);
+    }
   }
 
   #queuesOf(vtl: number, vp: number): VpQueues {

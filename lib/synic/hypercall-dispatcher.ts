@@ -2,13 +2,20 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
-import { functionArgument, instanceArgument, optionsArgument } from '../arguments.js';
+import { functionArgument } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { lastingBytes } from '../lasting-bytes.js';
+import { instance, optional, takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
-import { implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
+import { implementation, implementationArgument } from './arguments.js';
+import {
+  failuresOption,
+  reasonOf,
+  type FailureListener,
+  type FailureReports,
+  type Failures,
+} from '../failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
 import type { HypercallCompletion } from './hypercall-completion.js';
 import { HypercallTable, type HypercallCall, type HypercallDefinition } from './hypercall-table.js';
@@ -30,6 +37,15 @@ export interface HypercallDispatcherOptions {
    */
   onError?: FailureListener | FailureReports;
 }
+
+const dispatcherOptions = {
+  portMap: instance(SynicPortMap),
+  memory: implementation<HypercallMemory>(['read']),
+  retargetDeviceInterrupt: optional<RetargetInterruptHandler, RetargetInterruptHandler>(
+    functionArgument,
+  ),
+  onError: failuresOption,
+} satisfies OptionTable<HypercallDispatcherOptions>;
 
 const pageSize = 4096;
 /** How many bytes of input a fast call has registers for: TLFS, "Hypercall Calling Conventions". */
@@ -93,20 +109,13 @@ export class HypercallDispatcher {
   readonly #free: Scratch[] = [new Scratch()];
 
   constructor(options: HypercallDispatcherOptions) {
-    optionsArgument('options', options, [
-      'portMap',
-      'memory',
-      'retargetDeviceInterrupt',
-      'onError',
-    ]);
-    const { portMap, memory, retargetDeviceInterrupt, onError } = options;
-    instanceArgument('options.portMap', portMap, SynicPortMap);
-    this.#memory = implementationArgument('options.memory', memory, ['read']);
-    this.#failures = new Failures('options.onError', onError);
+    const checked = takeOptions('options', options, dispatcherOptions);
+    const { portMap, retargetDeviceInterrupt } = checked;
+    this.#memory = checked.memory;
+    this.#failures = checked.onError;
     this.#table.add(postMessageCall(portMap));
     this.#table.add(signalEventCall(portMap));
     if (retargetDeviceInterrupt !== undefined) {
-      functionArgument('options.retargetDeviceInterrupt', retargetDeviceInterrupt);
       this.#table.add(retargetInterruptCall(retargetDeviceInterrupt));
     }
   }

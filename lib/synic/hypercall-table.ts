@@ -1,6 +1,14 @@
-import { booleanArgument, integerArgument, optionsArgument, stringArgument } from '../arguments.js';
+import { stringArgument } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
+import {
+  boolean,
+  defaulting,
+  integer,
+  takeOptions,
+  unchecked,
+  type OptionTable,
+} from '../options.js';
 import { implementationArgument } from './arguments.js';
 
 /** The input of a hypercall, checked as far as its definition goes. Valid during `handle` only. */
@@ -52,6 +60,18 @@ export interface HypercallDefinition {
   handle(call: HypercallCall): number;
 }
 
+const inputSize = integer(0, 4096);
+
+const definitionTable = {
+  code: integer(0, 0xffff),
+  name: stringArgument,
+  inputSize,
+  variableHeader: boolean(false),
+  repInputSize: defaulting(inputSize, 0),
+  // A method: it stays where it is.
+  handle: unchecked<HypercallDefinition['handle']>,
+} satisfies OptionTable<HypercallDefinition>;
+
 /** The hypercalls that a dispatcher answers, by code. */
 export class HypercallTable {
   readonly #definitions = new Map<number, HypercallDefinition>();
@@ -71,22 +91,7 @@ export class HypercallTable {
    * @throws MshvError `ERR_MSHV_HYPERCALL_IN_USE` where its code has a definition
    */
   add(definition: HypercallDefinition): Disposable {
-    optionsArgument('definition', definition, [
-      'code',
-      'name',
-      'inputSize',
-      'variableHeader',
-      'repInputSize',
-      'handle',
-    ]);
-    const { variableHeader = false, repInputSize = 0 } = definition;
-    const code = integerArgument('definition.code', definition.code, 0, 0xffff);
-    stringArgument('definition.name', definition.name);
-    // eslint-disable-next-line no-restricted-syntax -- only added up
-    integerArgument('definition.inputSize', definition.inputSize, 0, 4096);
-    booleanArgument('definition.variableHeader', variableHeader);
-    // eslint-disable-next-line no-restricted-syntax -- only added up
-    integerArgument('definition.repInputSize', repInputSize, 0, 4096);
+    const { code } = takeOptions('definition', definition, definitionTable);
     implementationArgument('definition', definition, ['handle']);
     const present = this.#definitions.get(code);
     if (present !== undefined) {

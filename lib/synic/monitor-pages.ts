@@ -6,16 +6,22 @@ import {
   bytesArgument,
   instanceArgument,
   integerArgument,
-  optionsArgument,
   pageMultipleArgument,
   uint64Argument,
 } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
+import { defaulting, takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
-import { connectionIdArgument, implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
+import { connectionIdArgument, implementation } from './arguments.js';
+import {
+  failuresOption,
+  reasonOf,
+  type FailureListener,
+  type FailureReports,
+  type Failures,
+} from '../failures.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 
@@ -57,6 +63,14 @@ export interface MonitorPagesOptions {
    */
   onError?: FailureListener | FailureReports;
 }
+
+const pagesOptions = {
+  memory: defaulting(
+    implementation<MonitorMemory>([], ['page', 'allocatePage', 'freePage', 'onMapped']),
+    {},
+  ),
+  onError: failuresOption,
+} satisfies OptionTable<MonitorPagesOptions>;
 
 interface Monitor {
   readonly connectionId: number;
@@ -104,15 +118,8 @@ export class MonitorPages implements SynicMonitor, Disposable {
   /** @param portMap - where the connections are signalled, with the VTL of the page and flag 0 */
   constructor(portMap: SynicPortMap, options: MonitorPagesOptions = {}) {
     instanceArgument('portMap', portMap, SynicPortMap);
-    optionsArgument('options', options, ['memory', 'onError']);
-    const { memory = {}, onError } = options;
-    implementationArgument(
-      'options.memory',
-      memory,
-      [],
-      ['page', 'allocatePage', 'freePage', 'onMapped'],
-    );
-    this.#failures = new Failures('options.onError', onError);
+    const { memory, onError } = takeOptions('options', options, pagesOptions);
+    this.#failures = onError;
     this.#portMap = portMap;
     this.#memory = memory;
   }

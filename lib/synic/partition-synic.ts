@@ -8,11 +8,9 @@ import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js'
 import { Message } from '../abi/messages/message.js';
 import { monitorPageLayout } from '../abi/synic.js';
 import {
-  arrayArgument,
   functionArgument,
   instanceArgument,
   optionsArgument,
-  pageMultipleArgument,
   rangeError,
   typeError,
 } from '../arguments.js';
@@ -26,8 +24,16 @@ import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { inspected } from '../inspection.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
-import { type Native, nativeArgument } from '../native.js';
-import { connectionIdArgument, implementationArgument } from './arguments.js';
+import { type Native, optionalNative } from '../native.js';
+import {
+  array,
+  optional,
+  pageMultiple,
+  takeOptions,
+  type OptionTable,
+  type Taken,
+} from '../options.js';
+import { connectionIdArgument, implementation, implementationArgument } from './arguments.js';
 import { DeliverabilityRegister, type RegisterPartition } from './deliverability-register.js';
 import { reportsArgument, type FailureListener, type FailureReports } from '../failures.js';
 import {
@@ -74,6 +80,8 @@ export interface SynicVp {
 /** Where a guest can write in order to signal a connection. */
 export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
 
+type DoorbellChoice = (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
+
 export interface PartitionSynicOptions {
   /**
    * The guest's memory: where the input of slow hypercalls and the monitor pages are. Default: what the
@@ -91,7 +99,7 @@ export interface PartitionSynicOptions {
    * guest can write to is none for a port whose `minimumVtl` is above 0. Not with a SharedPartition. Default: nowhere,
    * so that the dispatcher signals OS events.
    */
-  hostEventDoorbell?: (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
+  hostEventDoorbell?: DoorbellChoice;
   /**
    * The guest physical addresses that `allocateMonitorPage` may give out: pages that are mapped, and that nobody
    * else gives to the guest. Not with `memory`, which allocates itself. Default: none.
@@ -109,6 +117,20 @@ export interface PartitionSynicOptions {
    */
   onError?: FailureListener | FailureReports;
 }
+
+const synicOptions = {
+  memory: optional(
+    implementation<SynicMemory>(['read'], ['page', 'allocatePage', 'freePage', 'onMapped']),
+  ),
+  messageBound: optional(boundArgument),
+  hostEventDoorbell: optional<DoorbellChoice, DoorbellChoice>(functionArgument),
+  monitorPages: optional(array(pageMultiple())),
+  retargetDeviceInterrupt: optional<RetargetInterruptHandler, RetargetInterruptHandler>(
+    functionArgument,
+  ),
+  native: optionalNative,
+  onError: optional(reportsArgument),
+} satisfies OptionTable<PartitionSynicOptions>;
 
 /**
  * The SynIC of a partition: what `SynicPorts` needs to give ports to VMBus or to any other user.
@@ -143,22 +165,10 @@ export class PartitionSynic implements Synic, Disposable {
       'setRegisters',
       'installIntercept',
     ]);
-    optionsArgument('options', options, [
-      'memory',
-      'messageBound',
-      'hostEventDoorbell',
-      'monitorPages',
-      'retargetDeviceInterrupt',
-      'native',
-      'onError',
-    ]);
-    const { messageBound, hostEventDoorbell, retargetDeviceInterrupt, native, onError } = options;
-    const memory = memoryArgument(partition, options);
-    if (messageBound !== undefined) {
-      boundArgument('options.messageBound', messageBound);
-    }
+    const checked = takeOptions('options', options, synicOptions);
+    const { messageBound, hostEventDoorbell, retargetDeviceInterrupt, native, onError } = checked;
+    const memory = memoryArgument(partition, checked);
     if (hostEventDoorbell !== undefined) {
-      functionArgument('options.hostEventDoorbell', hostEventDoorbell);
       if (!isOwned(partition)) {
         throw rangeError(
           'options.hostEventDoorbell',
@@ -175,12 +185,8 @@ export class PartitionSynic implements Synic, Disposable {
         return partition.registerDoorbell({ ...place, event });
       };
     }
-    if (native !== undefined) {
-      nativeArgument('options.native', native);
-    }
     // All of it counts together.
-    const reporting =
-      onError === undefined ? {} : { onError: reportsArgument('options.onError', onError) };
+    const reporting = onError === undefined ? {} : { onError };
     this.#partition = partition;
     this.#retargets = retargetDeviceInterrupt !== undefined;
     this.#eventPortOptions = { ...reporting, ...(native !== undefined && { native }) };
@@ -340,26 +346,20 @@ function isOwned(partition: object): partition is OwnedPartition {
   );
 }
 
-function memoryArgument(partition: SynicPartition, options: PartitionSynicOptions): SynicMemory {
-  const { memory, monitorPages = [] } = options;
-  const pool = arrayArgument('options.monitorPages', monitorPages).map((gpa, i) =>
-    pageMultipleArgument(`options.monitorPages[${i}]`, gpa),
-  );
+function memoryArgument(
+  partition: SynicPartition,
+  { memory, monitorPages }: Taken<typeof synicOptions>,
+): SynicMemory {
   if (memory !== undefined) {
-    if (options.monitorPages !== undefined) {
+    if (monitorPages !== undefined) {
       throw rangeError('options.monitorPages', 'absent where there is a memory', monitorPages);
     }
-    return implementationArgument(
-      'options.memory',
-      memory,
-      ['read'],
-      ['page', 'allocatePage', 'freePage', 'onMapped'],
-    );
+    return memory;
   }
   if (!isOwned(partition)) {
     throw typeError('options.memory', 'an object, for a partition without mappings', memory);
   }
-  return mappedMemory(partition, pool);
+  return mappedMemory(partition, monitorPages ?? []);
 }
 
 /** What the partition has mapped, and pages of it to allocate. */

@@ -3,20 +3,21 @@ import { inspect, type InspectOptions } from 'node:util';
 import { vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { synicLimits } from '../abi/synic.js';
-import {
-  booleanArgument,
-  bytesArgument,
-  instanceArgument,
-  integerArgument,
-  optionsArgument,
-} from '../arguments.js';
+import { booleanArgument, bytesArgument, instanceArgument, integerArgument } from '../arguments.js';
 import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import { inspected } from '../inspection.js';
+import { takeOptions, type OptionTable } from '../options.js';
 import { isThenable, whenSettled } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
-import { Failures, reasonOf, type FailureListener, type FailureReports } from '../failures.js';
+import {
+  failuresOption,
+  reasonOf,
+  type FailureListener,
+  type FailureReports,
+  type Failures,
+} from '../failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { UnclaimedAnswers } from './unclaimed-answers.js';
 
@@ -28,6 +29,8 @@ export interface SynicPortMapOptions {
    */
   onError?: FailureListener | FailureReports;
 }
+
+const portMapOptions = { onError: failuresOption } satisfies OptionTable<SynicPortMapOptions>;
 
 /** VMBus's, and the only one that guests have been seen to post. */
 const vmbusMessageType = 1;
@@ -66,8 +69,7 @@ export class SynicPortMap {
   readonly #failures: Failures;
 
   constructor(options: SynicPortMapOptions = {}) {
-    optionsArgument('options', options, ['onError']);
-    this.#failures = new Failures('options.onError', options.onError);
+    this.#failures = takeOptions('options', options, portMapOptions).onError;
   }
 
   /** How many ports there are. */

@@ -2,15 +2,18 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import { flagArgument, vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout, synicLimits } from '../abi/synic.js';
-import {
-  instanceArgument,
-  integerArgument,
-  optionsArgument,
-  pageMultipleArgument,
-} from '../arguments.js';
+import { instanceArgument, integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
+import {
+  integer,
+  optional,
+  pageMultiple,
+  table,
+  takeOptions,
+  type OptionTable,
+} from '../options.js';
 import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
 import { reasonOf } from '../failures.js';
 import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
@@ -24,6 +27,18 @@ import type {
   SynicPortAccess,
 } from './synic-port-access.js';
 import type { Synic, SynicMonitor } from './synic.js';
+
+const monitorInfoOptions = {
+  monitorId: integer(0, monitorPageLayout.monitors - 1),
+  latency: integer(0, 0xffff),
+} satisfies OptionTable<MonitorInfo>;
+
+const monitorInfoArgument = optional(table(monitorInfoOptions));
+
+const monitorPageGpas = {
+  parentToChild: pageMultiple(),
+  childToParent: pageMultiple(),
+} satisfies OptionTable<MonitorPageGpas>;
 
 /** The ports of one partition, over its `PartitionSynic`: see `SynicPortAccess`. */
 export class SynicPorts implements SynicPortAccess {
@@ -59,7 +74,7 @@ export class SynicPorts implements SynicPortAccess {
     port: HostEventPort,
     monitorInfo?: MonitorInfo,
   ): Disposable {
-    const monitor = monitorInfo === undefined ? undefined : monitorInfoArgument(monitorInfo);
+    const monitor = monitorInfoArgument('monitorInfo', monitorInfo);
     // First in the map, where an id that is in use is found before anything else is made.
     const made: Disposable[] = [this.#synic.portMap.addEventPort(connectionId, minimumVtl, port)];
     try {
@@ -125,9 +140,7 @@ export class SynicPorts implements SynicPortAccess {
     integerArgument('portId', portId, 0, synicLimits.connectionIdMask);
     const target = targetArguments(vtl, vp, sint);
     const checkedFlag = flagArgument('flag', flag);
-    if (monitorInfo !== undefined) {
-      monitorInfoArgument(monitorInfo);
-    }
+    monitorInfoArgument('monitorInfo', monitorInfo);
     const port = this.#synic.newGuestEventPort();
     try {
       port.set(target.vtl, target.vp, target.sint, checkedFlag);
@@ -168,12 +181,7 @@ class SynicPortsMonitor implements SynicMonitorAccess {
       this.#monitor.setMonitorPage(vtl, undefined);
       return;
     }
-    optionsArgument('gpas', gpas, ['parentToChild', 'childToParent']);
-    pageMultipleArgument('gpas.parentToChild', gpas.parentToChild);
-    this.#monitor.setMonitorPage(
-      vtl,
-      pageMultipleArgument('gpas.childToParent', gpas.childToParent),
-    );
+    this.#monitor.setMonitorPage(vtl, takeOptions('gpas', gpas, monitorPageGpas).childToParent);
   }
 
   allocateMonitorPage(vtl: number): MonitorPageGpas | undefined {
@@ -181,18 +189,6 @@ class SynicPortsMonitor implements SynicMonitorAccess {
     const childToParent = this.#monitor.allocateMonitorPage?.(vtl);
     return childToParent === undefined ? undefined : { parentToChild: 0n, childToParent };
   }
-}
-
-function monitorInfoArgument(monitorInfo: MonitorInfo): MonitorInfo {
-  const { monitorId, latency } = optionsArgument('monitorInfo', monitorInfo, [
-    'monitorId',
-    'latency',
-  ]);
-  const highest = monitorPageLayout.monitors - 1;
-  return {
-    monitorId: integerArgument('monitorInfo.monitorId', monitorId, 0, highest),
-    latency: integerArgument('monitorInfo.latency', latency, 0, 0xffff),
-  };
 }
 
 /**

@@ -9,11 +9,11 @@ import {
   functionArgument,
   instanceArgument,
   integerArgument,
-  optionsArgument,
   rangeError,
   uint64Argument,
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
+import { defaulting, integer, takeOptions, uint32, type OptionTable } from '../options.js';
 import { RegisterSet } from './vp-registers.js';
 
 /** What the hypervisor's answer to a guest's hypercall is. */
@@ -23,6 +23,18 @@ export interface HypercallResult {
   /** How many reps are done, of a rep call: 0 to 4095. Default 0. */
   repsCompleted?: number;
 }
+
+const cpuidResult = {
+  eax: uint32,
+  ebx: uint32,
+  ecx: uint32,
+  edx: uint32,
+} satisfies OptionTable<CpuidValues>;
+
+const hypercallResult = {
+  status: integer(0, 0xffff),
+  repsCompleted: defaulting(integer(0, 0xfff), 0),
+} satisfies OptionTable<HypercallResult>;
 
 /** Answers a guest's hypercall. */
 export type HypercallAnswer = (exit: HypercallIntercept) => HypercallResult;
@@ -98,10 +110,8 @@ export class ExitCompletion {
   cpuid(exit: CpuidIntercept, result: CpuidValues): void {
     instanceArgument('exit', exit, CpuidIntercept);
     this.#vp.check(exit);
-    optionsArgument('result', result, ['eax', 'ebx', 'ecx', 'edx']);
-    const word = (name: keyof CpuidValues): bigint =>
-      BigInt(integerArgument(`result.${name}`, result[name], 0, 0xffff_ffff));
-    this.#write(exit, cpuidRegisters, word('eax'), word('ebx'), word('ecx'), word('edx'));
+    const { eax, ebx, ecx, edx } = takeOptions('result', result, cpuidResult);
+    this.#write(exit, cpuidRegisters, BigInt(eax), BigInt(ebx), BigInt(ecx), BigInt(edx));
   }
 
   hypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
@@ -116,10 +126,9 @@ export class ExitCompletion {
     } else {
       result = answer;
     }
-    optionsArgument('result', result, ['status', 'repsCompleted']);
-    const { status, repsCompleted = 0 } = result;
-    const low = BigInt(integerArgument('result.status', status, 0, 0xffff));
-    const high = BigInt(integerArgument('result.repsCompleted', repsCompleted, 0, 0xfff));
+    const { status, repsCompleted } = takeOptions('result', result, hypercallResult);
+    const low = BigInt(status);
+    const high = BigInt(repsCompleted);
     const rip = nextRip(exit, vmcallLength);
     if (exit.is64Bit) {
       this.#writeWith(rip, rax, (high << 32n) | low);

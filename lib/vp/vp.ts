@@ -18,7 +18,7 @@ import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
-import { type Native, vpPages } from '../native.js';
+import { type Native, nativeOfOptions, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
@@ -37,11 +37,7 @@ import {
   tokenArgument,
   type VpToken,
 } from '../hypercall/share-token.js';
-import {
-  ownPartition,
-  receiveOptions,
-  type ReceiveOptions,
-} from '../hypercall/shared-partition.js';
+import { ownPartition, type ReceiveOptions } from '../hypercall/shared-partition.js';
 import { VpDescriptor } from './vp-descriptor.js';
 import { VpRegisters } from './vp-registers.js';
 import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
@@ -124,7 +120,7 @@ export class Vp implements Disposable {
     const offer = tokenArgument('vp', token);
     const index = vpArgument('token.index', token.index);
     const apicIds = ApicIds.ofToken(token);
-    const native = receiveOptions(options);
+    const native = nativeOfOptions(options);
     const [vp = -1, control = -1, partition = -1] = takeOffer(native, 'vp', offer);
     const shared = ownPartition(native, partition, apicIds);
     return new Vp(new VpDescriptor(native, vp, index, control), shared, shared);
