@@ -63,7 +63,7 @@ export async function watchLines(): Promise<Line[]> {
         latencies.push(Number(process.hrtime.bigint() - sent));
       });
       await writer.ask(pace);
-      watching[Symbol.dispose]();
+      watching.close();
       event.tryRead();
       return latencies;
     };

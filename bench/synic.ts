@@ -298,7 +298,7 @@ async function exitLine(): Promise<Line> {
   if (handled !== times * (rounds + rounds / 5)) {
     throw new Error(`${handled} signals were handled`);
   }
-  synic[Symbol.dispose]();
+  synic.close();
   simulator.close();
   memory.close();
   return {

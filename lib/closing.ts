@@ -19,19 +19,6 @@ export function closeEach(what: string, closings: Iterable<() => void>): void {
   throwClosingErrors(what, errors);
 }
 
-/** Something to dispose of, once: a second time does nothing. */
-export function disposableOnce(dispose: () => void): Disposable {
-  let disposed = false;
-  return {
-    [Symbol.dispose]: () => {
-      if (!disposed) {
-        disposed = true;
-        dispose();
-      }
-    },
-  };
-}
-
 /** Throws what `closeEach` would throw for these errors; nothing where there are none. */
 export function throwClosingErrors(what: string, errors: readonly unknown[]): void {
   const all = errors.flatMap((error): unknown[] =>

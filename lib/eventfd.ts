@@ -1,9 +1,11 @@
+import { AsyncResource } from 'node:async_hooks';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, integerArgument, uint64Argument } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
+import { createHandle, type Handle } from './handle.js';
 import { inspected } from './inspection.js';
 import { type Native, nativeOfOptions, nativeOption } from './native.js';
 import {
@@ -264,21 +266,22 @@ export class EventFd implements Disposable {
    * count, also of one that a `wait()` or an iterator gets. An error that a listener throws is an uncaught exception; the
    * other listeners still run.
    *
-   * Watching keeps the event loop alive, see `unref()`. Dispose of the result to stop.
+   * Watching keeps the event loop alive, see `unref()`. Closing what this returns ends it; so does closing the EventFd.
    *
    * @throws MshvError `ERR_MSHV_RUNTIME` in Bun, which cannot watch; `ENOSPC` where the user watches as many as it may
    */
-  watch(listener: (count: bigint) => void): Disposable {
+  watch(listener: (count: bigint) => void): Handle {
     functionArgument('listener', listener);
     this.#open();
     // One function may be given twice.
-    const entry: Listener = { listener };
+    const entry: Listener = { listener, context: new AsyncResource('MSHV_WATCH') };
     this.#add(this.#listeners, entry);
-    return {
-      [Symbol.dispose]: () => {
+    return createHandle(`the watch of eventfd ${this.#name}`, {
+      isOpen: () => this.#listeners.has(entry),
+      end: () => {
         this.#remove(this.#listeners, entry);
       },
-    };
+    });
   }
 
   /**
@@ -360,7 +363,7 @@ export class EventFd implements Disposable {
     const { closed, semaphore } = this;
     return inspected(
       'EventFd',
-      closed ? { closed } : { fd: this.#name, semaphore },
+      closed ? { closed } : { fd: this.#name, semaphore, closed },
       depth,
       options,
     );
@@ -463,7 +466,7 @@ export class EventFd implements Disposable {
         continue;
       }
       try {
-        entry.listener(count);
+        entry.context.runInAsyncScope(entry.listener, undefined, count);
       } catch (error) {
         process.nextTick(() => {
           throw error;
@@ -500,6 +503,8 @@ interface Taker {
 
 interface Listener {
   readonly listener: (count: bigint) => void;
+  /** In which it was given. */
+  readonly context: AsyncResource;
 }
 
 function isSemaphore(fd: number): boolean {

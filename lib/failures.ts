@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, isObject, isRevoked, typeError } from './arguments.js';
@@ -25,6 +26,8 @@ const intervalMs = 1000;
  */
 export class FailureReports {
   readonly #listener: FailureListener;
+  /** In which it was given. */
+  readonly #context = new AsyncResource('MSHV_FAILURES');
   #began = -Infinity;
   #inAll = 0;
   /** How often the listener was told of each thing in this interval: at most 64 of them. */
@@ -101,7 +104,7 @@ export class FailureReports {
 
   #tell(error: MshvError): void {
     try {
-      this.#listener(error);
+      this.#context.runInAsyncScope(this.#listener, undefined, error);
     } catch (thrown) {
       process.nextTick(() => {
         throw thrown;

@@ -141,6 +141,7 @@ export type { InterceptMessages } from './abi/intercepts.js';
 export { lapicStateFields, syntheticTimersLayout, type VpStateType } from './abi/vp-state.js';
 export { Doorbell } from './irq/doorbell.js';
 export type { DoorbellOptions } from './irq/doorbell-table.js';
+export type { Handle } from './handle.js';
 export { GsiAllocator } from './irq/gsi-allocator.js';
 export { IrqFd, type NewResampleRouteOptions, type NewRouteOptions } from './irq/irqfd.js';
 export { IrqFdRoute, type MsiOutcome } from './irq/irqfd-route.js';

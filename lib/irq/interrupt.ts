@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, instanceArgument } from '../arguments.js';
@@ -20,6 +21,8 @@ export class Interrupt implements Disposable {
   readonly #function: (() => void) | undefined;
   readonly #given: EventFd | undefined;
   readonly #native: Native | undefined;
+  /** In which the function was given. */
+  readonly #context: AsyncResource | undefined;
   #own: EventFd | undefined;
 
   private constructor(
@@ -30,6 +33,7 @@ export class Interrupt implements Disposable {
     this.#function = deliver;
     this.#given = event;
     this.#native = native;
+    this.#context = deliver && new AsyncResource('MSHV_INTERRUPT');
   }
 
   /**
@@ -83,8 +87,12 @@ export class Interrupt implements Disposable {
   }
 
   /** Closes the event, where it was made here; the next use makes another. Harmless a second time. */
-  [Symbol.dispose](): void {
+  close(): void {
     this.#own?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
@@ -101,9 +109,12 @@ export class Interrupt implements Disposable {
     }
     try {
       event.unref();
-      event.watch(() => {
-        deliver();
-      });
+      const watch = (): void => {
+        event.watch(() => {
+          deliver();
+        });
+      };
+      this.#context?.runInAsyncScope(watch);
       return event;
     } catch (error) {
       event.close();

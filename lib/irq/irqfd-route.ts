@@ -81,6 +81,11 @@ export class IrqFdRoute implements Disposable {
     return this.#state.resampleEvent;
   }
 
+  /** What whoever made it calls it. */
+  get name(): string | undefined {
+    return this.#state.name;
+  }
+
   /** 1 to 4095, this route's alone until it is closed. */
   get gsi(): number {
     return this.#state.gsi;
@@ -222,7 +227,7 @@ export class IrqFdRoute implements Disposable {
       name,
       msi: msi && { address: hexadecimal(msi.address), data: hexadecimal(msi.data) },
       state: closed
-        ? 'closed'
+        ? undefined
         : quarantined
           ? 'quarantined'
           : armed
@@ -231,6 +236,7 @@ export class IrqFdRoute implements Disposable {
               ? 'masked'
               : 'disarmed',
       pending: closed || quarantined || armed ? undefined : shownPending(event),
+      closed,
     };
     return inspected('IrqFdRoute', shown, depth, options);
   }

@@ -22,7 +22,7 @@ import {
 } from '../options.js';
 import { synchronous } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
-import { createIrqFdRoute, type IrqFdRoute } from './irqfd-route.js';
+import { createIrqFdRoute, type IrqFdRoute, type RouteOwner } from './irqfd-route.js';
 import { checkedMsi, type MsiRoute, type MsiRouteInput, type MsiTargets } from './msi.js';
 import { MsiRouteTable } from './msi-route-table.js';
 import { commitRoutes, type RouteSettings, type RouteState } from './route-commit.js';
@@ -88,7 +88,7 @@ export class IrqFd {
   readonly #partition: IrqFdPartition;
   readonly #gsis = new GsiAllocator();
   readonly #table: MsiRouteTable;
-  readonly #routes = new Set<RouteState>();
+  readonly #routes = new Map<RouteState, IrqFdRoute>();
   readonly #edge: MsiTargets;
   /** The routes that the batch being recorded has touched. */
   #batch: Set<RouteState> | undefined;
@@ -107,6 +107,14 @@ export class IrqFd {
     closeAll = (irqfd) => {
       irqfd.#close();
     };
+  }
+
+  /**
+   * The routes that are open, ascending by GSI, those that are quarantined included. Inside a batch also those that it has
+   * closed: they are open until it is over.
+   */
+  get routes(): IrqFdRoute[] {
+    return [...this.#routes.values()].sort((one, other) => one.gsi - other.gsi);
   }
 
   /** How many routes are open. */
@@ -176,7 +184,7 @@ export class IrqFd {
       });
     }
     const batch = new Set<RouteState>();
-    const before = new Set(this.#routes);
+    const before = new Set(this.#routes.keys());
     this.#batch = batch;
     try {
       const result = synchronous('record()', record());
@@ -189,7 +197,7 @@ export class IrqFd {
       for (const route of batch) {
         route.wanted = route.current;
       }
-      for (const route of this.#routes) {
+      for (const route of this.#routes.keys()) {
         if (!before.has(route)) {
           this.#discard(route);
         }
@@ -245,10 +253,12 @@ export class IrqFd {
         armed: false,
         quarantined: false,
       };
-      this.#routes.add(state);
+      const made = createIrqFdRoute(this.#owner, state);
+      this.#routes.set(state, made);
       if (route !== undefined) {
         this.#change(state, { ...settings, msi: route });
       }
+      return made;
     } catch (error) {
       if (state !== undefined) {
         this.#discard(state);
@@ -258,21 +268,19 @@ export class IrqFd {
       }
       throw error;
     }
-    return createIrqFdRoute(
-      {
-        change: (changed, wanted) => {
-          this.#change(changed, wanted);
-        },
-        abandon: (abandoned) => {
-          if (this.#routes.has(abandoned)) {
-            this.#tryDisarm(abandoned);
-            this.#discard(abandoned);
-          }
-        },
-      },
-      state,
-    );
   }
+
+  readonly #owner: RouteOwner = {
+    change: (route, wanted) => {
+      this.#change(route, wanted);
+    },
+    abandon: (route) => {
+      if (this.#routes.has(route)) {
+        this.#tryDisarm(route);
+        this.#discard(route);
+      }
+    },
+  };
 
   #targets(level: number | undefined): MsiTargets {
     const { fastInjection } = this.#partition;
@@ -325,7 +333,7 @@ export class IrqFd {
    * partition's descriptor is closed whatever this throws.
    */
   #close(): void {
-    const routes = [...this.#routes];
+    const routes = [...this.#routes.keys()];
     const errors = routes.flatMap((route) => this.#tryDisarm(route));
     // What may still be armed stays routed: unrouted, its signals could assert vector 0.
     const disarmed = routes.filter((route) => !route.armed);

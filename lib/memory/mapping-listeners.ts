@@ -1,4 +1,4 @@
-import { disposableOnce } from '../closing.js';
+import { createHandle, type Handle } from '../handle.js';
 
 /** Who wants to know that a partition has mapped memory. They end with the partition. */
 const listeners = new WeakMap<object, Set<() => void>>();
@@ -8,7 +8,7 @@ const listeners = new WeakMap<object, Set<() => void>>();
  *
  * @returns ends this; harmless a second time
  */
-export function onMapping(partition: object, listener: () => void): Disposable {
+export function onMapping(partition: object, listener: () => void): Handle {
   const present = listeners.get(partition) ?? new Set();
   listeners.set(partition, present);
   // Its own, so that one that is given twice is called twice and taken away once.
@@ -16,8 +16,9 @@ export function onMapping(partition: object, listener: () => void): Disposable {
     listener();
   };
   present.add(own);
-  return disposableOnce(() => {
-    present.delete(own);
+  return createHandle('the listener of mappings', {
+    isOpen: () => present.has(own),
+    end: () => present.delete(own),
   });
 }
 

@@ -59,7 +59,7 @@ export class DirectGuestEventPort implements GuestEventPort {
   #flag: Flag | undefined;
   /** `set` or `clear` has said what there is to signal. */
   #chosen = false;
-  #disposed = false;
+  #closed = false;
 
   constructor(partition: EventPartition, options: DirectGuestEventPortOptions = {}) {
     implementationArgument('partition', partition, ['hasVp', 'signalEvent']);
@@ -76,7 +76,7 @@ export class DirectGuestEventPort implements GuestEventPort {
 
   /**
    * What signals the flag: see `GuestEventPort.interrupt`. It never throws: what the partition refuses is reported, and so
-   * is an event that comes before the first `set` or `clear`. After disposal it does nothing.
+   * is an event that comes before the first `set` or `clear`. After `close()` it does nothing.
    */
   interrupt(): Interrupt {
     return this.#interrupt;
@@ -121,14 +121,22 @@ export class DirectGuestEventPort implements GuestEventPort {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#disposed = true;
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
     this.#flag = undefined;
-    this.#interrupt[Symbol.dispose]();
+    this.#interrupt.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
-    const closed = this.#disposed;
+    const closed = this.#closed;
     return inspected(
       'GuestEventPort',
       closed ? { closed } : { ...(this.#flag ?? { flag: 'none' }), closed },
@@ -147,7 +155,7 @@ export class DirectGuestEventPort implements GuestEventPort {
 
   #deliver(): void {
     // Nobody sees here that there was nothing to signal.
-    if (!this.#chosen && !this.#disposed) {
+    if (!this.#chosen && !this.#closed) {
       this.#refuse('no flag has been set yet, so that the event is lost', undefined);
       return;
     }
@@ -176,7 +184,7 @@ export class DirectGuestEventPort implements GuestEventPort {
   }
 
   #open(): void {
-    if (this.#disposed) {
+    if (this.#closed) {
       throw closedError('GuestEventPort');
     }
   }

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import {
@@ -11,8 +12,8 @@ import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
 import { limits } from '../abi/limits.js';
 import { synicLimits } from '../abi/synic.js';
 import { integerArgument } from '../arguments.js';
-import { disposableOnce } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
+import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { array, defaulting, integer, table, takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
@@ -120,6 +121,12 @@ const savedMessages = {
   queues: array(table(savedQueue)),
 } satisfies OptionTable<SavedGuestMessages>;
 
+interface AttachedOwner {
+  readonly owner: MessageVpOwner;
+  /** In which it was attached. */
+  readonly context: AsyncResource;
+}
+
 /** The queues of one VTL of a VP. */
 class VpQueues {
   readonly vtl: number;
@@ -161,7 +168,7 @@ export class GuestMessages implements MessagePoster {
   readonly #bound: number;
   readonly #failures: Failures;
   readonly #queues = new Map<number, VpQueues>();
-  readonly #owners = new Map<number, MessageVpOwner>();
+  readonly #owners = new Map<number, AttachedOwner>();
 
   constructor(partition: MessagePartition, options: GuestMessagesOptions = {}) {
     implementationArgument('partition', partition, ['hasVp', 'postMessage']);
@@ -221,22 +228,26 @@ export class GuestMessages implements MessagePoster {
    * @returns ends this; harmless a second time
    * @throws MshvError `ERR_MSHV_VP_OWNED` where the VP has an owner
    */
-  attachVp(vp: number, owner: MessageVpOwner): Disposable {
+  attachVp(vp: number, owner: MessageVpOwner): Handle {
     vp = vpArgument('vp', vp);
     implementationArgument('owner', owner, ['setDeliverabilityNotifications']);
     if (this.#owners.has(vp)) {
       throw new MshvError(`VP ${vp} has an owner already`, { code: 'ERR_MSHV_VP_OWNED' });
     }
-    this.#owners.set(vp, owner);
+    const attached: AttachedOwner = { owner, context: new AsyncResource('MSHV_VP_OWNER') };
+    this.#owners.set(vp, attached);
     for (const queues of this.#queuesOfVp(vp)) {
       this.#notify(queues);
     }
-    return disposableOnce(() => {
-      this.#owners.delete(vp);
-      for (const queues of this.#queuesOfVp(vp)) {
-        // The next owner may find the VP in another state.
-        queues.registered = queues.blocked === 0 ? 0 : undefined;
-      }
+    return createHandle(`the owner of VP ${vp}`, {
+      isOpen: () => this.#owners.get(vp) === attached,
+      end: () => {
+        this.#owners.delete(vp);
+        for (const queues of this.#queuesOfVp(vp)) {
+          // The next owner may find the VP in another state.
+          queues.registered = queues.blocked === 0 ? 0 : undefined;
+        }
+      },
     });
   }
 
@@ -506,11 +517,17 @@ export class GuestMessages implements MessagePoster {
   }
 
   /** Tells an owner what the register has to say, and returns whether that succeeded. */
-  #tell(owner: MessageVpOwner, queues: VpQueues): boolean {
+  #tell({ owner, context }: AttachedOwner, queues: VpQueues): boolean {
     const { vtl, vp, blocked } = queues;
     queues.registered = blocked;
     try {
-      const result: unknown = owner.setDeliverabilityNotifications(vtl, blocked);
+      const result: unknown = context.runInAsyncScope(
+        // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
+        owner.setDeliverabilityNotifications,
+        owner,
+        vtl,
+        blocked,
+      );
       synchronous('setDeliverabilityNotifications()', result);
       return true;
     } catch (cause) {

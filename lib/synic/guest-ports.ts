@@ -11,7 +11,7 @@ export interface GuestMessagePort extends Disposable {
    *   promise where the queue is full: it resolves when the message is taken, and rejects where that will
    *   not happen any more. `false` where an earlier promise of this port has not settled: the message
    *   is not taken
-   * @throws MshvError `ERR_MSHV_CLOSED` after disposal
+   * @throws MshvError `ERR_MSHV_CLOSED` after `close()`
    */
   post(type: number, payload: Uint8Array): boolean | Promise<void>;
   /**
@@ -21,6 +21,12 @@ export interface GuestMessagePort extends Disposable {
    * @throws MshvError `ERR_MSHV_NO_VP` where there is none with that index; nothing changes then
    */
   setTargetVp(vp: number): void;
+  readonly closed: boolean;
+  /**
+   * Ends the port: what it has posted and is taken will be delivered, a promise of `post()` rejects with `ERR_MSHV_CLOSED`.
+   * Harmless where closed already.
+   */
+  close(): void;
 }
 
 /** Posts messages to any SINT of any VP. */
@@ -47,7 +53,7 @@ export interface GuestEventPort extends Disposable {
    *
    * @returns whether it was clear before: false where the guest has not seen the last signal yet, and where
    *   the port has no flag
-   * @throws MshvError as the partition refuses it; `ERR_MSHV_CLOSED` after disposal
+   * @throws MshvError as the partition refuses it; `ERR_MSHV_CLOSED` after `close()`
    */
   signal(): boolean;
   /** What signals the flag. Always the same object; it follows `set`, `clear` and `setTargetVp`. */
@@ -66,4 +72,7 @@ export interface GuestEventPort extends Disposable {
    * @throws MshvError `ERR_MSHV_NO_VP` where there is none with that index; nothing changes then
    */
   setTargetVp(vp: number): void;
+  readonly closed: boolean;
+  /** Ends the port, and closes the event of its interrupt. Harmless where closed already. */
+  close(): void;
 }

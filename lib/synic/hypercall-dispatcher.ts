@@ -1,9 +1,11 @@
+import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { hypercallControl } from '../abi/synic.js';
 import { functionArgument } from '../arguments.js';
 import { MshvError } from '../errors.js';
+import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { lastingBytes } from '../lasting-bytes.js';
 import { instance, optional, takeOptions, type OptionTable } from '../options.js';
@@ -18,7 +20,12 @@ import {
 } from '../failures.js';
 import type { GuestHypercall, HypercallMemory } from './guest-hypercall.js';
 import type { HypercallCompletion } from './hypercall-completion.js';
-import { HypercallTable, type HypercallCall, type HypercallDefinition } from './hypercall-table.js';
+import {
+  HypercallTable,
+  type HypercallCall,
+  type HypercallDefinition,
+  type HypercallEntry,
+} from './hypercall-table.js';
 import { postMessageCall } from './post-message-call.js';
 import { retargetInterruptCall, type RetargetInterruptHandler } from './retarget-interrupt-call.js';
 import { signalEventCall } from './signal-event-call.js';
@@ -116,7 +123,7 @@ export class HypercallDispatcher {
     this.#table.add(postMessageCall(portMap));
     this.#table.add(signalEventCall(portMap));
     if (retargetDeviceInterrupt !== undefined) {
-      this.#table.add(retargetInterruptCall(retargetDeviceInterrupt));
+      this.#table.add(retargetInterruptCall(retargetDeviceInterrupt), callerContext());
     }
   }
 
@@ -130,8 +137,8 @@ export class HypercallDispatcher {
    * @returns removes it; harmless a second time
    * @throws MshvError `ERR_MSHV_HYPERCALL_IN_USE` where its code has a definition
    */
-  add(definition: HypercallDefinition): Disposable {
-    return this.#table.add(definition);
+  add(definition: HypercallDefinition): Handle {
+    return this.#table.add(definition, callerContext());
   }
 
   /**
@@ -144,15 +151,15 @@ export class HypercallDispatcher {
     implementationArgument('hypercall', hypercall, hypercallMethods);
     const scratch = this.#free.pop() ?? new Scratch();
     try {
-      const definition = this.#table.get(hypercall.controlLow & hypercallControl.codeMask);
-      if (definition === undefined) {
+      const entry = this.#table.get(hypercall.controlLow & hypercallControl.codeMask);
+      if (entry === undefined) {
         return complete(scratch, hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_CODE, 0);
       }
-      const refused = this.#read(scratch, definition, hypercall);
+      const refused = this.#read(scratch, entry.definition, hypercall);
       if (refused !== hvStatusCodes.HV_STATUS_SUCCESS) {
         return complete(scratch, refused, scratch.repStart);
       }
-      const status = this.#handle(definition, scratch);
+      const status = this.#handle(entry, scratch);
       const done =
         status === hvStatusCodes.HV_STATUS_SUCCESS ? scratch.repCount : scratch.repsCompleted;
       return complete(scratch, status, done);
@@ -216,9 +223,15 @@ export class HypercallDispatcher {
     }
   }
 
-  #handle(definition: HypercallDefinition, scratch: Scratch): number {
+  #handle({ definition, context }: HypercallEntry, scratch: Scratch): number {
     try {
-      const status: unknown = synchronous('its handler', definition.handle(scratch));
+      const status: unknown = synchronous(
+        'its handler',
+        context === undefined
+          ? definition.handle(scratch)
+          : // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
+            context.runInAsyncScope(definition.handle, definition, scratch),
+      );
       const { repsCompleted } = scratch;
       if (typeof status !== 'number' || !isBetween(status, 0, 0xffff) || !hasRightReps(scratch)) {
         scratch.repsCompleted = scratch.repStart;
@@ -248,6 +261,8 @@ export class HypercallDispatcher {
     );
   }
 }
+
+const callerContext = (): AsyncResource => new AsyncResource('MSHV_HYPERCALL');
 
 function complete(
   { completion }: Scratch,

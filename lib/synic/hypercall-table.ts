@@ -1,6 +1,8 @@
+import type { AsyncResource } from 'node:async_hooks';
+
 import { stringArgument } from '../arguments.js';
-import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
+import { createHandle, type Handle } from '../handle.js';
 import {
   boolean,
   defaulting,
@@ -72,16 +74,22 @@ const definitionTable = {
   handle: unchecked<HypercallDefinition['handle']>,
 } satisfies OptionTable<HypercallDefinition>;
 
+/** A hypercall, and where somebody else than this library answers it, the async context in which that was given. */
+export interface HypercallEntry {
+  readonly definition: HypercallDefinition;
+  readonly context: AsyncResource | undefined;
+}
+
 /** The hypercalls that a dispatcher answers, by code. */
 export class HypercallTable {
-  readonly #definitions = new Map<number, HypercallDefinition>();
+  readonly #entries = new Map<number, HypercallEntry>();
 
   get size(): number {
-    return this.#definitions.size;
+    return this.#entries.size;
   }
 
-  get(code: number): HypercallDefinition | undefined {
-    return this.#definitions.get(code);
+  get(code: number): HypercallEntry | undefined {
+    return this.#entries.get(code);
   }
 
   /**
@@ -90,18 +98,20 @@ export class HypercallTable {
    * @returns removes it; harmless a second time
    * @throws MshvError `ERR_MSHV_HYPERCALL_IN_USE` where its code has a definition
    */
-  add(definition: HypercallDefinition): Disposable {
+  add(definition: HypercallDefinition, context?: AsyncResource): Handle {
     const { code } = takeOptions('definition', definition, definitionTable);
     implementationArgument('definition', definition, ['handle']);
-    const present = this.#definitions.get(code);
+    const present = this.#entries.get(code)?.definition;
     if (present !== undefined) {
       throw new MshvError(`hypercall 0x${code.toString(16)} is ${present.name} already`, {
         code: 'ERR_MSHV_HYPERCALL_IN_USE',
       });
     }
-    this.#definitions.set(code, definition);
-    return disposableOnce(() => {
-      this.#definitions.delete(code);
+    const entry = { definition, context };
+    this.#entries.set(code, entry);
+    return createHandle(`the definition of hypercall 0x${code.toString(16)}`, {
+      isOpen: () => this.#entries.get(code) === entry,
+      end: () => this.#entries.delete(code),
     });
   }
 }

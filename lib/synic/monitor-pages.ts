@@ -9,8 +9,8 @@ import {
   pageMultipleArgument,
   uint64Argument,
 } from '../arguments.js';
-import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
+import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { defaulting, takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
@@ -147,7 +147,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
    * @returns undoes it; harmless a second time
    * @throws MshvError `ERR_MSHV_MONITOR_ID_IN_USE`, naming the connection
    */
-  registerMonitor(monitorId: number, connectionId: number, latency: number): Disposable {
+  registerMonitor(monitorId: number, connectionId: number, latency: number): Handle {
     monitorId = integerArgument('monitorId', monitorId, 0, layout.monitors - 1);
     connectionId = connectionIdArgument(connectionId);
     latency = integerArgument('latency', latency, 0, 0xffff);
@@ -158,14 +158,18 @@ export class MonitorPages implements SynicMonitor, Disposable {
         { code: 'ERR_MSHV_MONITOR_ID_IN_USE' },
       );
     }
-    this.#monitors[monitorId] = { connectionId, latency: BigInt(latency) };
+    const monitor = { connectionId, latency: BigInt(latency) };
+    this.#monitors[monitorId] = monitor;
     for (const { nextChecks } of this.#pages.values()) {
       nextChecks[monitorId] = undefined;
     }
     this.#enableGroups();
-    return disposableOnce(() => {
-      this.#monitors[monitorId] = undefined;
-      this.#enableGroups();
+    return createHandle(`monitor ${monitorId}`, {
+      isOpen: () => this.#monitors[monitorId] === monitor,
+      end: () => {
+        this.#monitors[monitorId] = undefined;
+        this.#enableGroups();
+      },
     });
   }
 
@@ -309,11 +313,15 @@ export class MonitorPages implements SynicMonitor, Disposable {
     return next;
   }
 
-  /** Clears all pages, and frees those that were allocated. Harmless a second time. */
-  [Symbol.dispose](): void {
+  /** Clears all pages, and frees those that were allocated; others can be set. Harmless a second time. */
+  close(): void {
     for (const vtl of [...this.#pages.keys()]) {
       this.#set(vtl, undefined, false);
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {

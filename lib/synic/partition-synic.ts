@@ -22,6 +22,7 @@ import { onMapping } from '../memory/mapping-listeners.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
 import { closedError, MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
+import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
 import { type Native, optionalNative } from '../native.js';
@@ -146,7 +147,7 @@ export class PartitionSynic implements Synic, Disposable {
   readonly #eventPartition: EventPartition;
   readonly #eventPortOptions: DirectGuestEventPortOptions;
   readonly #answer: HypercallAnswer;
-  #disposed = false;
+  #closed = false;
   /** Where the guest's posts and signals find the host's ports. */
   readonly portMap: SynicPortMap;
   /** The guest's hypercalls. A VMM adds its own here. */
@@ -215,6 +216,10 @@ export class PartitionSynic implements Synic, Disposable {
     this.monitorSupport = new PolledMonitorPages(this.portMap, { memory, ...reporting });
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Whether there are doorbells to bind OS events to. */
   get preferOsEvents(): boolean {
     return this.#newHostEventDoorbell !== undefined;
@@ -249,7 +254,7 @@ export class PartitionSynic implements Synic, Disposable {
   attachVp(
     vp: number,
     owner: MessageVpOwner = new DeliverabilityRegister(this.#partition, vpArgument('vp', vp)),
-  ): Disposable {
+  ): Handle {
     this.#open();
     return this.messages.attachVp(vp, owner);
   }
@@ -310,31 +315,35 @@ export class PartitionSynic implements Synic, Disposable {
   reset(): void {
     this.portMap.reset();
     this.messages.reset();
-    this.monitorSupport[Symbol.dispose]();
+    this.monitorSupport.close();
   }
 
   /**
-   * Forgets messages and monitor pages as `reset` does, and takes no more VPs. The ports are their owners' to dispose of.
+   * Forgets messages and monitor pages as `reset` does, and takes no more VPs. The ports are their owners' to close.
    * Harmless a second time, and after the partition is closed.
    */
-  [Symbol.dispose](): void {
-    if (!this.#disposed) {
-      this.#disposed = true;
+  close(): void {
+    if (!this.#closed) {
+      this.#closed = true;
       this.reset();
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
     return inspected(
       'PartitionSynic',
-      { ports: this.portMap.size, queued: this.messages.size, closed: this.#disposed },
+      { ports: this.portMap.size, queued: this.messages.size, closed: this.#closed },
       depth,
       options,
     );
   }
 
   #open(): void {
-    if (this.#disposed) {
+    if (this.#closed) {
       throw closedError('PartitionSynic');
     }
   }

@@ -1,3 +1,4 @@
+import type { Handle } from '../handle.js';
 import { MonitorPages, type MonitorMemory, type MonitorPagesOptions } from './monitor-pages.js';
 import type { SynicPortMap } from './synic-port-map.js';
 
@@ -22,7 +23,7 @@ export class PolledMonitorPages extends MonitorPages {
     this.#memory = options.memory;
   }
 
-  override registerMonitor(monitorId: number, connectionId: number, latency: number): Disposable {
+  override registerMonitor(monitorId: number, connectionId: number, latency: number): Handle {
     const registered = super.registerMonitor(monitorId, connectionId, latency);
     this.#pollIn(1);
     return registered;
@@ -41,9 +42,9 @@ export class PolledMonitorPages extends MonitorPages {
     return gpa;
   }
 
-  override [Symbol.dispose](): void {
+  override close(): void {
     try {
-      super[Symbol.dispose]();
+      super.close();
     } finally {
       this.#listen();
       clearTimeout(this.#timer);

@@ -23,7 +23,7 @@ export class SintMessagePort implements GuestMessagePort {
   readonly #sint: number;
   readonly #messages: SintMessages;
   #vp: number;
-  #disposed = false;
+  #closed = false;
 
   constructor(vtl: number, vp: number, sint: number, messages: SintMessages) {
     this.#vtl = vtl;
@@ -51,18 +51,26 @@ export class SintMessagePort implements GuestMessagePort {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#disposed = true;
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
     this.#messages.leave(this.#vp, closedError('GuestMessagePort'));
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   [inspect.custom](depth: number | null, options: InspectOptions): string {
-    const [vtl, vp, sint, closed] = [this.#vtl, this.#vp, this.#sint, this.#disposed];
+    const [vtl, vp, sint, closed] = [this.#vtl, this.#vp, this.#sint, this.#closed];
     return inspected('GuestMessagePort', { vtl, vp, sint, closed }, depth, options);
   }
 
   #open(): void {
-    if (this.#disposed) {
+    if (this.#closed) {
       throw closedError('GuestMessagePort');
     }
   }

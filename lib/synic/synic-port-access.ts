@@ -1,3 +1,4 @@
+import type { Handle } from '../handle.js';
 import type { GuestEventPort, GuestMessagePort, MessagePoster } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 
@@ -27,7 +28,7 @@ export interface SynicPortAccess extends MessagePoster {
    * @returns removes the port; harmless a second time, and after the partition is closed
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`; nothing is left behind
    */
-  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable;
+  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Handle;
   /**
    * Adds a port that gets what the guest signals on a connection with `HvSignalEvent`.
    *
@@ -35,7 +36,7 @@ export interface SynicPortAccess extends MessagePoster {
    * @param minimumVtl - the lowest virtual trust level that may signal: 0 to 15
    * @param monitorInfo - ignored where there are no monitor pages
    * @returns removes the port; harmless a second time, and after the partition is closed. Where the partition does not
-   *   let go of its doorbell that is thrown, everything else is removed, and another disposal tries that again
+   *   let go of its doorbell that is thrown, everything else is removed, and another `close()` tries that again
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`, `ERR_MSHV_MONITOR_ID_IN_USE`; nothing is left behind
    */
   addEventPort(
@@ -43,7 +44,7 @@ export interface SynicPortAccess extends MessagePoster {
     minimumVtl: number,
     port: HostEventPort,
     monitorInfo?: MonitorInfo,
-  ): Disposable;
+  ): Handle;
   /**
    * Makes a port that posts messages to a SINT of the guest.
    *

@@ -1,12 +1,13 @@
+import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { synicLimits } from '../abi/synic.js';
 import { booleanArgument, bytesArgument, instanceArgument, integerArgument } from '../arguments.js';
-import { disposableOnce } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
+import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { takeOptions, type OptionTable } from '../options.js';
 import { isThenable, whenSettled } from '../thenable.js';
@@ -40,6 +41,8 @@ interface MessageEntry {
   readonly connectionId: number;
   readonly minimumVtl: number;
   readonly port: HostMessagePort;
+  /** In which it was added. */
+  readonly context: AsyncResource;
   readonly answers: UnclaimedAnswers;
 }
 
@@ -48,6 +51,8 @@ interface EventEntry {
   readonly connectionId: number;
   readonly minimumVtl: number;
   readonly port: HostEventPort;
+  /** In which it was added. */
+  readonly context: AsyncResource;
   readonly flagCount: number;
   /** The flags whose promise has not settled, and whether they have been signalled since. */
   readonly answering: Map<number, boolean>;
@@ -90,7 +95,7 @@ export class SynicPortMap {
    * @returns removes the port; harmless a second time
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
    */
-  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable {
+  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Handle {
     connectionId = connectionIdArgument(connectionId);
     minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, ['handleMessage']);
@@ -99,6 +104,7 @@ export class SynicPortMap {
       connectionId,
       minimumVtl,
       port,
+      context: callerContext(),
       answers: new UnclaimedAnswers(),
     });
   }
@@ -111,7 +117,7 @@ export class SynicPortMap {
    * @returns removes the port; harmless a second time
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
    */
-  addEventPort(connectionId: number, minimumVtl: number, port: HostEventPort): Disposable {
+  addEventPort(connectionId: number, minimumVtl: number, port: HostEventPort): Handle {
     connectionId = connectionIdArgument(connectionId);
     minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, [], ['handleEvent']);
@@ -127,6 +133,7 @@ export class SynicPortMap {
       connectionId,
       minimumVtl,
       port,
+      context: callerContext(),
       flagCount,
       answering: new Map(),
     });
@@ -249,7 +256,7 @@ export class SynicPortMap {
     return inspected('SynicPortMap', { messagePorts, eventPorts }, depth, options);
   }
 
-  #add(entry: Entry): Disposable {
+  #add(entry: Entry): Handle {
     const { connectionId } = entry;
     const present = this.#ports.get(connectionId);
     if (present !== undefined) {
@@ -260,11 +267,14 @@ export class SynicPortMap {
       );
     }
     this.#ports.set(connectionId, entry);
-    return disposableOnce(() => {
-      this.#ports.delete(connectionId);
-      if (entry.kind === 'message') {
-        entry.answers.clear();
-      }
+    return createHandle(portText(entry), {
+      isOpen: () => this.#ports.get(connectionId) === entry,
+      end: () => {
+        this.#ports.delete(connectionId);
+        if (entry.kind === 'message') {
+          entry.answers.clear();
+        }
+      },
     });
   }
 
@@ -275,12 +285,19 @@ export class SynicPortMap {
     message: Uint8Array,
     type: number,
   ): number {
-    const { answers } = entry;
+    const { answers, port, context } = entry;
     const { resets } = answers;
     let answer: unknown;
     let isLater: boolean;
     try {
-      answer = entry.port.handleMessage(new Uint8Array(message), secure, type);
+      answer = context.runInAsyncScope(
+        // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
+        port.handleMessage,
+        port,
+        new Uint8Array(message),
+        secure,
+        type,
+      );
       // A getter may throw here.
       isLater = isThenable(answer);
     } catch (error) {
@@ -318,7 +335,13 @@ export class SynicPortMap {
 
   /** Hands a signal to the handler. While that has not answered, others of this flag add up to one. */
   #handleEvent(entry: EventEntry, flag: number): void {
-    const answer = entry.port.handleEvent?.(flag);
+    const { port, context } = entry;
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
+    const { handleEvent } = port;
+    if (handleEvent === undefined) {
+      return;
+    }
+    const answer = context.runInAsyncScope(handleEvent, port, flag);
     if (!isThenable(answer)) {
       return;
     }
@@ -349,14 +372,19 @@ export class SynicPortMap {
   }
 
   #report(entry: Entry, cause: unknown): void {
-    const { kind, connectionId } = entry;
     this.#failures.report(
       entry,
       () =>
-        new MshvError(
-          `the ${kind} port of connection 0x${connectionId.toString(16)} failed: ${reasonOf(cause)}`,
-          { code: 'ERR_MSHV_PORT_HANDLER', cause },
-        ),
+        new MshvError(`${portText(entry)} failed: ${reasonOf(cause)}`, {
+          code: 'ERR_MSHV_PORT_HANDLER',
+          cause,
+        }),
     );
   }
+}
+
+const callerContext = (): AsyncResource => new AsyncResource('MSHV_PORT');
+
+function portText({ kind, connectionId }: Entry): string {
+  return `the ${kind} port of connection 0x${connectionId.toString(16)}`;
 }

@@ -5,6 +5,7 @@ import { monitorPageLayout, synicLimits } from '../abi/synic.js';
 import { instanceArgument, integerArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { isClosedError, MshvError } from '../errors.js';
+import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import {
   integer,
@@ -64,7 +65,7 @@ export class SynicPorts implements SynicPortAccess {
     return monitor === undefined ? undefined : new SynicPortsMonitor(monitor);
   }
 
-  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Disposable {
+  addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Handle {
     return this.#synic.portMap.addMessagePort(connectionId, minimumVtl, port);
   }
 
@@ -73,7 +74,7 @@ export class SynicPorts implements SynicPortAccess {
     minimumVtl: number,
     port: HostEventPort,
     monitorInfo?: MonitorInfo,
-  ): Disposable {
+  ): Handle {
     const monitor = monitorInfoArgument('monitorInfo', monitorInfo);
     // First in the map, where an id that is in use is found before anything else is made.
     const made: Disposable[] = [this.#synic.portMap.addEventPort(connectionId, minimumVtl, port)];
@@ -99,11 +100,12 @@ export class SynicPorts implements SynicPortAccess {
       }
       throw error;
     }
-    return {
-      [Symbol.dispose]: () => {
+    return createHandle(`the event port of connection 0x${connectionId.toString(16)}`, {
+      isOpen: () => made.length > 0,
+      end: () => {
         disposeEach(made);
       },
-    };
+    });
   }
 
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
@@ -146,7 +148,7 @@ export class SynicPorts implements SynicPortAccess {
       port.set(target.vtl, target.vp, target.sint, checkedFlag);
       return port;
     } catch (error) {
-      port[Symbol.dispose]();
+      port.close();
       throw error;
     }
   }

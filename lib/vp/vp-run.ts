@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
@@ -46,6 +47,8 @@ export class VpRun {
   readonly #vp: VpDescriptor;
   readonly #pending: PendingExit;
   readonly #handler: ExitHandler;
+  /** In which it was given. */
+  readonly #context = new AsyncResource('MSHV_VP_RUN');
   readonly #onEnd: () => void;
   /** Undefined once the run has ended. */
   #settle: Settle | undefined;
@@ -143,7 +146,8 @@ export class VpRun {
       return;
     }
     try {
-      const answer = this.#handler(this.#pending.arrive());
+      const exit = this.#pending.arrive();
+      const answer = this.#context.runInAsyncScope(this.#handler, undefined, exit);
       this.#pending.message[told] = 1;
       // Looking for `then` may throw as well.
       if (isThenable(answer)) {

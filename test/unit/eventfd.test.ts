@@ -85,7 +85,7 @@ describe('semaphore', () => {
     }
     const event = create({ semaphore: true });
     const { fd } = event;
-    expect(inspect(event)).toBe(`EventFd { fd: ${fd}, semaphore: true }`);
+    expect(inspect(event)).toBe(`EventFd { fd: ${fd}, semaphore: true, closed: false }`);
   });
 
   it('says what was adopted, on a kernel that tells (Linux 6.9 or later)', () => {
@@ -615,7 +615,7 @@ describe('close()', () => {
       using event = create();
       expect(event.closed).toBe(false);
       const { fd } = event;
-      expect(inspect(event)).toBe(`EventFd { fd: ${fd}, semaphore: false }`);
+      expect(inspect(event)).toBe(`EventFd { fd: ${fd}, semaphore: false, closed: false }`);
       event.close();
       event.close();
       expect(event.closed).toBe(true);

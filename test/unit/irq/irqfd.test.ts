@@ -225,11 +225,33 @@ describe('a route', () => {
     seen.push(inLine(route));
     const shown = 'msi: { address: 0xfee00000, data: 0x41 }';
     expect(seen).toEqual([
-      "IrqFdRoute { gsi: 256, state: 'disarmed', pending: false }",
-      `IrqFdRoute { gsi: 256, name: 'net', ${shown}, state: 'armed' }`,
-      `IrqFdRoute { gsi: 256, name: 'net', ${shown}, state: 'masked', pending: true }`,
-      "IrqFdRoute { gsi: 256, name: 'net', state: 'closed' }",
+      "IrqFdRoute { gsi: 256, state: 'disarmed', pending: false, closed: false }",
+      `IrqFdRoute { gsi: 256, name: 'net', ${shown}, state: 'armed', closed: false }`,
+      `IrqFdRoute { gsi: 256, name: 'net', ${shown}, state: 'masked', pending: true, closed: false }`,
+      "IrqFdRoute { gsi: 256, name: 'net', closed: true }",
     ]);
+  });
+
+  it('is found by its partition until it is closed, in the order of GSIs', () => {
+    const [first, second] = [irqfd.newRoute({ name: 'net' }), irqfd.newRoute()];
+    const resample = irqfd.newResampleRoute({ vector: 0x60, name: 'line' });
+    expect(irqfd.routes.map(({ name }) => name)).toEqual(['line', 'net', undefined]);
+    expect(irqfd.routes).toEqual([resample, first, second]);
+    irqfd.batch(() => {
+      first.close();
+      expect(irqfd.routes).toEqual([resample, first, second]);
+      irqfd.newRoute({ name: 'disk' });
+    });
+    expect(irqfd.routes.map(({ name }) => name)).toEqual(['line', undefined, 'disk']);
+    expect(() => {
+      irqfd.batch(() => {
+        irqfd.newRoute();
+        throw new Error('nothing of it');
+      });
+    }).toThrow('nothing of it');
+    expect(irqfd.routes).toHaveLength(irqfd.size);
+    host.partition.close();
+    expect(irqfd.routes).toEqual([]);
   });
 
   it('closes harmlessly after its partition', () => {

@@ -26,6 +26,8 @@ const guestEventPort = (): GuestEventPort => ({
   set: (...args) => calls.push(['set', ...args]),
   clear: () => calls.push(['clear']),
   setTargetVp: (vp) => calls.push(['setTargetVp', vp]),
+  closed: false,
+  close: () => calls.push(['close guest event port']),
   [Symbol.dispose]: () => calls.push(['dispose guest event port']),
 });
 
@@ -68,6 +70,8 @@ function fullSynic(): Synic & { portMap: SynicPortMap } {
       return {
         post: () => false,
         setTargetVp: () => undefined,
+        closed: false,
+        close: () => undefined,
         [Symbol.dispose]: () => undefined,
       };
     },
@@ -148,7 +152,7 @@ describe('over a partition with three methods', () => {
       }),
     });
     expect(() => ports.newGuestEventPort(0, 0, 9, 2, 0)).toThrow(noVp);
-    expect(calls).toEqual([['dispose guest event port']]);
+    expect(calls).toEqual([['close guest event port']]);
   });
 });
 

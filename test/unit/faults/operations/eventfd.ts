@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'vitest';
 
-import { EventFd, Interrupt } from '../../../../lib/index.js';
+import { EventFd, type Handle, Interrupt } from '../../../../lib/index.js';
 import type { Operation } from '../engine.js';
 import type { Step } from '../situation.js';
 
@@ -105,7 +105,7 @@ export const eventfds: readonly Operation[] = [
     'event.watch()',
     0,
     async (event) => {
-      let watching: Disposable | undefined;
+      let watching: Handle | undefined;
       try {
         await signalledAnd(
           event,
@@ -115,7 +115,7 @@ export const eventfds: readonly Operation[] = [
             }),
         );
       } finally {
-        watching?.[Symbol.dispose]();
+        watching?.close();
       }
     },
     (step, _, index) => readAgain(step, index),

@@ -83,7 +83,7 @@ export const quietOperations: readonly Operation[] = [
     });
     dispatcher.dispatch(hypercall({ code: 0x7777, fast: true }));
     portMap.reset();
-    for (const one of [messages, events, call]) one[Symbol.dispose]();
+    for (const one of [messages, events, call]) one.close();
   }),
   quiet('reports of failures', () => () => {
     const told: string[] = [];
@@ -101,12 +101,13 @@ export const quietOperations: readonly Operation[] = [
       using pages = entering(`new ${Pages.name}`, () => new Pages(portMap));
       pages.setMonitorPage(0, 0x4000n);
       pages.allocateMonitorPage(0);
-      pages.registerMonitor(3, 7, 10)[Symbol.dispose]();
+      pages.registerMonitor(3, 7, 10).close();
       expect(pages.monitorPage(0)).toBe(0x4000n);
       pages.handleWrite(0x4000n, noBytes);
       pages.handleRead(0x4000n, noBytes);
       pages.poll(0n);
       expect(pages.unclaimed).toBe(0);
+      pages.close();
     }),
   ),
   quiet('ports that nobody uses', (situation) => {
@@ -114,9 +115,9 @@ export const quietOperations: readonly Operation[] = [
     const synic = situation.own(new PartitionSynic(partition, { native }));
     const ports = situation.own(new SynicPorts(synic));
     return () => {
-      ports.addMessagePort(1, 0, { handleMessage: () => undefined })[Symbol.dispose]();
-      ports.addEventPort(2, 0, { handleEvent: () => undefined })[Symbol.dispose]();
-      synic.newGuestMessagePort(0, 1, 2)[Symbol.dispose]();
+      ports.addMessagePort(1, 0, { handleMessage: () => undefined }).close();
+      ports.addEventPort(2, 0, { handleEvent: () => undefined }).close();
+      synic.newGuestMessagePort(0, 1, 2).close();
       situation.own(ports.newGuestMessagePort(0, 1, 2));
       synic.messages.newPort(0, 1, 2)[Symbol.dispose]();
       using guestPort = synic.newGuestEventPort();
@@ -124,12 +125,15 @@ export const quietOperations: readonly Operation[] = [
       guestPort.setTargetVp(2);
       guestPort.clear();
       expect(guestPort.signal()).toBe(false);
+      expect([guestPort.closed, synic.closed]).toEqual([false, false]);
       guestPort.interrupt().deliver();
+      guestPort.close();
       expect(synic.messages.save().queues).toEqual([]);
       expect([synic.preferOsEvents, ports.preferOsEvents]).toEqual([false, false]);
       expect(ports.monitorSupport).toBeDefined();
       Interrupt.fromFunction(() => undefined).deliver();
       Interrupt.null.deliver();
+      Interrupt.null.close();
     };
   }),
 ];

@@ -4,6 +4,7 @@ import { encodeMessage } from '../../../../lib/sim/encode-message.js';
 import {
   EventFd,
   GuestMemory,
+  type Handle,
   type MshvError,
   PartitionSynic,
   SynicPorts,
@@ -83,6 +84,7 @@ const orAskAgain =
     else synic.messages.sintsDeliverable(0, 1, 0);
   };
 
+const closings = ['close', Symbol.dispose] as const;
 const refusedMessage = 'ERR_MSHV_MESSAGE_REFUSED';
 const noNotification = 'ERR_MSHV_NOTIFICATION';
 /** A message that finds its slot busy waits; refused for any other reason it is reported, and dropped. */
@@ -116,7 +118,7 @@ function queueMessage(there: Arranged): void {
 
 const deliverable = encodeMessage('sint-deliverable', { vpIndex: 1, deliverableSints: 1 << 2 });
 
-function arrangePort(there: Arranged): Disposable {
+function arrangePort(there: Arranged): Handle {
   const { ports, event } = there;
   return ports.addEventPort(7, 0, { osEvent: event }, { monitorId: 3, latency: 10 });
 }
@@ -243,28 +245,32 @@ export const synics: readonly Operation[] = [
     },
     postingAndAsking,
   ),
-  onSynic('disposal of a guestMessagePort whose message waits', (there) => {
-    fillSlot(there);
-    const port = there.ports.newGuestMessagePort(0, 1, 2);
-    void port.post(1, payload);
-    return () => {
-      port[Symbol.dispose]();
-    };
-  }),
+  ...closings.map((method) =>
+    onSynic(`${String(method)} of a guestMessagePort whose message waits`, (there) => {
+      fillSlot(there);
+      const port = there.ports.newGuestMessagePort(0, 1, 2);
+      void port.post(1, payload);
+      return () => {
+        port[method]();
+      };
+    }),
+  ),
   onSynic(
     'ports.addEventPort(), with a doorbell and a monitor',
     (there) => () => there.situation.own(arrangePort(there)),
   ),
-  onSynic(
-    'disposal of an event port with a doorbell',
-    (there) => {
-      const port = arrangePort(there);
-      return () => {
-        port[Symbol.dispose]();
-      };
-    },
-    // The rest is disposed of, and the doorbell is left for another time.
-    { outcome: ofRefusals('begun') },
+  ...closings.map((method) =>
+    onSynic(
+      `${String(method)} of an event port with a doorbell`,
+      (there) => {
+        const port = arrangePort(there);
+        return () => {
+          port[method]();
+        };
+      },
+      // The rest is closed, and the doorbell is left for another time.
+      { outcome: ofRefusals('begun') },
+    ),
   ),
   onSynic('synic.newHostEventPort()', ({ synic, event, situation }) => () => {
     const port = synic.newHostEventPort(7, 0, event);
@@ -321,17 +327,18 @@ export const synics: readonly Operation[] = [
       asking,
     ),
   ),
-  onSynic(
-    'disposal of the SynIC',
-    (there) => {
-      queueMessage(there);
-      let disposed = false;
-      return () => {
-        if (disposed) there.synic.reset();
-        else there.synic[Symbol.dispose]();
-        disposed = true;
-      };
-    },
-    asking,
+  ...closings.map((method) =>
+    onSynic(
+      `${String(method)} of the SynIC`,
+      (there) => {
+        queueMessage(there);
+        const { synic } = there;
+        return () => {
+          if (synic.closed) synic.reset();
+          else synic[method]();
+        };
+      },
+      asking,
+    ),
   ),
 ];
