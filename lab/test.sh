@@ -53,7 +53,7 @@ conformance() {
   local failed=0
   suite conformance-core conformance --scheduler core || failed=1
   # With the other scheduler, what depends on it: runs of VPs and interrupts.
-  suite conformance-root 'conformance vp-exits vp-model vp-workers irqfd driver-rules mask-storm' \
+  suite conformance-root 'conformance kicks vp-exits vp-model vp-workers irqfd driver-rules mask-storm' \
     --scheduler root || failed=1
   suite fast-injection fast-injection --scheduler root --fast-injection || failed=1
   return $failed

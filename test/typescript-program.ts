@@ -39,7 +39,7 @@ function compiled(module: URL): URL | undefined {
   const script = module.href.replace(/\.ts$/, '.js');
   const candidates = [
     // This module may be a compiled one itself.
-    ...(insideLab ? [new URL(script)] : []),
+    new URL(script),
     ...(programs === undefined ? [] : [new URL(script.slice(root.href.length), programs)]),
   ];
   return candidates.find((program) => existsSync(program));

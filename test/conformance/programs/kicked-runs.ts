@@ -1,22 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 
+import { encodeMessage } from '../../../lib/sim/encode-message.js';
 import { type MshvError, type Vp } from '../../../lib/index.js';
-import { encodeMessage, Simulator } from '../../../lib/sim/index.js';
+import { openGuestSide } from '../../guest-side.js';
 import { isRunning } from '../../is-running.js';
+import { vpOf } from '../../vp-of.js';
 import { newSeen, seenWords, VpWorker } from '../../vp-work.js';
 
-// Interrupts a run of a VP where somebody else uses real-time signals, and tells what came of it:
+// Interrupts a run of a VP where somebody else uses real-time signals, for kicks.test.ts, and tells what came of it:
 //
-//   kicked-runs.ts LIBRARY MOMENT WAY
+//   kicked-runs.ts LIBRARY MOMENT WAY TAKES WHEN
 //
-// The library is loaded, or takes its signals, at that moment.
+// The library (signal_taker.c) is loaded, or takes its signals, at that moment.
 
-const [library = '', moment = '', way = ''] = process.argv.slice(2);
-const simulator = new Simulator();
-const partition = simulator.open().createPartition();
-partition.initialize();
-const vp = partition.createVp(0);
+const [library = '', moment = '', way = '', takes = '', when = ''] = process.argv.slice(2);
+process.env['MSHV_TEST_TAKES'] = takes;
+process.env['MSHV_TEST_WHEN'] = when;
+const guest = await openGuestSide();
+const partition = guest.createPartition(1);
+const vp = vpOf(partition, 0);
 
 /** It is no addon, but its constructor runs. */
 function load(): void {
@@ -78,7 +81,7 @@ const ways: Record<string, (one: Vp) => Promise<unknown>> = {
     await abandon(one);
     process.kill(process.pid, 'SIGUSR2');
     for (const type of ['timer-expired', 'halt'] as const) {
-      simulator.queueMessage(partition, 0, encodeMessage(type));
+      guest.queueMessage(partition, 0, encodeMessage(type));
     }
     for (;;) {
       try {
@@ -96,7 +99,7 @@ const ways: Record<string, (one: Vp) => Promise<unknown>> = {
 };
 
 async function workerThatRuns(one: Vp, kind: 'run' | 'start') {
-  const worker = new VpWorker('simulator');
+  const worker = new VpWorker(guest.backend);
   const seen = newSeen();
   await worker.begin({ kind, vp: one.share(), seen });
   while (!isRunning(one)) await turn();
@@ -119,7 +122,7 @@ if (moment === 'between') {
   const run = vp.start(() => undefined);
   await run.finished;
 }
-if (moment !== 'never') load();
+load();
 let told: object;
 try {
   told = { result: await ways[way]?.(vp) };
@@ -128,4 +131,4 @@ try {
   told = { code, syscall, closed: vp.closed, running: isRunning(vp) };
 }
 console.log(JSON.stringify({ ...told, caught: count('SigCgt'), ignored: count('SigIgn') }));
-process.exit();
+process.exit(0);
