@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 
+import { slowness } from './slowness.js';
 import { typescriptProgram } from './typescript-program.js';
 
 /** How a process ended, and what it said. */
@@ -30,7 +31,7 @@ export function runToSignal(module: URL, ...words: string[]): Promise<SignaledEn
     const child = execFile(
       process.execPath,
       [...typescriptProgram(module), ...words],
-      { timeout: 120_000, killSignal: 'SIGABRT' },
+      { timeout: slowness * 120_000, killSignal: 'SIGABRT' },
       (_, stdout, stderr) => {
         resolve({
           code: child.exitCode,

@@ -2,9 +2,10 @@ import { constants } from 'node:os';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { ioeventfdFlags } from '../../lib/abi/ioeventfd.js';
-import { EventFd, type DoorbellOptions, type Partition } from '../../lib/index.js';
+import { EventFd, type DoorbellOptions } from '../../lib/index.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, partitionForEachTest } from './partition-for-tests.js';
 
 const { EBADF, EEXIST, EINVAL, ENOENT, EOPNOTSUPP } = constants.errno;
 const { DATAMATCH, PIO, DEASSIGN } = ioeventfdFlags;
@@ -12,14 +13,8 @@ const { DATAMATCH, PIO, DEASSIGN } = ioeventfdFlags;
 const gpa = 0xd0000000n;
 
 const guest = await guestSideForTests();
-let partition: Partition;
 
-beforeEach(() => {
-  partition = guest.createPartition(1);
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest, 1);
 
 const ring = (size: 1 | 2 | 4 | 8, value = 0n, at = gpa): boolean =>
   guest.writeMmio(partition, at, size, value);

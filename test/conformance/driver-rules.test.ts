@@ -4,8 +4,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import { partitionFlags } from '../../lib/abi/partition.js';
-import { EventFd, type Partition } from '../../lib/index.js';
+import { EventFd } from '../../lib/index.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, partitionForEachTest } from './partition-for-tests.js';
 
 // What the driver does with calls that the classes of this library never make, or make only in an
 // order that avoids the consequences. The library's rules rest on these.
@@ -16,15 +17,13 @@ const address = 0xfee00000;
 const level = 0x8000;
 
 const guest = await guestSideForTests();
-let partition: Partition;
 let event: EventFd;
 
+partitionForEachTest(guest);
 beforeEach(() => {
-  partition = guest.createPartition();
   event = EventFd.create({ native: guest.native });
   return () => {
     event.close();
-    partition.close();
   };
 });
 

@@ -1,32 +1,26 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { encodeMessage, type EncodableType } from '../../lib/sim/encode-message.js';
 import { commonMessages, x64Messages } from '../../lib/abi/messages/table.js';
-import { Vp, type Partition } from '../../lib/index.js';
+import { Vp } from '../../lib/index.js';
 import { compilePrograms } from '../typescript-program.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
-import { isRunning as vpIsRunning } from '../is-running.js';
-import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import {
+  isRunning,
+  partition,
+  partitionForEachTest,
+  patience,
+  untilRunning,
+  vp,
+} from './partition-for-tests.js';
 
 // What comes once is told once: it is not lost where nobody could be told of it, and does not come again where
 // somebody was. A message that is queued last ends each run that would wait for what is lost.
 
-/** No wait for another thread takes longer, however slow the machine. */
-const patience = 20_000;
-
 const guest = await guestSideForTests();
 const { native } = guest;
-let partition: Partition;
-let vp: Vp;
-
-beforeEach(() => {
-  partition = guest.createPartition(2);
-  vp = vpOf(partition, 0);
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest, 2);
 
 /** No instruction of the guest makes these: nothing repeats them. */
 const comeOnce: readonly EncodableType[] = [
@@ -78,8 +72,6 @@ function told(by = vp): string[] {
     types.push(exit?.type ?? 'canceled');
   }
 }
-
-const isRunning = (): boolean => vpIsRunning(vp);
 
 /** Waits for another thread, and lets this one's event loop not turn. */
 function waitUntil(condition: () => boolean): void {
@@ -245,7 +237,7 @@ it('a VP is nobody else’s until its handler has answered, and until the run ha
   // The one that was refused holds nothing.
   expect(() => other.run()).toThrow(running);
   answer();
-  await vi.waitUntil(isRunning, { timeout: patience });
+  await untilRunning();
   expect(() => other.run()).toThrow(running);
   run.stop();
   expect(await run.finished).toBe('stopped');
@@ -299,7 +291,7 @@ describe('a Worker that is terminated', () => {
         expect(Atomics.load(seen, seenWords.exits) + rest.length).toBe(exits);
       }
     },
-    6 * patience,
+    2 * patience,
   );
 
   function newWorker() {

@@ -9,6 +9,7 @@ import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
 import { insideLab, type SeenInterrupt } from '../guest-side.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, partitionForEachTest } from './partition-for-tests.js';
 
 // Every hypercall that the driver passes through, against what the guest's side sees of it, and the
 // driver's rules for passing them through (mshv_ioctl_passthru_hvcall).
@@ -17,14 +18,8 @@ const { EBADF, EINVAL, EIO, ENOTTY } = constants.errno;
 const pageSize = 4096;
 
 const guest = await guestSideForTests();
-let partition: Partition;
 
-beforeEach(() => {
-  partition = guest.createPartition();
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest);
 
 function thrownBy(action: () => unknown): unknown {
   try {

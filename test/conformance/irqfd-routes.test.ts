@@ -1,8 +1,9 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { EventFd, type IrqFdRoute, type Partition } from '../../lib/index.js';
+import { EventFd, type IrqFdRoute } from '../../lib/index.js';
 import type { SeenInterrupt } from '../guest-side.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, partitionForEachTest } from './partition-for-tests.js';
 
 const edge = (vector: number, destination = 0) => ({
   msi: { address: 0xfee00000n | (BigInt(destination) << 12n), data: vector },
@@ -14,14 +15,8 @@ const guest = await guestSideForTests();
 // through register pages.
 const isWholeLogical = guest.fastInjection;
 const whole = isWholeLogical ? 4n : 0n;
-let partition: Partition;
 
-beforeEach(() => {
-  partition = guest.createPartition();
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest);
 
 const seen = () => guest.interrupts(partition);
 

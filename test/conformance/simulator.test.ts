@@ -1,22 +1,16 @@
 import { constants } from 'node:os';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import type { Partition } from '../../lib/index.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, partitionForEachTest } from './partition-for-tests.js';
 
 // Where simulator and driver once differed, each found by `npm run differential` and shrunk by it.
 
 const { EAGAIN, EINVAL } = constants.errno;
 
 const guest = await guestSideForTests();
-let partition: Partition;
 
-beforeEach(() => {
-  partition = guest.createPartition(1);
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest, 1);
 
 describe('the driver, and the simulator like it,', () => {
   it('lets its descriptors be neither read nor written', () => {

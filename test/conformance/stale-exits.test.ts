@@ -1,5 +1,5 @@
 import { setTimeout as later } from 'node:timers/promises';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import {
@@ -8,27 +8,25 @@ import {
   type ExitAnswer,
   type ExitHandler,
   type Intercept,
-  type Partition,
 } from '../../lib/index.js';
-import { isRunning } from '../is-running.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import {
+  partition,
+  partitionForEachTest,
+  runInto,
+  untilRunning,
+  vp,
+} from './partition-for-tests.js';
 
 // An exit is one stop of one run. What has been kept of an earlier one completes nothing, though it is equal to the present
 // one, or shows its bytes.
 
 const guest = await guestSideForTests();
 const { native } = guest;
-let partition: Partition;
-let vp: Vp;
-
+partitionForEachTest(guest, 2);
 beforeEach(() => {
-  partition = guest.createPartition(2);
-  vp = vpOf(partition, 0);
   vp.setRegisters(before);
-  return () => {
-    partition.close();
-  };
 });
 
 const before = { RAX: 0x1111n, RBX: 0x2222n, RCX: 0x3333n, RDX: 0x4444n, RIP: 0x1000n };
@@ -108,13 +106,6 @@ const ways: Readonly<Record<string, Way>> = {
   },
 };
 
-function runWith(message: Uint8Array): Intercept {
-  guest.queueMessage(partition, 0, message);
-  const exit = vp.run();
-  if (exit === undefined) throw new Error('nobody has canceled the VP');
-  return exit;
-}
-
 /** Starts the VP with a handler that stops it, and returns the exit, which waits to be completed. */
 async function stopWith(message: Uint8Array, handle: ExitHandler = () => 'stop') {
   let stopped: Intercept | undefined;
@@ -130,11 +121,11 @@ async function stopWith(message: Uint8Array, handle: ExitHandler = () => 'stop')
 
 /** Ways to have kept an exit. */
 const kept: Readonly<Record<string, (message: Uint8Array) => Promise<Intercept> | Intercept>> = {
-  'an exit of run()': runWith,
-  'a snapshot of an exit of run()': (message) => runWith(message).snapshot(),
+  'an exit of run()': runInto,
+  'a snapshot of an exit of run()': (message) => runInto(message).snapshot(),
   'an exit of start()': (message) => stopWith(message),
   'a snapshot of an exit of start()': async (message) => (await stopWith(message)).snapshot(),
-  'a snapshot of a snapshot': (message) => runWith(message).snapshot().snapshot(),
+  'a snapshot of a snapshot': (message) => runInto(message).snapshot().snapshot(),
   'an exit whose asynchronous handler never answers': async (message) => {
     let stopped: Intercept | undefined;
     guest.queueMessage(partition, 0, message);
@@ -149,26 +140,18 @@ const kept: Readonly<Record<string, (message: Uint8Array) => Promise<Intercept> 
   },
   'an exit of a run of another object that has the VP': (message) => {
     using other = Vp.receive(vp.share(), { native });
-    guest.queueMessage(partition, 0, message);
-    const exit = other.run();
-    if (exit === undefined) throw new Error('nobody has canceled the VP');
-    return exit;
+    return runInto(message, other);
   },
-  'an exit of another VP': (message) => {
-    guest.queueMessage(partition, 1, message);
-    const exit = vpOf(partition, 1).run();
-    if (exit === undefined) throw new Error('nobody has canceled the VP');
-    return exit;
-  },
+  'an exit of another VP': (message) => runInto(message, vpOf(partition, 1)),
   'the intercept page': (message) => {
-    const exit = runWith(message);
+    const exit = runInto(message);
     return vp.interceptPage?.current ?? exit;
   },
 };
 
 /** Ways in which the VP comes to its present stop. */
 const present: Readonly<Record<string, (message: Uint8Array) => Promise<Intercept> | Intercept>> = {
-  'run()': runWith,
+  'run()': runInto,
   'start()': (message) => stopWith(message),
 };
 
@@ -196,7 +179,7 @@ describe.each(Object.entries(ways))('%s', (_, { message, complete }) => {
 
   it('refuses an exit of run() once another object has run the VP', () => {
     using other = Vp.receive(vp.share(), { native });
-    const exit = runWith(message);
+    const exit = runInto(message);
     guest.queueMessage(partition, 0, message);
     const later = other.run();
     for (const one of [exit, exit.snapshot()]) {
@@ -210,9 +193,9 @@ describe.each(Object.entries(ways))('%s', (_, { message, complete }) => {
 
   it('refuses it while another object runs the VP, and after', async () => {
     using other = Vp.receive(vp.share(), { native });
-    const exit = runWith(message);
+    const exit = runInto(message);
     const run = other.start(() => 'stop');
-    await vi.waitUntil(() => isRunning(vp), { timeout: 20_000 });
+    await untilRunning();
     expect(() => {
       complete(exit);
     }).toThrow(stale);
@@ -227,7 +210,7 @@ describe.each(Object.entries(ways))('%s', (_, { message, complete }) => {
 
 it('an exit is none the staler for a run that was canceled before it began', () => {
   using other = Vp.receive(vp.share(), { native });
-  const exit = runWith(io(0x60));
+  const exit = runInto(io(0x60));
   other.cancel();
   expect(other.run()).toBeUndefined();
   vp.checkExit(exit);
@@ -248,7 +231,7 @@ it('an object that a slow handler keeps is no later exit’s, however many there
     objects.add(exit);
   }
   for (let i = 0; i < 200; i++) {
-    const exit = runWith(io(i));
+    const exit = runInto(io(i));
     slow.push(exit);
     objects.add(exit);
     await Promise.resolve();
@@ -279,6 +262,6 @@ it('a late device completes nothing, and its handler is not an error of anybody'
   const second = vp.start(handler(0x02, 60));
   expect([await first.finished, await second.finished]).toEqual(['stopped', 'stopped']);
   expect(completed).toEqual([0x02]);
-  expect(runWith(io(0x62)).type).toBe('io-port');
+  expect(runInto(io(0x62)).type).toBe('io-port');
   expect(vp.getRegisters(['RAX', 'RIP'])).toEqual({ RAX: 0x02n, RIP: 0x1002n });
 });

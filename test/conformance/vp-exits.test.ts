@@ -1,39 +1,23 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { encodeMessage, type MessageFields } from '../../lib/sim/encode-message.js';
 import { messageLayout } from '../../lib/abi/message-types.js';
-import type { Intercept, Partition, Vp } from '../../lib/index.js';
+import type { Intercept } from '../../lib/index.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, partitionForEachTest, runInto, vp } from './partition-for-tests.js';
 
 // What a VP stops with, and what completing it does to the VP: judged by its registers once it has run
 // again, since the register page is taken over then.
 
 const guest = await guestSideForTests();
-let partition: Partition;
-let vp: Vp;
-
-beforeEach(() => {
-  partition = guest.createPartition(2);
-  vp = vpOf(partition, 0);
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest, 2);
 
 const halt = encodeMessage('halt', { vpIndex: 0 });
 
-/** Lets the VP run into a message. */
-function stopWith(message: Uint8Array): Intercept {
-  guest.queueMessage(partition, 0, message);
-  const exit = vp.run();
-  if (exit === undefined) throw new Error('nobody has canceled the VP');
-  return exit;
-}
-
 /** Runs the VP once more, so that the hypervisor has all that was written. */
 const settle = (): void => {
-  expect(stopWith(halt).type).toBe('halt');
+  expect(runInto(halt).type).toBe('halt');
 };
 
 /** The bytes that a message is delivered with: the driver copies all 256. */
@@ -67,7 +51,7 @@ describe('stop()', () => {
         expect(await run.finished).toBe('stopped');
       }
       expect(seen).toEqual(moments.map(() => type));
-      expect(stopWith(halt).type).toBe('halt');
+      expect(runInto(halt).type).toBe('halt');
     },
   );
 
@@ -109,7 +93,7 @@ describe('run()', () => {
   ];
 
   it.each(messages)('returns what the hypervisor sent: %s', (type, message) => {
-    const exit = stopWith(message);
+    const exit = runInto(message);
     expect(exit.type).toBe(type);
     expect([...exit.payload]).toEqual(
       whole(message).slice(messageLayout.payload, messageLayout.payload + (message[4] ?? 0)),
@@ -124,16 +108,16 @@ describe('run()', () => {
   });
 
   it('fills the bytes of an exit again, and a snapshot stays', () => {
-    const exit = stopWith(encodeMessage('io-port', { port: 1, size: 1, access: 'read' }));
+    const exit = runInto(encodeMessage('io-port', { port: 1, size: 1, access: 'read' }));
     const snapshot = exit.snapshot();
-    const later = stopWith(encodeMessage('io-port', { port: 2, size: 1, access: 'read' }));
+    const later = runInto(encodeMessage('io-port', { port: 2, size: 1, access: 'read' }));
     expect(later).toMatchObject({ port: 2 });
     expect(exit).toMatchObject({ port: 2 });
     expect(snapshot).toMatchObject({ type: 'io-port', port: 1 });
   });
 
   it('returns an object again, but not for the exits that follow', () => {
-    const exits = Array.from({ length: 200 }, () => stopWith(halt));
+    const exits = Array.from({ length: 200 }, () => runInto(halt));
     expect(new Set(exits.slice(0, 64)).size).toBe(64);
     expect(new Set(exits).size).toBe(64);
   });
@@ -150,7 +134,7 @@ describe('run()', () => {
   it('leaves the exit in the intercept page', () => {
     const page = vp.interceptPage;
     for (const [type, message] of messages) {
-      stopWith(message);
+      runInto(message);
       expect(page?.current.type).toBe(type);
       expect([...(page?.current.payload ?? [])]).toEqual([
         ...whole(message).slice(messageLayout.payload, messageLayout.payload + (message[4] ?? 0)),
@@ -392,21 +376,21 @@ describe('completion', () => {
 
   it.each(cases)('%s', (_, message, complete, after) => {
     vp.setRegisters(before);
-    complete(stopWith(message));
+    complete(runInto(message));
     settle();
     expect(vp.getRegisters(names)).toEqual({ ...before, ...after });
   });
 
   it.each(cases)('%s, by a snapshot', (_, message, complete, after) => {
     vp.setRegisters(before);
-    complete(stopWith(message).snapshot());
+    complete(runInto(message).snapshot());
     settle();
     expect(vp.getRegisters(names)).toEqual({ ...before, ...after });
   });
 
   it('happens once', () => {
     vp.setRegisters(before);
-    const exit = stopWith(io({ access: 'read', size: 1 }));
+    const exit = runInto(io({ access: 'read', size: 1 }));
     completeIo(1)(exit);
     for (const again of [exit, exit.snapshot()]) {
       expect(() => {
@@ -420,8 +404,8 @@ describe('completion', () => {
   it('is refused for an exit of before, of another VP, and where the VP has not exited', () => {
     const stale = expect.objectContaining({ code: 'ERR_MSHV_STALE_EXIT' }) as Error;
     vp.setRegisters(before);
-    const old = stopWith(io({ access: 'read', size: 1, port: 1 })).snapshot();
-    const view = stopWith(io({ access: 'read', size: 1, port: 2 }));
+    const old = runInto(io({ access: 'read', size: 1, port: 1 })).snapshot();
+    const view = runInto(io({ access: 'read', size: 1, port: 2 }));
     expect(() => {
       completeIo(1)(old);
     }).toThrow(stale);
@@ -433,7 +417,7 @@ describe('completion', () => {
     guest.queueMessage(partition, 1, io({ access: 'read', size: 1, vpIndex: 1 }));
     const foreign = other.run();
     if (foreign?.type !== 'io-port') throw new Error('VP 1 did not stop with its message');
-    const own = stopWith(io({ access: 'read', size: 1 }));
+    const own = runInto(io({ access: 'read', size: 1 }));
     expect(() => {
       completeIo(1)(foreign);
     }).toThrow(stale);
@@ -453,7 +437,7 @@ describe('completion', () => {
     ],
   ])('is refused for %s, and changes nothing', (_, message, complete) => {
     vp.setRegisters(before);
-    const exit = stopWith(message);
+    const exit = runInto(message);
     expect(() => {
       complete(exit);
     }).toThrow(expect.objectContaining({ name: 'MshvError', code: 'ERR_MSHV_NOT_COMPLETABLE' }));

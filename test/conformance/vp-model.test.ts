@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { MshvError, Vp, type Intercept, type Partition, type VpRun } from '../../lib/index.js';
 import type { GuestSide } from '../guest-side.js';
+import { isRunning as vpIsRunning } from '../is-running.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
@@ -305,7 +306,7 @@ const indexOf = (model: Model, handle: ModelHandle): number => model.handles.ind
 /** Whether a thread is inside MSHV_RUN_VP. */
 function isRunning(real: Real, index: number): boolean {
   const keeper = keepers.get(real.partition)?.[index];
-  return outcome(() => keeper?.getState('simp')) === 'ERR_MSHV_VP_RUNNING';
+  return keeper !== undefined && vpIsRunning(keeper);
 }
 
 async function compare(model: Model, real: Real): Promise<void> {

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { hypercalls } from '../../lib/abi/hypercalls.js';
@@ -10,49 +10,39 @@ import {
   SharedPartition,
   Vp,
   type Intercept,
-  type Partition,
   type RegisterInputs,
   type WritableRegisterPageName,
 } from '../../lib/index.js';
-import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import {
+  partition,
+  partitionForEachTest,
+  runInto,
+  vp,
+  withNewPartition,
+} from './partition-for-tests.js';
 
 // The registers of a VP are in two places: in the hypervisor, and between two runs in the register page, of which the
 // hypervisor takes what is marked when the VP runs. Whoever asks gets what the next run begins with. Where the hypervisor
 // leaves the page off (the lab's scripted mode does) all of this holds as well.
 
 const guest = await guestSideForTests();
-let partition: Partition;
-let vp: Vp;
 
-beforeEach(() => {
-  partition = guest.createPartition(1);
-  vp = vpOf(partition, 0);
-  return () => {
-    partition.close();
-  };
-});
+partitionForEachTest(guest, 1);
 
 const setRegisters = hypercalls.HVCALL_SET_VP_REGISTERS.code;
 const getRegisters = hypercalls.HVCALL_GET_VP_REGISTERS.code;
 const invalidValue = 0x50;
 
-function stopWith(message: Uint8Array): Intercept {
-  guest.queueMessage(partition, 0, message);
-  const exit = vp.run();
-  if (exit === undefined) throw new Error('nobody has canceled the VP');
-  return exit;
-}
-
 /** Runs once more, so that the hypervisor has all that was written. */
 function settle(): void {
-  expect(stopWith(encodeMessage('halt')).type).toBe('halt');
+  expect(runInto(encodeMessage('halt')).type).toBe('halt');
 }
 
 /** Lets the VP stop at IN from a port, with RAX and RIP as they are. */
 function stopAtIn(): Extract<Intercept, { type: 'io-port' }> {
   const { RAX, RIP } = vp.getRegisters(['RAX', 'RIP']);
-  const exit = stopWith(
+  const exit = runInto(
     encodeMessage('io-port', {
       access: 'read',
       size: 1,
@@ -446,12 +436,8 @@ describe('in any order', () => {
   it('registers are what was set last, whoever asks', () => {
     fc.assert(
       fc.property(fc.array(steps, { minLength: 1, maxLength: 24, size: 'max' }), (sequence) => {
-        const other = guest.createPartition(1);
-        const before = [partition, vp] as const;
-        partition = other;
-        vp = vpOf(other, 0);
-        const received = Vp.receive(vp.share(), { native: guest.native });
-        try {
+        withNewPartition(1, () => {
+          using received = Vp.receive(vp.share(), { native: guest.native });
           vp.setRegisters(many);
           const model = new Map<Name, unknown>(Object.entries(many) as [Name, unknown][]);
           let exit: Intercept | undefined;
@@ -463,11 +449,7 @@ describe('in any order', () => {
           }
           settle();
           expect(vp.getRegisters(manyNames)).toEqual(Object.fromEntries(model));
-        } finally {
-          received.close();
-          other.close();
-          [partition, vp] = before;
-        }
+        });
       }),
       { numRuns: 60, seed: 20261130 },
     );

@@ -1,23 +1,26 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
-import { Vp, type MshvError, type Partition } from '../../lib/index.js';
-import { isRunning as vpIsRunning } from '../is-running.js';
+import { Vp, type MshvError } from '../../lib/index.js';
 import { mappings } from '../mappings.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { vpOf } from '../vp-of.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import {
+  isRunning,
+  partition,
+  partitionForEachTest,
+  patience,
+  untilRunning,
+  vp,
+} from './partition-for-tests.js';
 
 // VPs that several threads of the process have: one runs, any may cancel, registers are there for all.
 
-/** No wait for another thread takes longer, however slow the machine. */
-const patience = 60_000;
-
 const guest = await guestSideForTests();
-let partition: Partition;
-let vp: Vp;
+partitionForEachTest(guest, 2);
 /** For one VP, and for a second one. */
 let worker: VpWorker;
 let secondWorker: VpWorker;
@@ -29,13 +32,6 @@ beforeAll(() => {
 afterAll(async () => {
   await worker.thread.terminate();
   await secondWorker.thread.terminate();
-});
-beforeEach(() => {
-  partition = guest.createPartition(2);
-  vp = vpOf(partition, 0);
-  return () => {
-    partition.close();
-  };
 });
 
 const halt = encodeMessage('halt', { vpIndex: 0 });
@@ -52,10 +48,6 @@ function expectCount(seen: Int32Array, word: number, count: number): void {
     }
   }
 }
-
-const isRunning = (): boolean => vpIsRunning(vp);
-
-const untilRunning = (): Promise<boolean> => vi.waitUntil(isRunning, { timeout: patience });
 
 /** A sequence that looks random and is the same each time. */
 function* numbers(seed: number): Generator<number, never, undefined> {

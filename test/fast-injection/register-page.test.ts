@@ -1,24 +1,21 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
-import { EventFd, type Partition } from '../../lib/index.js';
+import { EventFd } from '../../lib/index.js';
 import { guestSideForTests } from '../conformance/guest-side-for-tests.js';
+import { partition, partitionForEachTest } from '../conformance/partition-for-tests.js';
 
 // The root scheduler with injection through the VPs' register pages (`mshv_try_assert_irq_fast`): what the driver makes of
 // a routing table there, and which of it routes refuse therefore. On x64 only.
 
 const guest = await guestSideForTests();
-let partition: Partition;
 const to = (id: number, bits = 0): bigint => BigInt((0xfee00000 | (id << 12) | bits) >>> 0);
 const logical = 4;
 
+partitionForEachTest(guest, 2);
 beforeEach(() => {
-  partition = guest.createPartition(2);
   partition.createVp(2, { apicId: 4 });
   partition.createVp(4, { apicId: 2 });
-  return () => {
-    partition.close();
-  };
 });
 
 it.runIf(process.arch === 'x64')('is what these tests run with', () => {
