@@ -14,6 +14,7 @@ import { irqfdFlags } from '../lib/abi/irqfd.js';
 import { limits } from '../lib/abi/limits.js';
 import { memoryFlags } from '../lib/abi/memory.js';
 import { decodeMsi } from '../lib/abi/msi.js';
+import { msiRoutingWords } from '../lib/abi/msi-routing.js';
 import { descriptorKinds, linuxNative, type Native } from '../lib/native.js';
 import { FakeDoorbells } from './fake-doorbells.js';
 import { FakeGuestMemory } from './fake-guest-memory.js';
@@ -259,7 +260,8 @@ export class FakeNative implements Native {
   }
 
   setMsiRouting(partition: number, table: Uint32Array): number {
-    const words = table.slice(0, 2 + 4 * (table[0] ?? 0));
+    const entries = table[msiRoutingWords.count] ?? 0;
+    const words = table.slice(0, msiRoutingWords.header + entries * msiRoutingWords.entry);
     return this.#perform('setMsiRouting', [partition, words], () =>
       this.#withPartition(partition, (state) => {
         const routes = decodeTable(words);
@@ -700,13 +702,22 @@ function counterOf(fd: number | string): string | undefined {
 
 /** By GSI, or undefined where the driver would refuse the table. */
 function decodeTable(words: Uint32Array): FakePartition['routes'] | undefined {
-  const [count = 0, reserved = 0, ...entries] = words;
-  if (reserved !== 0 || count > limits.MSHV_MAX_GUEST_IRQS || entries.length !== count * 4) {
+  const { header, entry } = msiRoutingWords;
+  const [count = 0, reserved = 0] = words;
+  const isWhole = words.length === header + count * entry;
+  if (reserved !== 0 || count > limits.MSHV_MAX_GUEST_IRQS || !isWhole) {
     return undefined;
   }
   const routes: FakePartition['routes'] = new Map();
-  for (let at = 0; at < entries.length; at += 4) {
-    const [gsi = 0, low = 0, high = 0, data = 0] = entries.slice(at, at + 4);
+  for (let at = header; at < words.length; at += entry) {
+    const word = (name: 'gsi' | 'addressLow' | 'addressHigh' | 'data'): number =>
+      words[at + msiRoutingWords[name]] ?? 0;
+    const [gsi, low, high, data] = [
+      word('gsi'),
+      word('addressLow'),
+      word('addressHigh'),
+      word('data'),
+    ];
     if (gsi >= limits.MSHV_MAX_GUEST_IRQS || high !== 0 || routes.has(gsi)) {
       return undefined;
     }

@@ -117,9 +117,20 @@ export class Mshv implements Disposable {
   #fd: number;
   readonly #partitions = new Set<Partition>();
   readonly path: string;
-
   readonly #fastInjection: boolean;
   readonly #target: HypercallTarget;
+  /** @throws MshvError `ERR_MSHV_CLOSED` */
+  readonly #descriptor = (): number => {
+    if (this.#fd < 0) {
+      throw closedError('Mshv');
+    }
+    return this.#fd;
+  };
+  // Not this object: hooks into its public methods must not see the library's own questions.
+  readonly #host: HostPropertySource = {
+    property: (property) => getProperty(this.#target, property),
+    propertyEx: (property, options) => getPropertyEx(this.#target, property, options),
+  };
 
   private constructor(native: Native, fd: number, path: string, fastInjection: boolean) {
     this.#fastInjection = fastInjection;
@@ -294,20 +305,6 @@ export class Mshv implements Disposable {
     const { path, closed } = this;
     return inspected('Mshv', { path, partitions: this.#partitions.size, closed }, depth, options);
   }
-
-  /** @throws MshvError `ERR_MSHV_CLOSED` */
-  readonly #descriptor = (): number => {
-    if (this.#fd < 0) {
-      throw closedError('Mshv');
-    }
-    return this.#fd;
-  };
-
-  // Not this object: hooks into its public methods must not see the library's own questions.
-  readonly #host: HostPropertySource = {
-    property: (property) => getProperty(this.#target, property),
-    propertyEx: (property, options) => getPropertyEx(this.#target, property, options),
-  };
 
   /**
    * Closes the partitions, last created first, then the device. Harmless where closed already. All of

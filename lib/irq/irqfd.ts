@@ -25,7 +25,12 @@ import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute, type RouteOwner } from './irqfd-route.js';
 import { checkedMsi, type MsiRoute, type MsiRouteInput, type MsiTargets } from './msi.js';
 import { MsiRouteTable } from './msi-route-table.js';
-import { commitRoutes, type RouteSettings, type RouteState } from './route-commit.js';
+import {
+  commitRoutes,
+  type IrqFdDriver,
+  type RouteSettings,
+  type RouteState,
+} from './route-commit.js';
 
 /** What the IrqFd needs of its partition. */
 export interface IrqFdPartition {
@@ -93,6 +98,29 @@ export class IrqFd {
   /** The routes that the batch being recorded has touched. */
   #batch: Set<RouteState> | undefined;
   #quarantined = 0;
+  readonly #driver: IrqFdDriver = {
+    arm: (route: RouteState): void => {
+      const flags = route.resampleEvent === undefined ? 0 : irqfdFlags.RESAMPLE;
+      this.#irqfd(route, flags, 'arm');
+      // The driver has injected for what was pending and left it in the counter.
+      this.#partition.native.eventfdRead(eventFdNumber(route.event));
+    },
+    disarm: (route: RouteState): void => {
+      this.#irqfd(route, irqfdFlags.DEASSIGN, 'disarm');
+    },
+  };
+  /** What every route has of this. */
+  readonly #owner: RouteOwner = {
+    change: (route, wanted) => {
+      this.#change(route, wanted);
+    },
+    abandon: (route) => {
+      if (this.#routes.has(route)) {
+        this.#tryDisarm(route);
+        this.#discard(route);
+      }
+    },
+  };
 
   private constructor(partition: IrqFdPartition) {
     this.#partition = partition;
@@ -270,18 +298,6 @@ export class IrqFd {
     }
   }
 
-  readonly #owner: RouteOwner = {
-    change: (route, wanted) => {
-      this.#change(route, wanted);
-    },
-    abandon: (route) => {
-      if (this.#routes.has(route)) {
-        this.#tryDisarm(route);
-        this.#discard(route);
-      }
-    },
-  };
-
   #targets(level: number | undefined): MsiTargets {
     const { fastInjection } = this.#partition;
     return { vpOf: (apicId) => this.#partition.vpOf(apicId), fastInjection, level };
@@ -360,18 +376,6 @@ export class IrqFd {
       return [error];
     }
   }
-
-  readonly #driver = {
-    arm: (route: RouteState): void => {
-      const flags = route.resampleEvent === undefined ? 0 : irqfdFlags.RESAMPLE;
-      this.#irqfd(route, flags, 'arm');
-      // The driver has injected for what was pending and left it in the counter.
-      this.#partition.native.eventfdRead(eventFdNumber(route.event));
-    },
-    disarm: (route: RouteState): void => {
-      this.#irqfd(route, irqfdFlags.DEASSIGN, 'disarm');
-    },
-  };
 
   #irqfd(route: RouteState, flags: number, verb: string): void {
     const { gsi, event, resampleEvent } = route;
