@@ -1,6 +1,22 @@
+import { irqfdFlags } from '../abi/irqfd.js';
 import { memoryFlags } from '../abi/memory.js';
+import { msiRoutingWords } from '../abi/msi-routing.js';
+import type { SimNative } from '../native.js';
 
 const pageShift = 12n;
+
+/** One entry of the driver's MSI routing table. */
+export interface DriverRoute {
+  readonly gsi: number;
+  readonly address: bigint;
+  readonly data: number;
+}
+
+/** One irqfd that the driver has. */
+export interface DriverIrqFd {
+  readonly gsi: number;
+  readonly resample: boolean;
+}
 
 /** One ioeventfd that the driver has. */
 export interface DriverDoorbell {
@@ -42,39 +58,109 @@ export interface RegisteredResult {
   readonly parameters: Uint8Array;
 }
 
-/** Decodes what begins at `words[at]`. */
-type Decode<Value> = (words: BigUint64Array, at: number) => Value;
+export type ListWords = Uint32Array | BigUint64Array;
+
+/** Something that the driver has any number of. */
+export interface DriverList<Value, Words extends ListWords> {
+  /** What messages call looking at it. */
+  readonly attempt: string;
+  /** What the addon copies it into: the kind of words, and how many an entry has. */
+  readonly array: new (length: number) => Words;
+  readonly words: number;
+  /** Copies the entries that there is room for, and returns how many there are. */
+  readonly copy: (native: SimNative, partition: number, out: Words) => number;
+  /** Decodes the entry that begins at `words[at]`. */
+  readonly decode: (words: Words, at: number) => Value;
+}
+
+/** Reads a list of which nobody knows how long it is. */
+export function readList<Value, Words extends ListWords>(
+  { array, words, decode }: DriverList<Value, Words>,
+  copy: (out: Words) => number,
+): Value[] {
+  const found = new array(words * copy(new array(0)));
+  const length = Math.min(copy(found), found.length / words);
+  return Array.from({ length }, (_, i) => decode(found, i * words));
+}
 
 const word = (words: BigUint64Array, at: number): bigint => words[at] ?? 0n;
 const hasFlag = (flags: bigint, flag: number): boolean => (Number(flags) & flag) !== 0;
 
-export const doorbellWords = 4;
-export const decodeDoorbell: Decode<DriverDoorbell> = (words, at) => ({
-  gpa: word(words, at),
-  size: Number(word(words, at + 1)),
-  match: word(words, at + 2) === 1n ? undefined : word(words, at + 3),
-});
-
-export const memoryWords = 4;
-export const decodeMemory: Decode<DriverMemory> = (words, at) => ({
-  gpa: word(words, at) << pageShift,
-  size: word(words, at + 1) << pageShift,
-  writable: hasFlag(word(words, at + 2), memoryFlags.WRITABLE),
-  executable: hasFlag(word(words, at + 2), memoryFlags.EXECUTABLE),
-  present: word(words, at + 3) << pageShift,
-});
-
-export const interceptWords = 3;
-export const decodeIntercept: Decode<InstalledIntercept> = (words, at) => ({
-  type: Number(word(words, at)),
-  access: Number(word(words, at + 1)),
-  parameter: word(words, at + 2),
-});
-
-export const resultWords = 8;
+const attempt = 'look at the partition';
 const parameterBytes = 44;
-export const decodeResult: Decode<RegisteredResult> = (words, at) => ({
-  vp: Number(word(words, at)),
-  type: Number(word(words, at + 1)),
-  parameters: new Uint8Array(words.slice(at + 2, at + resultWords).buffer).slice(0, parameterBytes),
-});
+
+const routes: DriverList<DriverRoute, Uint32Array> = {
+  attempt: 'read the routing table',
+  array: Uint32Array,
+  words: msiRoutingWords.entry,
+  copy: (native, partition, out) => native.simRoutes(partition, out),
+  decode: (words, at) => ({
+    gsi: words[at + msiRoutingWords.gsi] ?? 0,
+    address: BigInt(words[at + msiRoutingWords.addressLow] ?? 0),
+    data: words[at + msiRoutingWords.data] ?? 0,
+  }),
+};
+
+const irqFds: DriverList<DriverIrqFd, Uint32Array> = {
+  attempt: 'read the irqfds',
+  array: Uint32Array,
+  words: 2,
+  copy: (native, partition, out) => native.simIrqFds(partition, out),
+  decode: (words, at) => ({
+    gsi: words[at] ?? 0,
+    resample: ((words[at + 1] ?? 0) & irqfdFlags.RESAMPLE) !== 0,
+  }),
+};
+
+const doorbells: DriverList<DriverDoorbell, BigUint64Array> = {
+  attempt,
+  array: BigUint64Array,
+  words: 4,
+  copy: (native, partition, out) => native.simDoorbells(partition, out),
+  decode: (words, at) => ({
+    gpa: word(words, at),
+    size: Number(word(words, at + 1)),
+    match: word(words, at + 2) === 1n ? undefined : word(words, at + 3),
+  }),
+};
+
+const memory: DriverList<DriverMemory, BigUint64Array> = {
+  attempt,
+  array: BigUint64Array,
+  words: 4,
+  copy: (native, partition, out) => native.simMemory(partition, out),
+  decode: (words, at) => ({
+    gpa: word(words, at) << pageShift,
+    size: word(words, at + 1) << pageShift,
+    writable: hasFlag(word(words, at + 2), memoryFlags.WRITABLE),
+    executable: hasFlag(word(words, at + 2), memoryFlags.EXECUTABLE),
+    present: word(words, at + 3) << pageShift,
+  }),
+};
+
+const intercepts: DriverList<InstalledIntercept, BigUint64Array> = {
+  attempt,
+  array: BigUint64Array,
+  words: 3,
+  copy: (native, partition, out) => native.simIntercepts(partition, out),
+  decode: (words, at) => ({
+    type: Number(word(words, at)),
+    access: Number(word(words, at + 1)),
+    parameter: word(words, at + 2),
+  }),
+};
+
+const interceptResults: DriverList<RegisteredResult, BigUint64Array> = {
+  attempt,
+  array: BigUint64Array,
+  words: 8,
+  copy: (native, partition, out) => native.simInterceptResults(partition, out),
+  decode: (words, at) => ({
+    vp: Number(word(words, at)),
+    type: Number(word(words, at + 1)),
+    parameters: new Uint8Array(words.slice(at + 2, at + 8).buffer).slice(0, parameterBytes),
+  }),
+};
+
+/** All that can be listed of a partition. */
+export const driverLists = { routes, irqFds, doorbells, memory, intercepts, interceptResults };

@@ -2,117 +2,35 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
-import { hvStatusCodes, type HvStatusName } from '../abi/hv-status.js';
-import { hypercalls, type HypercallName } from '../abi/hypercalls.js';
-import { irqfdFlags } from '../abi/irqfd.js';
 import { ioctls } from '../abi/ioctls.js';
-import { limits } from '../abi/limits.js';
-import {
-  bytesArgument,
-  choiceArgument,
-  instanceArgument,
-  integerArgument,
-  rangeError,
-  uint64Argument,
-} from '../arguments.js';
-import {
-  boolean,
-  choice,
-  defaulting,
-  integer,
-  optionalSignal,
-  takeOptions,
-  uint32,
-  type OptionTable,
-} from '../options.js';
+import { bytesArgument, integerArgument, rangeError, uint64Argument } from '../arguments.js';
 import { Mshv } from '../device/mshv.js';
-import { Partition, type DriverGeneration } from '../device/partition.js';
-import { closedError, MshvError, systemError } from '../errors.js';
-import { EventFd, eventFdNumber } from '../eventfd.js';
+import type { Partition } from '../device/partition.js';
 import { inspected } from '../inspection.js';
-import { simNative, type Native, type SimNative } from '../native.js';
-import { TakingIterator } from '../taking-iterator.js';
+import { simNative, type Native } from '../native.js';
+import { optionalSignal, takeOptions, type OptionTable } from '../options.js';
 import {
-  decodeDoorbell,
-  decodeIntercept,
-  decodeMemory,
-  decodeResult,
-  doorbellWords,
-  interceptWords,
-  memoryWords,
-  resultWords,
+  driverLists,
   type DriverDoorbell,
+  type DriverIrqFd,
   type DriverMemory,
+  type DriverRoute,
   type InstalledIntercept,
   type RegisteredResult,
 } from './driver-state.js';
+import type { GuestInterrupt } from './guest-interrupt.js';
 import {
-  decodeInterrupt,
-  decodeLost,
-  interruptWords,
-  type GuestInterrupt,
-} from './guest-interrupt.js';
+  errnoArgument,
+  failNextOptions,
+  refuseOptions,
+  requestArgument,
+  type FailNextOptions,
+  type RefuseOptions,
+  type SimulatedIoctl,
+} from './planned-failures.js';
 import { ScriptedGuest, sizeArgument, type AccessSize } from './scripted-guest.js';
-
-/** The driver's `hv_scheduler_type` for each kind of scheduler that makes a difference to it. */
-const schedulers = { hypervisor: 3, root: 4 } as const;
-
-export interface SimulatorOptions {
-  /** Who schedules VPs: the hypervisor, or the root partition's kernel. Default `'hypervisor'`. */
-  scheduler?: keyof typeof schedulers;
-  /**
-   * The hypervisor takes vectors from the VP's register page. The driver uses it with the root
-   * scheduler, on x64, for physical destinations. Default false.
-   */
-  fastInjection?: boolean;
-  /** `'v1'`: a driver that refuses the flag for feature banks, as older ones do. Default `'v2'`. */
-  driver?: DriverGeneration;
-  /**
-   * The hypervisor shows registers on the VPs' register pages and takes what is marked dirty there.
-   * Without it the pages never become valid: registers go by hypercall. Default true.
-   */
-  registerPage?: boolean;
-  /**
-   * What the driver does where the hypervisor lacks memory for a passed-through hypercall:
-   * `'continue'` deposits and goes on by itself, `'again'` deposits and returns `EAGAIN`, as older ones
-   * do. Default `'continue'`.
-   */
-  deposits?: 'continue' | 'again';
-}
-
-/** What the addon is told, in its terms. */
-const simulatorOptions = {
-  scheduler: defaulting(choice(schedulers), schedulers.hypervisor),
-  fastInjection: boolean(false),
-  driver: defaulting(choice({ v1: true, v2: false }), false),
-  registerPage: boolean(true),
-  deposits: defaulting(choice({ continue: true, again: false }), true),
-} satisfies OptionTable<SimulatorOptions>;
-
-const simulatedIoctls = [
-  'MSHV_CREATE_PARTITION',
-  'MSHV_INITIALIZE_PARTITION',
-  'MSHV_CREATE_VP',
-  'MSHV_SET_GUEST_MEMORY',
-  'MSHV_IRQFD',
-  'MSHV_IOEVENTFD',
-  'MSHV_SET_MSI_ROUTING',
-  'MSHV_GET_GPAP_ACCESS_BITMAP',
-  'MSHV_ROOT_HVCALL',
-  'MSHV_RUN_VP',
-  'MSHV_GET_VP_STATE',
-  'MSHV_SET_VP_STATE',
-] as const;
-
-/** The driver's requests. */
-export type SimulatedIoctl = (typeof simulatedIoctls)[number];
-
-export interface FailNextOptions {
-  /** How many calls pass first. Default 0. */
-  after?: number;
-  /** How many fail then. 0 only takes back an earlier plan. Default 1. */
-  count?: number;
-}
+import { noVp, SimulatedMachine } from './simulated-machine.js';
+import { simulatorOptions, type SimulatorOptions } from './simulator-options.js';
 
 /** What the driver did at an end of interrupt. */
 export interface EndOfInterrupt {
@@ -122,51 +40,9 @@ export interface EndOfInterrupt {
   readonly cleared: number;
 }
 
-/** One entry of the driver's MSI routing table. */
-export interface DriverRoute {
-  readonly gsi: number;
-  readonly address: bigint;
-  readonly data: number;
-}
-
-export interface RefuseOptions {
-  /** A hypercall that the driver passes through, by its name, or the code of any that it makes. */
-  hypercall: HypercallName | number;
-  /** What it is refused with: the name, or the code, 1 to 65535. */
-  status: HvStatusName | number;
-  /** How many calls pass first. Default 0. */
-  after?: number;
-  /** How many are refused then. 0 only takes back an earlier plan. Default 1. */
-  count?: number;
-  /** How many reps of a rep call are completed before it is refused. Default 0. */
-  reps?: number;
-}
-
-/** One irqfd that the driver has. */
-export interface DriverIrqFd {
-  readonly gsi: number;
-  readonly resample: boolean;
-}
-
-const largestUint16 = 0xffff;
 const largestMessage = 256;
-/** The driver's `reps` has 16 bits, the hypervisor's 12. */
-const largestReps = 4095;
 /** What one guest access may transfer, so that nobody waits for one for long. */
 const largestTransfer = 1 << 30;
-const largestErrno = 4095;
-
-const failNextOptions = {
-  after: defaulting(uint32, 0),
-  count: defaulting(uint32, 1),
-} satisfies OptionTable<FailNextOptions>;
-
-const refuseOptions = {
-  hypercall: hypercallArgument,
-  status: statusArgument,
-  ...failNextOptions,
-  reps: defaulting(integer(0, largestReps), 0),
-} satisfies OptionTable<RefuseOptions>;
 
 const watchOptions = { signal: optionalSignal } satisfies OptionTable<{ signal?: AbortSignal }>;
 
@@ -189,23 +65,11 @@ const watchOptions = { signal: optionalSignal } satisfies OptionTable<{ signal?:
  * A simulator belongs to the environment that made it and ends with it. It needs `/proc`.
  */
 export class Simulator implements Disposable {
-  readonly #native: SimNative;
-  readonly #id: number;
-  #closed = false;
+  readonly #machine: SimulatedMachine;
   #devices: Mshv[] = [];
-  /** How many interrupts nobody can get any more, where nobody has been told. */
-  readonly #lost = new WeakMap<Partition, number>();
 
   constructor(options: SimulatorOptions = {}) {
-    const checked = takeOptions('options', options, simulatorOptions);
-    this.#native = simNative();
-    this.#id = this.#native.simCreate(
-      checked.scheduler,
-      checked.fastInjection,
-      checked.driver,
-      checked.registerPage,
-      checked.deposits,
-    );
+    this.#machine = new SimulatedMachine(takeOptions('options', options, simulatorOptions));
   }
 
   /**
@@ -218,17 +82,17 @@ export class Simulator implements Disposable {
 
   /** The path under which `Simulator.native` opens this simulator's device. */
   get path(): string {
-    return `sim:${this.#id}`;
+    return `sim:${this.#machine.id}`;
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#machine.closed;
   }
 
   /** Opens the device. It is closed with the simulator. */
   open(): Mshv {
-    this.#usable();
-    const device = Mshv.open({ path: this.path, native: this.#native });
+    this.#machine.usable();
+    const device = Mshv.open({ path: this.path, native: this.#machine.native });
     this.#devices = this.#devices.filter(({ closed }) => !closed);
     this.#devices.push(device);
     return device;
@@ -242,17 +106,7 @@ export class Simulator implements Disposable {
    *   `lost`; those that were kept are the next call's
    */
   interrupts(partition: Partition): GuestInterrupt[] {
-    const taken: GuestInterrupt[] = [];
-    const words = new BigUint64Array(256 * interruptWords);
-    let some;
-    do {
-      some = this.#takeInterrupts(partition, words);
-      taken.push(...some);
-    } while (some.length * interruptWords === words.length);
-    if (taken.length === 0) {
-      this.#refuseLost(partition);
-    }
-    return taken;
+    return this.#machine.interruptsOf(partition).takeAll();
   }
 
   /**
@@ -271,34 +125,9 @@ export class Simulator implements Disposable {
     partition: Partition,
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<GuestInterrupt, void, undefined> {
-    this.#fdOf(partition);
+    const recorded = this.#machine.interruptsOf(partition);
     const { signal } = takeOptions('options', options, watchOptions);
-    const isGone = (): boolean => this.#closed || partition.closed;
-    const word = new BigUint64Array(interruptWords);
-    let recorded: EventFd | undefined;
-    return new TakingIterator({
-      take: async (left) => {
-        try {
-          while (!isGone()) {
-            // Listened for before it is looked whether there is one.
-            recorded ??= this.#listen(partition);
-            const [interrupt] = this.#takeInterrupts(partition, word);
-            if (interrupt !== undefined) {
-              return interrupt;
-            }
-            this.#refuseLost(partition);
-            await recorded.wait({ signal: left });
-          }
-        } catch (error) {
-          if (!isGone() || left.aborted) {
-            throw error;
-          }
-        }
-        return undefined;
-      },
-      end: () => recorded?.close(),
-      signal,
-    });
+    return recorded.watch(signal);
   }
 
   /**
@@ -310,14 +139,14 @@ export class Simulator implements Disposable {
    * @param vector - 0 to 255
    */
   endOfInterrupt(partition: Partition, vp: number, vector: number): EndOfInterrupt {
-    const fd = this.#fdOf(partition);
+    const fd = this.#machine.fdOf(partition);
     vp = vpArgument('vp', vp);
     vector = integerArgument('vector', vector, 0, 255);
-    const result = this.#native.simEndOfInterrupt(fd, vp, vector);
+    const result = this.#machine.native.simEndOfInterrupt(fd, vp, vector);
     if (result === -constants.errno.EINVAL) {
-      throw rangeError('vp', 'a VP that the partition has', vp);
+      throw noVp(vp);
     }
-    this.#checked('end an interrupt', result);
+    this.#machine.checked('end an interrupt', result);
     return { resampled: result & 0xffff, cleared: result >>> 16 };
   }
 
@@ -329,13 +158,13 @@ export class Simulator implements Disposable {
    * @param error - what it fails with: `'ENOMEM'` or the positive number
    */
   failNext(ioctl: SimulatedIoctl, error: string | number, options: FailNextOptions = {}): void {
-    this.#usable();
-    const request = requestArgument(ioctl);
-    const errno = errnoArgument(error);
+    this.#machine.usable();
+    const request = requestArgument('ioctl', ioctl);
+    const errno = errnoArgument('error', error);
     const { after, count } = takeOptions('options', options, failNextOptions);
-    this.#checked(
+    this.#machine.checked(
       'plan a failure',
-      this.#native.simFailNext(this.#id, request, errno, after, count),
+      this.#machine.native.simFailNext(this.#machine.id, request, errno, after, count),
     );
   }
 
@@ -348,15 +177,15 @@ export class Simulator implements Disposable {
    * which counts; what comes of the others is up to who called.
    */
   refuse(options: RefuseOptions): void {
-    this.#usable();
+    this.#machine.usable();
     const { hypercall, status, after, count, reps } = takeOptions(
       'options',
       options,
       refuseOptions,
     );
-    this.#checked(
+    this.#machine.checked(
       'plan a refusal',
-      this.#native.simRefuse(this.#id, hypercall, status, after, count, reps),
+      this.#machine.native.simRefuse(this.#machine.id, hypercall, status, after, count, reps),
     );
   }
 
@@ -367,13 +196,20 @@ export class Simulator implements Disposable {
    * @param vp - an existing VP
    */
   guest(partition: Partition, vp: number): ScriptedGuest {
-    const fd = this.#fdOfVp(partition, vp);
+    const fd = this.#machine.fdOfVp(partition, vp);
     return new ScriptedGuest(
       (steps) => {
-        this.#usable();
-        this.#checked('queue steps of the guest', this.#native.simGuestSteps(fd(), vp, steps));
+        this.#machine.usable();
+        this.#machine.checked(
+          'queue steps of the guest',
+          this.#machine.native.simGuestSteps(fd(), vp, steps),
+        );
       },
-      () => this.#checked('count the steps of the guest', this.#native.simPendingSteps(fd(), vp)),
+      () =>
+        this.#machine.checked(
+          'count the steps of the guest',
+          this.#machine.native.simPendingSteps(fd(), vp),
+        ),
     );
   }
 
@@ -385,12 +221,15 @@ export class Simulator implements Disposable {
    * @param message - header and payload, at most 256 bytes; what is missing is 0. See `encodeMessage`.
    */
   queueMessage(partition: Partition, vp: number, message: Uint8Array): void {
-    const fd = this.#fdOfVp(partition, vp);
+    const fd = this.#machine.fdOfVp(partition, vp);
     bytesArgument('message', message);
     if (message.length > largestMessage) {
       throw rangeError('message', `at most ${largestMessage} bytes`, message.length);
     }
-    this.#checked('queue a message', this.#native.simQueueMessage(fd(), vp, message));
+    this.#machine.checked(
+      'queue a message',
+      this.#machine.native.simQueueMessage(fd(), vp, message),
+    );
   }
 
   /**
@@ -401,10 +240,10 @@ export class Simulator implements Disposable {
    *   not paged it in yet, or the host has unmapped it
    */
   readMemory(partition: Partition, gpa: bigint | number, length: number): Uint8Array {
-    const fd = this.#fdOf(partition);
+    const fd = this.#machine.fdOf(partition);
     const address = uint64Argument('gpa', gpa);
     const bytes = new Uint8Array(integerArgument('length', length, 0, largestTransfer));
-    this.#access('read', address, this.#native.simGuestAccess(fd, address, bytes, false));
+    this.#machine.access('read', fd, address, bytes);
     return bytes;
   }
 
@@ -415,10 +254,10 @@ export class Simulator implements Disposable {
    * @throws MshvError like `readMemory`, and `EACCES` where the memory was not mapped writable
    */
   writeMemory(partition: Partition, gpa: bigint | number, bytes: Uint8Array): void {
-    const fd = this.#fdOf(partition);
+    const fd = this.#machine.fdOf(partition);
     const address = uint64Argument('gpa', gpa);
     bytesArgument('bytes', bytes);
-    this.#access('write', address, this.#native.simGuestAccess(fd, address, bytes, true));
+    this.#machine.access('write', fd, address, bytes);
   }
 
   /**
@@ -434,74 +273,59 @@ export class Simulator implements Disposable {
     size: AccessSize,
     value: bigint | number,
   ): number {
-    const fd = this.#fdOf(partition);
+    const fd = this.#machine.fdOf(partition);
     const address = uint64Argument('gpa', gpa);
     const bits = 8n * sizeArgument(size);
     const written = uint64Argument('value', value, 0n, (1n << bits) - 1n);
-    return this.#checked('write MMIO', this.#native.simWriteMmio(fd, address, size, written));
+    return this.#machine.checked(
+      'write MMIO',
+      this.#machine.native.simWriteMmio(fd, address, size, written),
+    );
   }
 
   /** How often an ioctl was issued so far on this simulator's descriptors, failed calls included. */
   calls(ioctl: SimulatedIoctl): number {
-    this.#usable();
-    return this.#checked(
+    this.#machine.usable();
+    return this.#machine.checked(
       'count calls',
-      Number(this.#native.simCalls(this.#id, requestArgument(ioctl))),
+      Number(this.#machine.native.simCalls(this.#machine.id, requestArgument('ioctl', ioctl))),
     );
   }
 
   /** Returns once every signal sent before has been processed. Nothing else here needs it first. */
   settle(): void {
-    this.#usable();
-    this.#checked('settle', this.#native.simSettle(this.#id));
+    this.#machine.usable();
+    this.#machine.checked('settle', this.#machine.native.simSettle(this.#machine.id));
   }
 
   /** The MSI routing table that the driver has, ascending by GSI. */
   routes(partition: Partition): DriverRoute[] {
-    const words = new Uint32Array(4 * limits.MSHV_MAX_GUEST_IRQS);
-    const count = this.#checked(
-      'read the routing table',
-      this.#native.simRoutes(this.#fdOf(partition), words),
-    );
-    return Array.from({ length: count }, (_, i) => ({
-      gsi: words[4 * i] ?? 0,
-      address: BigInt(words[4 * i + 1] ?? 0),
-      data: words[4 * i + 3] ?? 0,
-    }));
+    return this.#machine.list(partition, driverLists.routes);
   }
 
   /** The irqfds that the driver has, ascending by GSI. */
   irqFds(partition: Partition): DriverIrqFd[] {
-    const fd = this.#fdOf(partition);
-    // A GSI may have any number of irqfds: ask how many first.
-    const read = (words: Uint32Array): number =>
-      this.#checked('read the irqfds', this.#native.simIrqFds(fd, words));
-    const words = new Uint32Array(2 * read(new Uint32Array(0)));
-    read(words);
-    return Array.from({ length: words.length / 2 }, (_, i) => ({
-      gsi: words[2 * i] ?? 0,
-      resample: ((words[2 * i + 1] ?? 0) & irqfdFlags.RESAMPLE) !== 0,
-    }));
+    return this.#machine.list(partition, driverLists.irqFds);
   }
 
   /** The doorbells that the driver has, in the order they were registered. */
   doorbells(partition: Partition): DriverDoorbell[] {
-    return this.#list(partition, 'simDoorbells', doorbellWords, decodeDoorbell);
+    return this.#machine.list(partition, driverLists.doorbells);
   }
 
   /** The mappings of guest memory that the driver has, ascending by address. */
   memory(partition: Partition): DriverMemory[] {
-    return this.#list(partition, 'simMemory', memoryWords, decodeMemory);
+    return this.#machine.list(partition, driverLists.memory);
   }
 
   /** The intercepts that are installed, in the order they were. */
   intercepts(partition: Partition): InstalledIntercept[] {
-    return this.#list(partition, 'simIntercepts', interceptWords, decodeIntercept);
+    return this.#machine.list(partition, driverLists.intercepts);
   }
 
   /** The intercept results that are registered, in the order they were. */
   interceptResults(partition: Partition): RegisteredResult[] {
-    return this.#list(partition, 'simInterceptResults', resultWords, decodeResult);
+    return this.#machine.list(partition, driverLists.interceptResults);
   }
 
   /**
@@ -512,9 +336,7 @@ export class Simulator implements Disposable {
    * (`mshv_try_assert_irq_fast`). `IrqFdRoute.setMsi` refuses such an MSI.
    */
   get oops(): string | undefined {
-    this.#usable();
-    const text = this.#native.simOops(this.#id);
-    return text === '' ? undefined : text;
+    return this.#machine.oops;
   }
 
   /**
@@ -523,20 +345,20 @@ export class Simulator implements Disposable {
    * Harmless where closed already.
    */
   close(): void {
-    if (this.#closed) {
+    if (this.closed) {
       return;
     }
     const crashed = this.oops !== undefined;
-    for (const ioctl of simulatedIoctls) {
+    for (const ioctl of Object.keys(ioctls) as SimulatedIoctl[]) {
       this.failNext(ioctl, 'EIO', { count: 0 });
     }
-    this.#closed = true;
+    this.#machine.close();
     try {
       for (const device of this.#devices.reverse()) {
         closeDevice(device, crashed);
       }
     } finally {
-      this.#native.simDestroy(this.#id);
+      this.#machine.native.simDestroy(this.#machine.id);
     }
   }
 
@@ -549,111 +371,6 @@ export class Simulator implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-
-  /** Takes as many interrupts as `words` has room for, oldest first: none where older ones were dropped, which is told next. */
-  #takeInterrupts(partition: Partition, words: BigUint64Array): GuestInterrupt[] {
-    const fd = this.#fdOf(partition);
-    this.#refuseLost(partition);
-    const count = this.#checked('take interrupts', this.#native.simInterrupts(fd, words));
-    const lost = count === 0 ? undefined : decodeLost(words);
-    if (lost !== undefined) {
-      this.#lost.set(partition, lost);
-      return [];
-    }
-    return Array.from({ length: count }, (_, i) => decodeInterrupt(words, i * interruptWords));
-  }
-
-  /** An eventfd that is signalled for each interrupt and for the end. */
-  #listen(partition: Partition): EventFd {
-    const recorded = EventFd.create({ native: this.#native });
-    try {
-      this.#checked(
-        'listen for interrupts',
-        this.#native.simListen(this.#fdOf(partition), eventFdNumber(recorded)),
-      );
-    } catch (error) {
-      recorded.close();
-      throw error;
-    }
-    return recorded;
-  }
-
-  #refuseLost(partition: Partition): void {
-    const lost = this.#lost.get(partition);
-    if (lost !== undefined) {
-      this.#lost.delete(partition);
-      throw new MshvError(
-        `${lost} interrupts were dropped, the oldest: take them more often, or none of them`,
-        { code: 'ERR_MSHV_INTERRUPTS_LOST', lost },
-      );
-    }
-  }
-
-  #usable(): void {
-    if (this.#closed) {
-      throw closedError('Simulator');
-    }
-  }
-
-  /** The descriptor of a partition of this simulator. */
-  #fdOf(partition: Partition): number {
-    this.#usable();
-    instanceArgument('partition', partition, Partition);
-    const { fd } = partition;
-    if (this.#native.simOf(fd) !== this.#id) {
-      throw rangeError('partition', 'a partition of this simulator', partition);
-    }
-    return fd;
-  }
-
-  /** The descriptor of a partition, asked for again at each use, that has the VP. */
-  #fdOfVp(partition: Partition, vp: number): () => number {
-    const fd = this.#fdOf(partition);
-    vp = vpArgument('vp', vp);
-    if (this.#native.simPendingSteps(fd, vp) === -constants.errno.EINVAL) {
-      throw rangeError('vp', 'a VP that the partition has', vp);
-    }
-    return () => this.#fdOf(partition);
-  }
-
-  /** Reads a list of which nobody knows how long it is. */
-  #list<Value>(
-    partition: Partition,
-    list: 'simDoorbells' | 'simMemory' | 'simIntercepts' | 'simInterceptResults',
-    words: number,
-    decode: (words: BigUint64Array, at: number) => Value,
-  ): Value[] {
-    const fd = this.#fdOf(partition);
-    const read = (out: BigUint64Array): number =>
-      this.#checked('look at the partition', this.#native[list](fd, out));
-    const count = read(new BigUint64Array(0));
-    const found = new BigUint64Array(count * words);
-    read(found);
-    return Array.from({ length: count }, (_, i) => decode(found, i * words));
-  }
-
-  #access(what: 'read' | 'write', gpa: bigint, result: number): void {
-    const reasons = new Map([
-      [-constants.errno.ENXIO, 'no memory is mapped there'],
-      [-constants.errno.EACCES, `the guest may not ${what} there, or not until it is paged in`],
-    ]);
-    if (result < 0) {
-      const attempt = `${what} guest memory at 0x${gpa.toString(16)}`;
-      throw systemError(
-        attempt,
-        result,
-        { syscall: 'simulator' },
-        reasons.get(result) ?? this.oops,
-      );
-    }
-  }
-
-  #checked(attempt: string, result: number): number {
-    if (result < 0) {
-      throw systemError(attempt, result, { syscall: 'simulator' }, this.oops);
-    }
-    return result;
-  }
 }
 
 /** On a crashed host nothing closes cleanly, which is no news. */
@@ -665,36 +382,4 @@ function closeDevice(device: Mshv, crashed: boolean): void {
       throw error;
     }
   }
-}
-
-function requestArgument(ioctl: SimulatedIoctl): number {
-  return ioctls[choiceArgument('ioctl', ioctl, simulatedIoctls)];
-}
-
-function hypercallArgument(name: string, hypercall: HypercallName | number): number {
-  if (typeof hypercall === 'number') {
-    return integerArgument(name, hypercall, 0, largestUint16);
-  }
-  const names = Object.keys(hypercalls) as HypercallName[];
-  return hypercalls[choiceArgument(name, hypercall, names)].code;
-}
-
-function statusArgument(name: string, status: HvStatusName | number): number {
-  if (typeof status === 'number') {
-    return integerArgument(name, status, 1, largestUint16);
-  }
-  const names = Object.keys(hvStatusCodes) as HvStatusName[];
-  const refusals = names.filter((status) => hvStatusCodes[status] !== 0);
-  return hvStatusCodes[choiceArgument(name, status, refusals)];
-}
-
-function errnoArgument(error: string | number): number {
-  if (typeof error !== 'string') {
-    return integerArgument('error', error, 1, largestErrno);
-  }
-  const errno = new Map(Object.entries(constants.errno)).get(error);
-  if (errno === undefined) {
-    throw rangeError('error', "the name of an errno, such as 'ENOMEM'", `'${error}'`);
-  }
-  return errno;
 }
