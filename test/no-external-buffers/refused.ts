@@ -73,7 +73,7 @@ export const refused: readonly Refused[] = [
     because: 'only through a buffer is memory itself a source',
   },
   {
-    file: 'bad-input.test.ts',
+    file: 'bad-input/closed-objects.test.ts',
     tests: /^a closed object > memory\.(buffer|dataView) /,
     by: 'another result',
     because: 'it asks for a buffer before it closes the memory',

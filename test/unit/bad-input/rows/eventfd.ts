@@ -1,0 +1,37 @@
+import {
+  addon,
+  boolean,
+  callback,
+  instance,
+  integer,
+  keyed,
+  quantity,
+  required,
+} from '../argument.js';
+import { type Row, only, option, rows } from '../row.js';
+
+export const eventFdRows: readonly Row[] = [
+  ...rows(
+    'EventFd',
+    'create',
+    [only, keyed('options', 'initial', 'semaphore', 'native')],
+    [option('initial'), integer('options.initial', 0, 2 ** 32 - 1)],
+    [option('semaphore'), boolean('options.semaphore')],
+    [option('native'), addon('options.native')],
+  ),
+  ...rows(
+    'EventFd',
+    'adopt',
+    [only, required(integer('fd', 0, 2 ** 31 - 1))],
+    [(wrong) => [2 ** 31 - 1, wrong], keyed('options', 'native')],
+    [(wrong) => [2 ** 31 - 1, { native: wrong }], addon('options.native')],
+  ),
+  ...rows('event', 'signal', [only, quantity('n', 1n, 2n ** 64n - 2n)]),
+  ...rows(
+    'event',
+    'wait',
+    [only, keyed('options', 'signal')],
+    [option('signal'), instance('options.signal', 'AbortSignal', new AbortController())],
+  ),
+  ...rows('event', 'watch', [only, callback('listener')]),
+];
