@@ -36,7 +36,8 @@ describe('the table', () => {
     'EventFd#[Symbol.asyncIterator]',
     ...[
       ...['Mshv', 'Partition', 'SharedPartition', 'Vp', 'GuestMemory', 'Doorbell'],
-      ...['IrqFdRoute', 'EventFd'],
+      ...['IrqFdRoute', 'EventFd', 'PartitionSynic', 'DirectGuestEventPort', 'MonitorPages'],
+      'Interrupt',
     ].flatMap((name) => [`${name}#close`, `${name}#[Symbol.dispose]`]),
     'PartitionSynic#installIntercepts',
     'PartitionSynic#newGuestEventPort',
@@ -48,10 +49,7 @@ describe('the table', () => {
     'DirectGuestEventPort#signal',
     'DirectGuestEventPort#clear',
     'Interrupt#deliver',
-    ...[
-      ...['PartitionSynic', 'DirectGuestEventPort', 'MonitorPages', 'PolledMonitorPages'],
-      'Interrupt',
-    ].map((name) => `${name}#[Symbol.dispose]`),
+    'PolledMonitorPages#close',
     ...[
       ...['Partition', 'SharedPartition', 'Vp', 'VpRun', 'GuestMemory', 'MappedMemory'],
       ...['PageBitmap', 'Doorbell', 'IrqFd', 'IrqFdRoute', 'EventFd', 'PartitionSynic'],
