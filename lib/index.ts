@@ -89,13 +89,9 @@ export {
   type XsaveFeature,
   xsaveFeatures,
 } from './abi/properties.js';
-export {
-  GuestMemory,
-  type GuestMemoryFileOptions,
-  type GuestMemoryOptions,
-  type MemoryView,
-  type ViewConstructor,
-} from './memory/guest-memory.js';
+export { GuestMemory } from './memory/guest-memory.js';
+export type { GuestMemoryFileOptions, GuestMemoryOptions } from './memory/guest-memory-options.js';
+export type { MemoryView, ViewConstructor } from './memory/memory-view.js';
 export type { HostProperties, ProcessorVendor } from './device/host-properties.js';
 export type { HypercallOptions } from './hypercall/hypercall.js';
 export type {
@@ -115,7 +111,7 @@ export type {
   MapMemoryOptions,
   TrackedPagesOptions,
   WriteMemoryOptions,
-} from './memory/memory-map.js';
+} from './memory/memory-map-options.js';
 export { PageBitmap } from './memory/page-bitmap.js';
 export type { PropertyExOptions } from './hypercall/partition-property.js';
 export { type DriverGeneration, Partition, type VpOptions } from './device/partition.js';
@@ -171,8 +167,8 @@ export {
 } from './synic/hypercall-dispatcher.js';
 export type { HypercallCall, HypercallDefinition } from './synic/hypercall-table.js';
 export { Interrupt } from './irq/interrupt.js';
+export type { MemoryBits as MonitorBits } from './memory/memory-bits.js';
 export {
-  type MonitorBits,
   type MonitorMemory,
   MonitorPages,
   type MonitorPagesOptions,
@@ -181,10 +177,10 @@ export {
   type DoorbellPlace,
   PartitionSynic,
   type PartitionSynicOptions,
-  type SynicMemory,
   type SynicPartition,
   type SynicVp,
 } from './synic/partition-synic.js';
+export type { SynicMemory } from './synic/partition-memory.js';
 export type { RegisterPartition } from './synic/deliverability-register.js';
 export { PolledMonitorPages } from './synic/polled-monitor-pages.js';
 export type {

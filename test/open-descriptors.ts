@@ -15,15 +15,19 @@ const foreign = [
 
 /** How many descriptors this process has open. */
 export function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => isOurs(fd)).length;
+  return [...openFiles().values()].filter((file) => !foreign.some((path) => file.startsWith(path)))
+    .length;
 }
 
-function isOurs(fd: string): boolean {
-  try {
-    const file = readlinkSync(`/proc/self/fd/${fd}`);
-    return !foreign.some((path) => file.startsWith(path));
-  } catch {
-    // Closed since: that by which they were listed, or another thread's.
-    return false;
+/** What this process has open, by the number of the descriptor: a path, `'anon_inode:[eventfd]'`, `'socket:[…]'`. */
+export function openFiles(): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      files.set(fd, readlinkSync(`/proc/self/fd/${fd}`));
+    } catch {
+      // Closed since: that by which they were listed, or another thread's.
+    }
   }
+  return files;
 }

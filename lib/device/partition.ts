@@ -16,13 +16,13 @@ import { integer, optional, takeOptions, type Option } from '../options.js';
 import type { GuestMemory } from '../memory/guest-memory.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
 import { announceMapping } from '../memory/mapping-listeners.js';
-import {
-  MemoryMap,
-  type MapMemoryOptions,
-  type GpaRange,
-  type TrackedPagesOptions,
-  type WriteMemoryOptions,
-} from '../memory/memory-map.js';
+import { MemoryMap } from '../memory/memory-map.js';
+import type {
+  GpaRange,
+  MapMemoryOptions,
+  TrackedPagesOptions,
+  WriteMemoryOptions,
+} from '../memory/memory-map-options.js';
 import type { PageBitmap } from '../memory/page-bitmap.js';
 import { apicIdsOf, lookUpRegisters, PartitionCalls } from '../hypercall/partition-calls.js';
 import type { PartitionToken } from '../hypercall/share-token.js';

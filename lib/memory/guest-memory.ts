@@ -1,6 +1,4 @@
 import { constants as bufferConstants } from 'node:buffer';
-import { fstatSync } from 'node:fs';
-import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import {
@@ -11,17 +9,10 @@ import {
   typeError,
   uint64Argument,
 } from '../arguments.js';
-import { closedError, MshvError, systemError } from '../errors.js';
+import { closedError, MshvError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
-import { type Native, nativeOfOptions, nativeOption } from '../native.js';
-import {
-  boolean,
-  defaulting,
-  pageMultiple,
-  takeOptions,
-  unchecked,
-  type OptionTable,
-} from '../options.js';
+import { type Native, nativeOfOptions } from '../native.js';
+import { takeOptions } from '../options.js';
 import { stepError } from '../step-error.js';
 import {
   offerDescriptors,
@@ -30,95 +21,20 @@ import {
   type GuestMemoryToken,
 } from '../hypercall/share-token.js';
 import type { ReceiveOptions } from '../hypercall/shared-partition.js';
+import {
+  creationOptions,
+  fileOptions,
+  largestFileOffset,
+  type GuestMemoryFileOptions,
+  type GuestMemoryOptions,
+} from './guest-memory-options.js';
+import type { MemoryBits } from './memory-bits.js';
+import { fileHints, restOfFile } from './memory-file.js';
+import { bufferHints, viewTypes, type MemoryView, type ViewConstructor } from './memory-view.js';
 
 /** More than a process on x86-64 or arm64 has addresses for, and every offset is a safe integer. */
 const largestMemory = 2n ** 47n;
-/** An offset into a file, such that its end is a safe integer too. */
-const largestFileOffset = 2n ** 52n;
 const fillChunk = 1 << 20;
-
-export interface GuestMemoryOptions {
-  /**
-   * Backed by a file without a name (`memfd`) that cannot be resized, so that `share()` can hand it to Workers. Else it
-   * is private to this environment. Default false.
-   */
-  shared?: boolean;
-  /**
-   * Aligned to 2 MiB, and the kernel is asked for pages of that size. A hint: `shared` memory gets them only where
-   * `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise` or more. Default false.
-   */
-  hugePages?: boolean;
-  /** The addon to use. Memory for a simulated partition must use that simulator's. */
-  native?: Native;
-}
-
-export interface GuestMemoryFileOptions {
-  /** Where the memory begins in the file, a multiple of 4096. Default 0. */
-  offset?: number | bigint;
-  /**
-   * A multiple of 4096, 4096 to 2^47; the file must be that long. Default: the whole pages that it has from
-   * `offset` on; a device has to be told.
-   */
-  size?: number | bigint;
-  /** The addon to use. Memory for a simulated partition must use that simulator's. */
-  native?: Native;
-}
-
-const creationOptions = {
-  shared: boolean(false),
-  hugePages: boolean(false),
-  native: nativeOption,
-} satisfies OptionTable<GuestMemoryOptions>;
-
-const fileOptions = {
-  offset: defaulting(pageMultiple(0n, largestFileOffset), 0n),
-  // By default what the file has.
-  size: unchecked<number | bigint | undefined>,
-  native: nativeOption,
-} satisfies OptionTable<GuestMemoryFileOptions>;
-
-/** The typed arrays that `GuestMemory.view` can make. */
-export type MemoryView =
-  | Uint8Array<ArrayBuffer>
-  | Uint8ClampedArray<ArrayBuffer>
-  | Int8Array<ArrayBuffer>
-  | Uint16Array<ArrayBuffer>
-  | Int16Array<ArrayBuffer>
-  | Uint32Array<ArrayBuffer>
-  | Int32Array<ArrayBuffer>
-  | Float32Array<ArrayBuffer>
-  | Float64Array<ArrayBuffer>
-  | BigUint64Array<ArrayBuffer>
-  | BigInt64Array<ArrayBuffer>;
-
-/** A constructor of typed arrays, such as `Uint32Array`. */
-export interface ViewConstructor<View extends MemoryView> {
-  readonly name: string;
-  readonly BYTES_PER_ELEMENT: number;
-  new (buffer: ArrayBuffer, byteOffset: number, length: number): View;
-}
-
-const viewTypes: ReadonlySet<unknown> = new Set([
-  Uint8Array,
-  Uint8ClampedArray,
-  Int8Array,
-  Uint16Array,
-  Int16Array,
-  Uint32Array,
-  Int32Array,
-  Float32Array,
-  Float64Array,
-  BigUint64Array,
-  BigInt64Array,
-]);
-
-/** Bits of aligned 32-bit words, changed atomically, without a buffer. */
-export interface MemoryBits {
-  /** Sets those that are not set. */
-  setBits(offset: number, bits: number): void;
-  /** Clears bits and returns those that were set. */
-  takeBits(offset: number, bits: number): number;
-}
 
 let bitsOf: (memory: GuestMemory, begin: bigint) => MemoryBits;
 let nativeOf: (memory: GuestMemory) => Native;
@@ -480,33 +396,3 @@ export class GuestMemory implements Disposable {
 }
 
 export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative, bitsOf as memoryBits };
-
-/** The whole pages of a file from `offset` on, in bytes. Of a device it says nothing. */
-function restOfFile(fd: number, offset: bigint): bigint {
-  let size: bigint;
-  try {
-    ({ size } = fstatSync(fd, { bigint: true }));
-  } catch (cause) {
-    const error = systemError(`map descriptor ${fd}`, -constants.errno.EBADF, {
-      syscall: 'fstat',
-    });
-    error.cause = cause;
-    throw error;
-  }
-  return ((size - offset) / 4096n) * 4096n;
-}
-
-const bufferHints = new Map([
-  [
-    -constants.errno.ENOTSUP,
-    'this Node has none so large, or none over memory of others: use read(), write() or window()',
-  ],
-]);
-
-const fileHints = new Map([
-  [-constants.errno.EBADF, 'it is not open'],
-  [-constants.errno.EACCES, 'it must be open for reading and writing'],
-  [-constants.errno.ENXIO, 'the file ends before that'],
-  [-constants.errno.ENODEV, 'it is neither a regular file nor a device that can be mapped'],
-  [-constants.errno.EINVAL, 'the file has huge pages: offset and size must be multiples of theirs'],
-]);

@@ -11,54 +11,21 @@ import {
 } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
-import {
-  boolean,
-  optionalName,
-  pageMultiple,
-  takeOptions,
-  unchecked,
-  type OptionTable,
-} from '../options.js';
+import { takeOptions } from '../options.js';
 import { GuestMemory, holdMemory, letGoMemory, memoryNative } from './guest-memory.js';
+import {
+  addressLimit,
+  gpaRange,
+  mappingOptions,
+  trackingOptions,
+  writeOptions,
+  type GpaRange,
+  type MapMemoryOptions,
+  type TrackedPagesOptions,
+  type WriteMemoryOptions,
+} from './memory-map-options.js';
 import { createMappedMemory, type MappedMemory, type MemoryMapping } from './mapped-memory.js';
-import { createPageBitmap, type PageBitmap } from './page-bitmap.js';
-
-export interface MapMemoryOptions {
-  /** Guest physical address of the first byte, a multiple of 4096. */
-  gpa: number | bigint;
-  /** Where to begin in the memory, a multiple of 4096. Default 0. */
-  offset?: number | bigint;
-  /** How much to map, a multiple of 4096. Default: up to the memory's end. */
-  size?: number | bigint;
-  /** Whether the guest may write. It may always read. Default true. */
-  writable?: boolean;
-  /** Whether the guest may run code there. Default true. */
-  executable?: boolean;
-  /** What it is, for error messages. */
-  name?: string;
-}
-
-/** Guest physical addresses from `gpa` up to, but without, `gpa + size`. */
-export interface GpaRange {
-  /** A multiple of 4096. */
-  gpa: number | bigint;
-  /** In bytes, a multiple of 4096. */
-  size: number | bigint;
-}
-
-/** Which pages to look at: at most 1 TiB, all of it mapped, by any number of mappings. */
-export interface TrackedPagesOptions extends GpaRange {
-  /** Whether to clear the bits that are read, so that the next call shows what came after. Default false. */
-  clear?: boolean;
-}
-
-export interface WriteMemoryOptions {
-  /**
-   * Write only where the guest may write itself: for an address that the guest chose, such as that of a hypercall's
-   * output. Else the guest could have a read-only mapping written, and the file behind it. Default false.
-   */
-  asGuest?: boolean;
-}
+import { createPageBitmap, packBits, type PageBitmap } from './page-bitmap.js';
 
 /** What the memory map needs of its partition. */
 export interface MemoryMapPartition {
@@ -69,35 +36,8 @@ export interface MemoryMapPartition {
   accessStates(gpa: bigint, pages: number): Uint8Array;
 }
 
-const addressLimit = 2n ** 64n;
-const lastPage = addressLimit - 4096n;
 /** The driver takes a byte of kernel memory for each page while it works. */
 const largestBitmap = 2n ** 40n;
-
-const gpaOption = pageMultiple(0n, lastPage);
-
-// How much there may be of it depends on where it begins.
-const sizeOption = unchecked<number | bigint>;
-
-const mappingOptions = {
-  gpa: gpaOption,
-  // These two depend on the memory.
-  offset: unchecked<number | bigint | undefined>,
-  size: unchecked<number | bigint | undefined>,
-  writable: boolean(true),
-  executable: boolean(true),
-  name: optionalName,
-} satisfies OptionTable<MapMemoryOptions>;
-
-const gpaRange = { gpa: gpaOption, size: sizeOption } satisfies OptionTable<GpaRange>;
-
-const trackingOptions = {
-  gpa: gpaOption,
-  size: sizeOption,
-  clear: boolean(false),
-} satisfies OptionTable<TrackedPagesOptions>;
-
-const writeOptions = { asGuest: boolean(false) } satisfies OptionTable<WriteMemoryOptions>;
 
 /**
  * The guest memory of one partition, as the environment that opened it has mapped it. Everything that the driver
@@ -397,14 +337,4 @@ function rangeText(gpa: bigint, size: bigint): string {
 function holderText({ gpa, size, name }: MemoryMapping): string {
   const range = `0x${gpa.toString(16)} to 0x${(gpa + BigInt(size) - 1n).toString(16)}`;
   return name === undefined ? `the mapping of ${range}` : `'${name}' (${range})`;
-}
-
-function packBits(states: Uint8Array, mask: number, words: BigUint64Array<ArrayBuffer>): void {
-  const bytes = new Uint8Array(words.buffer);
-  states.forEach((state, page) => {
-    if ((state & mask) !== 0) {
-      const at = page >>> 3;
-      bytes[at] = (bytes[at] ?? 0) | (1 << (page & 7));
-    }
-  });
 }

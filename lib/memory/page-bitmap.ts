@@ -88,3 +88,18 @@ export class PageBitmap implements Iterable<bigint> {
 }
 
 export { create as createPageBitmap };
+
+/** Makes words of a bitmap of the states of pages, a byte each: a bit is set where its page has one of `mask`. */
+export function packBits(
+  states: Uint8Array,
+  mask: number,
+  words: BigUint64Array<ArrayBuffer>,
+): void {
+  const bytes = new Uint8Array(words.buffer);
+  states.forEach((state, page) => {
+    if ((state & mask) !== 0) {
+      const at = page >>> 3;
+      bytes[at] = (bytes[at] ?? 0) | (1 << (page & 7));
+    }
+  });
+}

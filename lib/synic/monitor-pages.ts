@@ -22,19 +22,10 @@ import {
   type FailureReports,
   type Failures,
 } from '../failures.js';
+import type { MemoryBits } from '../memory/memory-bits.js';
+import { takeTrigger, ViewedBits } from './monitor-bits.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
-
-/**
- * Bits of a page's aligned 32-bit words, at offsets in bytes. Both functions are atomic, since the guest is changing
- * other bits, and neither throws as long as nobody takes the memory away.
- */
-export interface MonitorBits {
-  /** Sets those that are not set. */
-  setBits(offset: number, bits: number): void;
-  /** Clears bits and returns those that were set. */
-  takeBits(offset: number, bits: number): number;
-}
 
 /** What monitor pages need of the guest's memory. */
 export interface MonitorMemory {
@@ -42,7 +33,7 @@ export interface MonitorMemory {
    * The 4096 bytes of a page, as the guest sees them at this moment, or what changes bits of them where there is no
    * buffer over them; undefined where there is no such memory. Asked for at each `poll`, and not kept.
    */
-  page?(gpa: bigint): Uint8Array | MonitorBits | undefined;
+  page?(gpa: bigint): Uint8Array | MemoryBits | undefined;
   /** Allocates a page of zeros for a VTL and returns its GPA; undefined where there is no room. */
   allocatePage?(vtl: number): bigint | undefined;
   /** Takes an allocated page back. */
@@ -361,7 +352,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
   }
 
   /** The bits of a page, its groups enabled; undefined where it cannot be seen, `failed` where that may pass. */
-  #bitsOf(page: Page): MonitorBits | typeof failed | undefined {
+  #bitsOf(page: Page): MemoryBits | typeof failed | undefined {
     try {
       const found = synchronous('page()', this.#memory.page?.(page.gpa));
       if (found === undefined || ('length' in found && found.length < layout.size)) {
@@ -405,31 +396,4 @@ function earlier(time: bigint | undefined, other: bigint): bigint {
 /** The bit of a trigger's group in the trigger state. */
 function groupBit(id: number): number {
   return 1 << Math.floor(id / layout.triggersPerGroup);
-}
-
-/** The bits of a page that there is a view of. What is set, or not, is not written: the guest's cache line stays its own. */
-class ViewedBits implements MonitorBits {
-  readonly #words: Int32Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, layout.size / 4);
-  }
-
-  setBits(offset: number, bits: number): void {
-    if ((Atomics.load(this.#words, offset / 4) & bits) !== bits) {
-      Atomics.or(this.#words, offset / 4, bits);
-    }
-  }
-
-  takeBits(offset: number, bits: number): number {
-    const present = Atomics.load(this.#words, offset / 4) & bits;
-    return present === 0 ? 0 : Atomics.and(this.#words, offset / 4, ~bits) & bits;
-  }
-}
-
-/** Takes a trigger's bit back, where it is set. */
-function takeTrigger(bits: MonitorBits, id: number): boolean {
-  const group = Math.floor(id / layout.triggersPerGroup);
-  const offset = layout.triggerGroups + group * layout.triggerGroupSize;
-  return bits.takeBits(offset, 1 << (id % layout.triggersPerGroup)) !== 0;
 }

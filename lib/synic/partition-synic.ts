@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
@@ -6,7 +5,6 @@ import { hvStatusCodes } from '../abi/hv-status.js';
 import type { Intercept } from '../abi/intercepts.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
 import { Message } from '../abi/messages/message.js';
-import { monitorPageLayout } from '../abi/synic.js';
 import {
   functionArgument,
   instanceArgument,
@@ -15,12 +13,9 @@ import {
   typeError,
 } from '../arguments.js';
 import type { HypercallAnswer } from '../vp/exit-completion.js';
-import { memoryBits } from '../memory/guest-memory.js';
 import type { InterceptRequest } from '../hypercall/intercept-request.js';
-import type { MappedMemory } from '../memory/mapped-memory.js';
-import { onMapping } from '../memory/mapping-listeners.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
-import { closedError, MshvError } from '../errors.js';
+import { closedError } from '../errors.js';
 import { EventFd } from '../eventfd.js';
 import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
@@ -42,11 +37,10 @@ import {
   type DirectGuestEventPortOptions,
   type EventPartition,
 } from './guest-event-port.js';
-import type { HypercallMemory } from './guest-hypercall.js';
 import { boundArgument, GuestMessages, type MessageVpOwner } from './guest-messages.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
 import { HypercallDispatcher } from './hypercall-dispatcher.js';
-import type { MonitorMemory } from './monitor-pages.js';
+import { isOwned, mappedMemory, type SynicMemory } from './partition-memory.js';
 import { PolledMonitorPages } from './polled-monitor-pages.js';
 import type { RetargetInterruptHandler } from './retarget-interrupt-call.js';
 import { SynicPortMap } from './synic-port-map.js';
@@ -59,17 +53,6 @@ export interface SynicPartition extends RegisterPartition {
   signalEventDirect(event: EventSignal): boolean;
   installIntercept(intercept: InterceptRequest): void;
 }
-
-/** What only the environment that opened the partition has of it: a `Partition`. */
-interface OwnedPartition {
-  registerDoorbell(options: DoorbellOptions): Disposable;
-  readMemory(gpa: bigint, into: Uint8Array): boolean;
-  writeMemory(gpa: bigint, bytes: Uint8Array): boolean;
-  mappingAt(gpa: bigint): MappedMemory | undefined;
-}
-
-/** The guest's memory, as the SynIC needs it. */
-export interface SynicMemory extends HypercallMemory, MonitorMemory {}
 
 /** A VP whose exits `PartitionSynic.handleExit` handles: a `Vp` is one. */
 export interface SynicVp {
@@ -349,12 +332,6 @@ export class PartitionSynic implements Synic, Disposable {
   }
 }
 
-function isOwned(partition: object): partition is OwnedPartition {
-  return ['registerDoorbell', 'readMemory', 'writeMemory', 'mappingAt'].every(
-    (method) => typeof Reflect.get(partition, method) === 'function',
-  );
-}
-
 function memoryArgument(
   partition: SynicPartition,
   { memory, monitorPages }: Taken<typeof synicOptions>,
@@ -369,43 +346,4 @@ function memoryArgument(
     throw typeError('options.memory', 'an object, for a partition without mappings', memory);
   }
   return mappedMemory(partition, monitorPages ?? []);
-}
-
-/** What the partition has mapped, and pages of it to allocate. */
-function mappedMemory(partition: OwnedPartition, pool: readonly bigint[]): SynicMemory {
-  const free = new Set(pool);
-  return {
-    read: (gpa, into) => partition.readMemory(gpa, into),
-    // A page is polled where the guest can write to it. Where it cannot, its writes are trapped.
-    page: (gpa) => {
-      const mapping = partition.mappingAt(gpa);
-      if (mapping === undefined || !mapping.writable || mapping.memory.closed) {
-        return undefined;
-      }
-      const offset = BigInt(mapping.offset) + gpa - mapping.gpa;
-      try {
-        return mapping.memory.bytes(offset, monitorPageLayout.size);
-      } catch (error) {
-        // Where the runtime has no buffer over it.
-        if (error instanceof MshvError && error.errno === -constants.errno.ENOTSUP) {
-          return memoryBits(mapping.memory, offset);
-        }
-        throw error;
-      }
-    },
-    allocatePage: () => {
-      const zeroes = new Uint8Array(monitorPageLayout.size);
-      for (const gpa of free) {
-        if (partition.writeMemory(gpa, zeroes)) {
-          free.delete(gpa);
-          return gpa;
-        }
-      }
-      return undefined;
-    },
-    freePage: (gpa) => {
-      free.add(gpa);
-    },
-    onMapped: (listener) => onMapping(partition, listener),
-  };
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { beforeEach, describe, expect, it } from 'vitest';
 
@@ -10,6 +9,7 @@ import {
   type Partition,
 } from '../../lib/index.js';
 import { pageIn } from '../page-in.js';
+import { mappings } from '../mappings.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
 const { EEXIST, EINVAL, ENOENT } = constants.errno;
@@ -46,7 +46,7 @@ function allocate(pages: number, options: GuestMemoryOptions = {}): GuestMemory 
 }
 
 function sharedMappings(): number {
-  return readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv_memory').length - 1;
+  return mappings(/memfd:mshv_memory/).length;
 }
 
 const read = (gpa: number, length = 4, from = partition): number[] => [

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { MshvError, Vp, type Intercept, type Partition, type VpRun } from '../../lib/index.js';
 import type { GuestSide } from '../guest-side.js';
 import { isRunning as vpIsRunning } from '../is-running.js';
+import { mappings } from '../mappings.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { vpThreads } from '../process-threads.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
@@ -363,11 +363,10 @@ const step = fc
   .map(([name, at]) => new Step(name, at));
 
 function belongings() {
-  const lines = readFileSync('/proc/self/maps', 'utf8').split('\n');
   return {
     descriptors: openDescriptors(),
     vpThreads: vpThreads().length,
-    vpMappings: lines.filter((line) => line.includes('mshv') && !line.includes('.node')).length,
+    vpMappings: mappings(/mshv/).filter((line) => !line.includes('.node')).length,
   };
 }
 

@@ -1,9 +1,10 @@
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { adopt } from '../adopt.js';
 import { linuxNative, type Native, simNative } from '../../lib/native.js';
+import { openFiles } from '../open-descriptors.js';
 
 // What the addons promise to their only callers, the classes of lib: whatever they are given, they
 // answer, and touch no memory and no descriptor that is not theirs to touch.
@@ -52,23 +53,13 @@ const onVps: readonly ((native: Native, vp: number) => number | ArrayBuffer)[] =
   (native, vp) => native.vpSetState(vp, 0, bytes),
 ];
 
-const linkOf = (fd: string): string | undefined => {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return undefined;
-  }
-};
-
-/** The open descriptors, without the one that reading the directory takes. */
-const descriptors = (): ReadonlySet<string> =>
-  new Set(readdirSync('/proc/self/fd').filter((fd) => linkOf(fd) !== undefined));
+const descriptors = (): ReadonlySet<string> => new Set(openFiles().keys());
 
 /** Closes what a call opened, and what it gave up. */
 function closeNew(native: Native, before: ReadonlySet<string>): void {
   for (const fd of descriptors()) {
     // An eventfd's second number goes with the first.
-    if (before.has(fd) || linkOf(fd) === undefined) continue;
+    if (before.has(fd) || !openFiles().has(fd)) continue;
     if (native.close(Number(fd)) === -EBADF) closeSync(Number(fd));
   }
 }

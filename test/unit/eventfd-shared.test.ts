@@ -1,9 +1,10 @@
-import { closeSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { EventFd } from '../../lib/index.js';
 import { linuxNative, simNative, type Native } from '../../lib/native.js';
 import { overflow } from '../hostile-peer.js';
+import { openFiles } from '../open-descriptors.js';
 
 // What others do to an eventfd that they share, one thing at a time; test/conformance/hostile-peers.test.ts does all of it at once.
 
@@ -21,16 +22,8 @@ function heard(event: EventFd, length: number): Promise<bigint[]> {
 
 const turn = (): Promise<void> => new Promise(setImmediate);
 
-function eventfds(): string[] {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:[eventfd]';
-    } catch {
-      // What it was listed by.
-      return false;
-    }
-  });
-}
+const eventfds = (): string[] =>
+  [...openFiles()].flatMap(([fd, file]) => (file === 'anon_inode:[eventfd]' ? [fd] : []));
 
 /** A new eventfd, and the number that nobody is told. */
 function createWithNumber(native: Native): [EventFd, number] {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { linuxNative, type Native, simNative } from '../../../lib/native.js';
+import { addressSpace } from '../../address-space.js';
 import { collectGarbage } from '../../collect-garbage.js';
 import { hasExternalBuffers } from '../../external-buffers.js';
 import { openDescriptors } from '../../open-descriptors.js';
@@ -26,10 +27,7 @@ function mappings(file: string): [bigint, bigint][] {
 }
 
 /** The size of the process's address space in GiB, to the nearest. */
-function addressSpace(): number {
-  const [, kib] = /^VmSize:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
-  return Math.round(Number(kib) / 2 ** 20);
-}
+const gibibytes = (): number => Math.round(addressSpace().size / 2 ** 30);
 
 function viewOf(native: Native, memory: number): Uint8Array {
   const buffer = native.memoryBuffer(memory);
@@ -80,9 +78,9 @@ describe.each<[string, Native]>([
   it('is unmapped with an empty view, and its handle is never used again', async () => {
     await collectGarbage();
     const descriptors = openDescriptors();
-    const before = addressSpace();
+    const before = gibibytes();
     const memory = native.memoryCreate(4n << 30n, false, false);
-    expect(addressSpace()).toBe(before + 4);
+    expect(gibibytes()).toBe(before + 4);
     const shared = native.memoryCreate(page, true, false);
     expect(mappings('memfd:mshv_memory')).toHaveLength(1);
     const views = [viewOf(native, memory), viewOf(native, shared)];
@@ -90,10 +88,10 @@ describe.each<[string, Native]>([
     expect(views.map(({ length }) => length)).toEqual([0, 0]);
     expect(mappings('memfd:mshv_memory')).toHaveLength(0);
     // Somebody may still use what he had of the view.
-    expect(addressSpace()).toBe(before + 4);
+    expect(gibibytes()).toBe(before + 4);
     views.length = 0;
     await collectGarbage();
-    expect(addressSpace()).toBe(before);
+    expect(gibibytes()).toBe(before);
     expect(openDescriptors()).toBe(descriptors);
     const next = native.memoryCreate(page, false, false);
     expect([memory, shared]).not.toContain(next);

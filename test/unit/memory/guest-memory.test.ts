@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuestMemory, type GuestMemoryToken } from '../../../lib/index.js';
 import { linuxNative, type Native } from '../../../lib/native.js';
 import { hasExternalBuffers } from '../../external-buffers.js';
+import { mappings } from '../../mappings.js';
 import { openDescriptors } from '../../open-descriptors.js';
 import { typescriptWorker } from '../../typescript-program.js';
 
@@ -18,8 +19,7 @@ const GiB = 2 ** 30;
 const code = (expected: string): unknown => expect.objectContaining({ code: expected });
 
 /** How often the memory of memfds is mapped. */
-const mapped = (): number =>
-  readFileSync('/proc/self/maps', 'latin1').split('memfd:mshv_memory').length - 1;
+const mapped = (): number => mappings(/memfd:mshv_memory/).length;
 
 let descriptors = 0;
 beforeEach(() => {
