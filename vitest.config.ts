@@ -1,25 +1,38 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 import { hasExternalBuffers } from './test/external-buffers.js';
+import { insideLab } from './test/guest-side.js';
 import { slowness } from './test/slowness.js';
 
 // What Node is started with, where tests are to run in a Node that is locked down.
 const nodeFlags = process.env['MSHV_TEST_NODE_FLAGS']?.match(/\S+/g) ?? [];
 
+interface ProjectOptions {
+  /** More than those of its folder. */
+  readonly tests?: string[];
+  readonly env?: Record<string, string>;
+  /** Whether the tests are those of test/bundle-programs.ts: Vite would take a minute of the lab's emulated processor. */
+  readonly bundled?: boolean;
+}
+
 const project = (
   name: string,
   testTimeout: number,
-  { files = [], env = {} }: { files?: string[]; env?: Record<string, string> } = {},
+  { tests = [], env = {}, bundled = insideLab }: ProjectOptions = {},
 ): TestProjectInlineConfiguration => ({
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`, ...files],
+    include: [`${name}/**/*`, ...tests].map((test) =>
+      bundled ? `build/programs/test/${test}.test.js` : `test/${test}.test.ts`,
+    ),
     env,
     testTimeout: slowness * testTimeout,
     hookTimeout: slowness * testTimeout,
     pool: 'forks',
+    globalSetup: insideLab ? [] : ['test/bundle-programs.ts'],
     setupFiles: hasExternalBuffers ? [] : ['test/no-external-buffers/setup.ts'],
     execArgv: nodeFlags,
+    experimental: { viteModuleRunner: !bundled, nodeLoader: false },
   },
 });
 
@@ -28,11 +41,11 @@ const report = process.env['MSHV_TEST_REPORT'];
 export default defineConfig({
   test: {
     projects: [
-      project('unit', 60_000),
+      project('unit', 60_000, { bundled: false }),
       project('conformance', 180_000),
       // Vectors go through the VPs' register pages: the root scheduler, and in the lab --fast-injection.
       project('fast-injection', 180_000, {
-        files: ['irqfd-routes', 'msi-meanings'].map((name) => `test/conformance/${name}.test.ts`),
+        tests: ['conformance/irqfd-routes', 'conformance/msi-meanings'],
         env: { MSHV_TEST_FAST_INJECTION: '1' },
       }),
       project('lab', 300_000),

@@ -9,5 +9,3 @@ for guest in interrupt-counter device-guest; do
   as --64 -I "$lab" -o "$build/$guest.o" "$lab/$guest.S"
   ld -Ttext=0x100000 --oformat binary -o "$build/$guest.bin" "$build/$guest.o"
 done
-# What the tests run in processes and threads of their own: loading TypeScript there takes seconds.
-node "$lab/../node_modules/typescript/bin/tsc" -p "$lab/programs.tsconfig.json"

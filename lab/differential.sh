@@ -40,4 +40,4 @@ done
 [ $built = 1 ] || "$lab/build-guest.sh" || exit 2
 # On one CPU the emulator takes the least time. The driver's complaints would go to a slow console.
 exec "$lab/run.sh" command "${image[@]}" --cpus 1 --scheduler "$scheduler" --timeout 86400 \
-  /bin/sh -c 'dmesg -n 1 && exec node lab/build/programs/test/differential/run.js "$@"' differential "${arguments[@]}"
+  /bin/sh -c 'dmesg -n 1 && exec node build/programs/test/differential/run.js "$@"' differential "${arguments[@]}"

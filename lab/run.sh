@@ -124,6 +124,7 @@ case $mode in
   smoke) append+=" vm=smoke ${1:+smokearg=$1}" ;;
   guest) append+=" vm=smoke vmprog=/guest_test smokearg=${1:-all}" ;;
   command)
+    (cd "$project" && node --import tsx test/bundle-programs.ts) || refuse 'the tests are not bundled (npm ci)'
     append+=' vm=host'
     ctl=$scratch/ctl
     mkdir -p "$ctl/results"

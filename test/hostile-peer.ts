@@ -15,9 +15,7 @@ export interface Abused {
   readonly overflows: number;
 }
 
-// Compiled, this module is elsewhere.
-const root = import.meta.url.replace(/(lab\/build\/programs\/)?test\/hostile-peer\.[jt]s$/, '');
-const program = fileURLToPath(new URL('test/conformance/programs/hostile-peer.py', root));
+const program = fileURLToPath(new URL('conformance/programs/hostile-peer.py', import.meta.url));
 // Sanitizers are not for Python.
 const env = { ...process.env, LD_PRELOAD: '' };
 

@@ -30,7 +30,7 @@ export function runToSignal(module: URL, ...words: string[]): Promise<SignaledEn
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [...typescriptProgram(module), ...words],
+      [typescriptProgram(module), ...words],
       { timeout: slowness * 120_000, killSignal: 'SIGABRT' },
       (_, stdout, stderr) => {
         resolve({

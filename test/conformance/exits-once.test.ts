@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { encodeMessage, type EncodableType } from '../../lib/sim/encode-message.js';
 import { commonMessages, x64Messages } from '../../lib/abi/messages/table.js';
 import { Vp } from '../../lib/index.js';
-import { compilePrograms } from '../typescript-program.js';
 import { newSeen, seenWords, VpWorker } from '../vp-work.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 import {
@@ -245,14 +244,6 @@ it('a VP is nobody else’s until its handler has answered, and until the run ha
 });
 
 describe('a Worker that is terminated', () => {
-  let removePrograms: () => void;
-  beforeAll(() => {
-    removePrograms = compilePrograms();
-  });
-  afterAll(() => {
-    removePrograms();
-  });
-
   it('before its handler could be called leaves an exit to the next run', async () => {
     const { thread, begin } = newWorker();
     await begin({ kind: 'busy', vp: vp.share() });

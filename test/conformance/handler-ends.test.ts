@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 
 import { insideLab } from '../guest-side.js';
 import { handlerEnds, handlerThrows, type HandlerEnd, type HandlerName } from '../handler-ends.js';
 import { runToSignal } from '../scenario-run.js';
-import { compilePrograms } from '../typescript-program.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
 // A process that ends inside a function that the library calls, while a VP runs and everything is open, ends as any other
@@ -34,16 +33,11 @@ function expectedEnd(handler: HandlerName, end: HandlerEnd): object {
 }
 
 const guest = await guestSideForTests();
-let removePrograms: () => void;
 let cells = 0;
 
-beforeAll(() => {
-  removePrograms = compilePrograms();
-});
 afterAll(() => {
   console.log(`${cells} cells of handlers x ends`);
   expect(guest.leftovers()).toEqual([]);
-  removePrograms();
 });
 
 // In the lab a process takes seconds and has to be the only one.

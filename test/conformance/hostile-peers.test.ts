@@ -4,7 +4,7 @@ import { boundedRun } from '../bounded-run.js';
 import { slowness } from '../slowness.js';
 import { typescriptProgram } from '../typescript-program.js';
 
-const program = new URL('programs/hostile-peer-child.ts', import.meta.url);
+const program = typescriptProgram(new URL('programs/hostile-peer-child.ts', import.meta.url));
 
 const scenarios = [
   'nothing waits',
@@ -17,7 +17,7 @@ const scenarios = [
 describe('hostile peers, a process and a thread', () => {
   it('stop nothing, and take only what they read', async () => {
     // In a process of its own, which is ended where its event loop stands; it says how far it has come.
-    const words = [...typescriptProgram(program), ...scenarios];
+    const words = [program, ...scenarios];
     expect(await boundedRun(process.execPath, words, { seconds: 150 * slowness })).toBeUndefined();
   });
 });

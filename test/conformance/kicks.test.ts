@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { insideLab } from '../guest-side.js';
 import { runScenario } from '../scenario-run.js';
-import { compilePrograms } from '../typescript-program.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 
 // The signals that interrupt runs, where somebody else of the process uses signals too. Its handler ends the process where it is
@@ -22,18 +21,15 @@ type When = 'now' | 'later' | 'later ignored' | 'block' | 'ignore';
 const guest = await guestSideForTests();
 let folder: string;
 let library: string;
-let removePrograms: () => void;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'mshv-'));
   library = join(folder, 'signal-taker.so');
   const flags = ['-shared', '-fPIC', '-Wl,-z,nodelete'];
   execFileSync('cc', [...flags, '-o', library, fileURLToPath(source)]);
-  removePrograms = compilePrograms();
 });
 afterAll(() => {
   expect(guest.leftovers()).toEqual([]);
-  removePrograms();
   rmSync(folder, { recursive: true });
 });
 

@@ -3,18 +3,16 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { FakeHypervisor } from '../../lab/fakehv.js';
+import { typescriptProgram } from '../typescript-program.js';
 import { executesGuests, why } from './vmm-ways.js';
 
 // A process that does everything at once is killed at a moment of its life that nobody has chosen. The
 // hypervisor then has nothing left of it.
 
-const program = fileURLToPath(
-  new URL('../../lab/build/programs/test/lab/killed-process.js', import.meta.url),
-);
+const program = typescriptProgram(new URL('killed-process.ts', import.meta.url));
 const kills = 20;
 const patience = 10_000;
 /** How long a process may live once it has begun, in milliseconds; each fourth one longer, so that all of it is begun. */

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { setImmediate } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import { GuestMemory, type Partition } from '../../lib/index.js';
+import { typescriptWorker } from '../typescript-program.js';
 import { DeviceGuest } from './device-guest.js';
 import { DeviceGuestExits } from './device-guest-exits.js';
 import type { GuestOrder } from './device-guest-memory.js';
@@ -94,7 +94,7 @@ function come(): void {
 // Starting a thread takes longer than most lives here: some have one from the beginning.
 const workers: Worker[] = [];
 if (seed % 3 === 0) {
-  const worker = new Worker(fileURLToPath(new URL('vmm-worker.js', import.meta.url)));
+  const worker = typescriptWorker(new URL('vmm-worker.ts', import.meta.url));
   await once(worker, 'message');
   workers.push(worker);
 }

@@ -1,15 +1,13 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import type { EventFd, Intercept, Vp } from '../../lib/index.js';
+import { typescriptWorker } from '../typescript-program.js';
 import type { DeviceGuest } from './device-guest.js';
 import { account, DeviceGuestExits } from './device-guest-exits.js';
 import type { GuestOrder, GuestReport } from './device-guest-memory.js';
 import type { EchoRoute } from './synic-echo.js';
 import type { VmmAnswer, VmmRequest } from './vmm-worker.js';
-
-// Compiled by lab/build-guest.sh: TypeScript takes seconds to load.
-const program = new URL('../../lab/build/programs/test/lab/vmm-worker.js', import.meta.url);
 
 /** How a run of the guest ended. */
 export type GuestRunEnd = 'work' | 'canceled';
@@ -94,7 +92,7 @@ export class VmmThread implements AsyncDisposable {
   }
 
   static async start(): Promise<VmmThread> {
-    const worker = new Worker(program);
+    const worker = typescriptWorker(new URL('vmm-worker.ts', import.meta.url));
     await once(worker, 'message');
     return new VmmThread(worker);
   }

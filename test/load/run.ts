@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 import { integerOption, parseOptions } from '../../lib/cli/command-line.js';
+import bundlePrograms from '../bundle-programs.js';
 import { insideLab, openGuestSide } from '../guest-side.js';
 import { readCommandLine } from '../read-command-line.js';
 import { Crowd, largestCrowd, type CrowdSize } from './crowd.js';
@@ -16,7 +17,7 @@ import { stormFromAThread, stormOfMany, type StormReport } from './storm.js';
 // --seconds N at most (90); all of them, whatever PERCENT of the crowd there is (100). On the simulated driver, or inside
 // the lab on the real one, where a minute's worth is the default:
 //
-//   npm run lab -- --timeout 900 node lab/build/programs/test/load/run.js
+//   npm run lab -- --timeout 900 node build/programs/test/load/run.js
 //
 // Says what each thing costs, and at last which promises were kept. Costs are of this process: what the kernel and the
 // hypervisor have of them does not count, and the simulated driver does.
@@ -33,6 +34,7 @@ const { minutes, scale, seconds } = readCommandLine((args) => {
     seconds: integerOption('seconds', values.seconds, 1, 86_400),
   };
 });
+await bundlePrograms();
 const guest = await openGuestSide();
 const signalsInAMinute = 60_000;
 /** How much more there may be after the signals than early in them, in bytes. */

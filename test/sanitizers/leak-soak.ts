@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { encodeMessage } from '../../lib/sim/encode-message.js';
 import { EventFd, GuestMemory, Mshv, MshvError } from '../../lib/index.js';
 import { linuxNative, type Native } from '../../lib/native.js';
+import bundlePrograms from '../bundle-programs.js';
 import { SimulatorGuestSide } from '../simulator-guest-side.js';
 import { typescriptWorker } from '../typescript-program.js';
 import type { BorrowerData, Loan } from '../vp-borrower.js';
@@ -109,6 +110,7 @@ async function terminateWorker(guest: SimulatorGuestSide): Promise<void> {
   memory.close();
 }
 
+await bundlePrograms();
 const rounds = Number(process.argv[2]);
 for (let round = 0; round < rounds; round++) {
   const scheduler = round % 2 === 0 ? 'hypervisor' : 'root';

@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 import { EventFd } from '../../lib/index.js';
+import { typescriptProgram } from '../typescript-program.js';
 
 // What an EventFd means to the life of its process, and what it means to another one.
 
-const program = fileURLToPath(new URL('programs/eventfd-child.ts', import.meta.url));
-const words = (scenario: string): string[] => ['--import', 'tsx', program, scenario];
+const program = typescriptProgram(new URL('programs/eventfd-child.ts', import.meta.url));
+const words = (scenario: string): string[] => [program, scenario];
 
 /** Runs a scenario; `heard` gets each line that it says. Its descriptor 3 is that of `inherited`. */
 async function run(

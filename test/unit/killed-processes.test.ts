@@ -11,7 +11,7 @@ import { EventFd } from '../../lib/index.js';
 import { openDescriptors } from '../open-descriptors.js';
 import { typescriptProgram } from '../typescript-program.js';
 
-const program = new URL('programs/busy-child.ts', import.meta.url);
+const program = typescriptProgram(new URL('programs/busy-child.ts', import.meta.url));
 /** How long processes live once they have begun, in milliseconds. */
 const lives = fc.sample(fc.nat(300), { seed: 20261121, numRuns: 8 });
 
@@ -22,7 +22,7 @@ it(`a process that does everything with the simulator leaves nothing when it is 
   const { fd } = event;
   const before = { descriptors: openDescriptors(), sharedMemory: readdirSync('/dev/shm') };
   for (const [seed, life] of lives.entries()) {
-    const child = spawn(process.execPath, [...typescriptProgram(program), `${seed}`], {
+    const child = spawn(process.execPath, [program, `${seed}`], {
       stdio: ['ignore', 'pipe', 'pipe', fd],
     });
     if (child.stdout === null || child.stderr === null) throw new Error('it has no output');

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { typescriptProgram } from '../typescript-program.js';
+
 // What limits, seccomp filters and a container without /proc leave: the second way, or an error that names the step that
 // failed and what helps. The table of docs/support.md says the same. Each errno of each step is in faults/system-calls.test.ts.
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const program = ['--import', 'tsx', 'test/unit/programs/under-limits.ts'];
+const program = typescriptProgram(new URL('programs/under-limits.ts', import.meta.url));
 const { ENOSYS, EPERM } = constants.errno;
 
 let folder: string;
@@ -56,12 +58,12 @@ describe('where as many descriptors are open as may be', () => {
     ['vp.cancel()', 'memfd_create'],
     ['vp.share()', 'fcntl'],
   ])('%s fails in %s', (operation, syscall) => {
-    const command = ['prlimit', '--nofile=120', process.execPath, ...program, operation];
+    const command = ['prlimit', '--nofile=120', process.execPath, program, operation];
     expect(told([...command, 'descriptors'])).toEqual(fails('EMFILE', syscall, 'ulimit -n'));
   });
 
   it('Mshv.open() says so', () => {
-    const command = ['prlimit', '--nofile=120', process.execPath, ...program, 'Mshv.open()'];
+    const command = ['prlimit', '--nofile=120', process.execPath, program, 'Mshv.open()'];
     expect(told([...command, 'descriptors'])).toEqual(fails('EMFILE', 'open', 'ulimit -n'));
   });
 
@@ -74,14 +76,14 @@ describe('where as many descriptors are open as may be', () => {
     ['vp.interceptPage', true],
     ['vp.getRegisters()', '0'],
   ])('%s works', (operation, result) => {
-    const command = ['prlimit', '--nofile=120', process.execPath, ...program, operation];
+    const command = ['prlimit', '--nofile=120', process.execPath, program, operation];
     expect(told([...command, 'descriptors'])).toEqual({ result });
   });
 });
 
 describe('other limits', () => {
   it.each(['vp.run()', 'vp.start()'])('%s without timers fails in timer_create', (operation) => {
-    const command = ['prlimit', '--sigpending=0', process.execPath, ...program, operation];
+    const command = ['prlimit', '--sigpending=0', process.execPath, program, operation];
     expect(told(command)).toEqual(fails('EAGAIN', 'timer_create', 'ulimit -i'));
   });
 
@@ -90,19 +92,19 @@ describe('other limits', () => {
     ['vp.getRegisters()', '0'],
     ['event.watch()', undefined],
   ])('%s works without timers', (operation, result) => {
-    const command = ['prlimit', '--sigpending=0', process.execPath, ...program, operation];
+    const command = ['prlimit', '--sigpending=0', process.execPath, program, operation];
     expect(told(command)).toEqual({ result });
   });
 
   it('GuestMemory.allocate() of more than there are addresses fails in mmap', () => {
-    const command = [process.execPath, ...program, 'GuestMemory.allocate(), too much'];
+    const command = [process.execPath, program, 'GuestMemory.allocate(), too much'];
     expect(told(command)).toEqual(fails('ENOMEM', 'mmap', 'ulimit -v'));
   });
 
   it.each(['GuestMemory.allocate()', 'GuestMemory.allocate(), shared'])(
     '%s needs no locked memory',
     (operation) => {
-      const command = ['prlimit', '--memlock=0', process.execPath, ...program, operation];
+      const command = ['prlimit', '--memlock=0', process.execPath, program, operation];
       expect(told(command)).toEqual({ result: 0x123000 });
     },
   );
@@ -117,7 +119,7 @@ describe.each([
   ['EPERM', EPERM],
 ])('under a filter that says %s', (code, errno) => {
   const under = (operation: string, call: string, second?: number): Told =>
-    told([process.execPath, ...program, operation, filter], {
+    told([process.execPath, program, operation, filter], {
       MSHV_TEST_FILTER: [call, errno, ...(second === undefined ? [] : [second])].join(' '),
     });
 
@@ -155,7 +157,7 @@ const mayHide = spawnSync('unshare', [...hidden.slice(1), hideProc]).status === 
 
 describe.skipIf(!mayHide)('without /proc (skipped where nobody may hide it)', () => {
   const without = (operation: string): Told =>
-    told([...hidden, `${hideProc} && exec "$@"`, 'sh', process.execPath, ...program, operation]);
+    told([...hidden, `${hideProc} && exec "$@"`, 'sh', process.execPath, program, operation]);
 
   it.each([
     ['EventFd.create()', { result: expect.any(Number) as unknown }],

@@ -1,8 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 
-import { typescriptProgram } from '../typescript-program.js';
-
 it.each([
   [
     'test/fuzz',
@@ -19,8 +17,9 @@ it.each([
   ['test/sanitizers', ['leak'], "there is no step 'leak', only seeded, address, thread, leaks"],
   ['bench', ['irq'], "there is no group 'irq', only signal, watch, gsi, routes, vp, synic"],
 ])('%s %j is refused', (folder, args, message) => {
-  const program = typescriptProgram(new URL(`../../${folder}/run.ts`, import.meta.url));
+  const program = ['--import', 'tsx', `${folder}/run.ts`];
   const { status, stdout, stderr } = spawnSync(process.execPath, [...program, ...args], {
+    cwd: new URL('../..', import.meta.url),
     encoding: 'utf8',
     // Node would warn of what vitest sets for colours.
     env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: undefined },

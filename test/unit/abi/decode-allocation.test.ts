@@ -1,17 +1,15 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const program = fileURLToPath(new URL('../programs/decode-port-io.ts', import.meta.url));
+import { typescriptProgram } from '../../typescript-program.js';
+
+const program = typescriptProgram(new URL('../programs/decode-port-io.ts', import.meta.url));
 
 /** The bytes that a million decodes leave on the heap, and what the collector did meanwhile. */
 async function decode(fields: 'numbers' | 'words') {
   const young = ['--min-semi-space-size=256', '--max-semi-space-size=256', '--trace-gc'];
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    ...young,
-    ...['--import', 'tsx', program, fields],
-  ]);
+  const { stdout } = await promisify(execFile)(process.execPath, [...young, program, fields]);
   const lines = stdout.trim().split('\n');
   return { growth: Number(lines.at(-1)), collections: lines.slice(0, -1) };
 }

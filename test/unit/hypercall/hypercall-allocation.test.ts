@@ -1,16 +1,14 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const program = fileURLToPath(new URL('../programs/make-hypercalls.ts', import.meta.url));
+import { typescriptProgram } from '../../typescript-program.js';
+
+const program = typescriptProgram(new URL('../programs/make-hypercalls.ts', import.meta.url));
 
 test('interrupts are requested, registers reached and VPs run without allocating', async () => {
   const young = ['--min-semi-space-size=256', '--max-semi-space-size=256', '--trace-gc'];
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    ...young,
-    ...['--import', 'tsx', program],
-  ]);
+  const { stdout } = await promisify(execFile)(process.execPath, [...young, program]);
   const lines = stdout.trim().split('\n');
   expect(lines.filter((line) => line.includes('Scavenge'))).toEqual([]);
   const growth = JSON.parse(lines.at(-1) ?? '') as Record<string, number>;

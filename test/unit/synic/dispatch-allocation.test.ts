@@ -1,15 +1,13 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const program = fileURLToPath(new URL('../programs/dispatch-hypercalls.ts', import.meta.url));
+import { typescriptProgram } from '../../typescript-program.js';
+
+const program = typescriptProgram(new URL('../programs/dispatch-hypercalls.ts', import.meta.url));
 
 async function dispatch(kind: 'signal' | 'message' | 'refused' | 'queue', ...options: string[]) {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    ...options,
-    ...['--import', 'tsx', program, kind],
-  ]);
+  const { stdout } = await promisify(execFile)(process.execPath, [...options, program, kind]);
   const lines = stdout.trim().split('\n');
   const result = JSON.parse(lines.at(-1) ?? '') as {
     growth: number;

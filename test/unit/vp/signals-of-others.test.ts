@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
+import { typescriptProgram } from '../../typescript-program.js';
+
 // What the library does to the signals of its process: it takes two that nobody has, and no more, whoever of it needs them.
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -33,7 +35,7 @@ function changed(before: Actions | undefined, after: Actions | undefined): numbe
 it('both addons and their Workers share two signals, beside a preloaded library whose SIGRTMIN goes on working', () => {
   const { stderr, status } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', 'test/unit/programs/all-that-signals.ts'],
+    [typescriptProgram(new URL('../programs/all-that-signals.ts', import.meta.url))],
     {
       cwd: root,
       // Sanitizers are preloaded too, and come first.
