@@ -418,6 +418,7 @@ it('VPs do what the model does, in any order, and leave nothing behind', async (
       });
       expect(belongings()).toEqual(before);
     }),
-    { seed: 20261121, numRuns: guest.backend === 'lab' ? 60 : 300 },
+    // What fails waits for its patience: a shrunk one would be told after the test's time.
+    { seed: 20261121, numRuns: guest.backend === 'lab' ? 60 : 300, endOnFailure: true },
   );
 });
