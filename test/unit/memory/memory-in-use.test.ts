@@ -70,6 +70,32 @@ function expectNobodys(memories: readonly GuestMemory[]): void {
   }
 }
 
+interface Reading {
+  /** What the thread reads into. */
+  readonly into?: Uint8Array;
+  /** Closes it in a way of its own. */
+  readonly close?: () => void;
+  /** Those who share the memory. */
+  readonly others?: readonly GuestMemory[];
+}
+
+/** Closes memory while a thread reads into it: what it has read is nobody's. */
+async function expectNobodysRead(
+  memory: GuestMemory,
+  { into = memory.bytes(), close, others = [] }: Reading = {},
+): Promise<void> {
+  using pipe = new BlockedPipe();
+  const reading = read(pipe.fd, into, 0, size, null);
+  const bytes = memory.bytes();
+  if (close === undefined) memory.close();
+  else close();
+  expect(bytes.length).toBe(0);
+  const next = nextMemories();
+  pipe.feed(size);
+  expect((await reading).bytesRead).toBeGreaterThan(0);
+  expectNobodys([...next, ...others]);
+}
+
 describe.each<[string, Native]>([
   ['mshv', linuxNative()],
   ['mshv_sim', Simulator.native],
@@ -83,16 +109,7 @@ describe.each<[string, Native]>([
       () => GuestMemory.allocate(size, { native, hugePages: true, shared: true }),
     ],
   ])('keeps its addresses, and its pages are gone: %s', async (_, allocate) => {
-    using pipe = new BlockedPipe();
-    const memory = allocate();
-    const reading = read(pipe.fd, memory.bytes(), 0, size, null);
-    const bytes = memory.bytes();
-    memory.close();
-    expect(bytes.length).toBe(0);
-    const next = nextMemories();
-    pipe.feed(size);
-    expect((await reading).bytesRead).toBeGreaterThan(0);
-    expectNobodys(next);
+    await expectNobodysRead(allocate());
   });
 
   it('leaves the file behind it and those who share it alone', async () => {
@@ -155,20 +172,16 @@ describe('memory that is closed where the host refuses what its pages are replac
     ['private', false, anonymous, file],
   ])('is nobody’s all the same: %s', async (_, shared, calls, otherWay) => {
     for (let nth = -1; nth < calls.length; nth++) {
-      using pipe = new BlockedPipe();
       const memory = GuestMemory.allocate(size, { native, shared });
       using others = shared ? GuestMemory.receive(memory.share(), { native }) : undefined;
-      const reading = read(pipe.fd, memory.bytes(), 0, size, null);
-      const bytes = memory.bytes();
-      const made = closeFailing(memory, nth);
+      let made: string[] = [];
+      await expectNobodysRead(memory, {
+        close: () => (made = closeFailing(memory, nth)),
+        others: others === undefined ? [] : [others],
+      });
       // Those up to the one that fails, and the other way after it.
       const before = calls.slice(0, nth < 0 ? undefined : nth + 1);
       expect(made).toEqual(nth < 0 ? before : [...before, ...otherWay]);
-      expect(bytes.length).toBe(0);
-      const next = nextMemories();
-      pipe.feed(size);
-      expect((await reading).bytesRead).toBeGreaterThan(0);
-      expectNobodys(others === undefined ? next : [...next, others]);
     }
   });
 });
@@ -265,17 +278,10 @@ describe.runIf(hasTransfer)(
     });
 
     it('leaves what is read into the buffer that it was moved to to nobody', async () => {
-      using pipe = new BlockedPipe();
       const memory = GuestMemory.allocate(size, { shared: true });
       using shared = GuestMemory.receive(memory.share());
-      const reading = read(pipe.fd, new Uint8Array(transferred(memory)), 0, size, null);
-      const bytes = memory.bytes();
-      memory.close();
-      expect(bytes.length).toBe(0);
-      const next = nextMemories();
-      pipe.feed(size);
-      expect((await reading).bytesRead).toBeGreaterThan(0);
-      expectNobodys([...next, shared]);
+      const into = new Uint8Array(transferred(memory));
+      await expectNobodysRead(memory, { into, others: [shared] });
     });
   },
 );
