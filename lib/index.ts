@@ -150,14 +150,10 @@ export {
   type EventPartition,
 } from './synic/guest-event-port.js';
 export type { GuestHypercall, HypercallMemory } from './synic/guest-hypercall.js';
-export {
-  GuestMessages,
-  type GuestMessagesOptions,
-  type MessagePartition,
-  type MessageVpOwner,
-  type SavedGuestMessages,
-  type SavedQueue,
-} from './synic/guest-messages.js';
+export { GuestMessages, type GuestMessagesOptions } from './synic/guest-messages.js';
+export type { MessagePartition } from './synic/slot-post.js';
+export type { MessageVpOwner } from './synic/deliverability-notifications.js';
+export type { SavedGuestMessages, SavedQueue } from './synic/saved-guest-messages.js';
 export type { GuestEventPort, GuestMessagePort, MessagePoster } from './synic/guest-ports.js';
 export type { HostEventPort, HostMessagePort } from './synic/host-ports.js';
 export type { HypercallCompletion } from './synic/hypercall-completion.js';

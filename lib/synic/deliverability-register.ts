@@ -1,5 +1,5 @@
 import { x64Registers } from '../abi/x64-registers.js';
-import type { MessageVpOwner } from './guest-messages.js';
+import type { MessageVpOwner } from './deliverability-notifications.js';
 
 /** The registers of a partition's VPs: a `Partition` has them. */
 export interface RegisterPartition {

@@ -1,21 +1,12 @@
-import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
-import {
-  messageTypeArgument,
-  payloadArgument,
-  sintArgument,
-  vpArgument,
-  vtlArgument,
-} from '../abi/arguments.js';
-import { hvStatusCodes, hvStatusName } from '../abi/hv-status.js';
-import { limits } from '../abi/limits.js';
+import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { synicLimits } from '../abi/synic.js';
 import { integerArgument } from '../arguments.js';
-import { isClosedError, MshvError } from '../errors.js';
-import { createHandle, type Handle } from '../handle.js';
+import { MshvError } from '../errors.js';
+import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
-import { array, defaulting, integer, table, takeOptions, type OptionTable } from '../options.js';
+import { defaulting, integer, takeOptions, type OptionTable } from '../options.js';
 import { synchronous } from '../thenable.js';
 import {
   implementationArgument,
@@ -26,43 +17,20 @@ import {
 } from './arguments.js';
 import {
   failuresOption,
-  reasonOf,
   type FailureListener,
   type FailureReports,
   type Failures,
 } from '../failures.js';
+import {
+  DeliverabilityNotifications,
+  type MessageVpOwner,
+} from './deliverability-notifications.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
+import { savedMessages, type SavedGuestMessages } from './saved-guest-messages.js';
 import { SintMessagePort } from './sint-message-port.js';
-import { settle, SintQueue, type Poster, type QueuedMessage } from './sint-queue.js';
-
-/** What the queues need of a partition. */
-export interface MessagePartition {
-  hasVp(index: number): boolean;
-  /**
-   * Puts a message into the slot of a SINT: `HVCALL_POST_MESSAGE_DIRECT`.
-   *
-   * @param payload - borrowed for the call
-   * @returns the HV status; or throws an MshvError that has it as `hvStatus`. `HV_STATUS_OBJECT_IN_USE` and
-   *   `HV_STATUS_INSUFFICIENT_BUFFERS` mean that the slot is busy, any other that the message is refused for good
-   */
-  postMessage(vtl: number, vp: number, sint: number, type: number, payload: Uint8Array): number;
-}
-
-/**
- * What the queues need of whoever runs a VP. Only that one writes the VP's deliverability notifications: two
- * writers would undo each other's bits.
- */
-export interface MessageVpOwner {
-  /**
-   * Asks for an intercept when a SINT's slot is free: `HvRegisterDeliverabilityNotifications`. When it
-   * comes, `GuestMessages.sintsDeliverable` is to be called. It may post, reset or detach itself meanwhile: it is
-   * told what came of that when it has returned.
-   *
-   * @param sints - exactly the SINTs to be told of, a bit for each
-   * @returns at once, and no promise: one is reported as a failure
-   */
-  setDeliverabilityNotifications(vtl: number, sints: number): unknown;
-}
+import { settle, type Poster, type QueuedMessage } from './sint-queue.js';
+import { tryPost, type MessagePartition } from './slot-post.js';
+import { keyOf, VpQueues } from './vp-queues.js';
 
 export interface GuestMessagesOptions {
   /** The most messages that are taken for a SINT of a VP and not delivered: 1 to 65536. Default 64. */
@@ -75,85 +43,14 @@ export interface GuestMessagesOptions {
   onError?: FailureListener | FailureReports;
 }
 
-/** The messages that were taken and not delivered. `structuredClone` takes it; JSON does not, for its payloads are bytes. */
-export interface SavedGuestMessages {
-  readonly queues: readonly SavedQueue[];
-}
-
-export interface SavedQueue {
-  readonly vtl: number;
-  readonly vp: number;
-  readonly sint: number;
-  /** In the order in which they are to be delivered. */
-  readonly messages: readonly SavedMessage[];
-}
-
-interface SavedMessage {
-  readonly type: number;
-  readonly payload: Uint8Array;
-}
-
 const largestBound = 65_536;
 const allSints = 0xffff;
-/** How often an owner is told in a row: it may post to each SINT as it is told. */
-const mostTold = 64;
-
 export const boundArgument = integer(1, largestBound);
 
 const messagesOptions = {
   bound: defaulting(boundArgument, 64),
   onError: failuresOption,
 } satisfies OptionTable<GuestMessagesOptions>;
-
-const savedMessage = {
-  type: messageTypeArgument,
-  payload: payloadArgument,
-} satisfies OptionTable<SavedMessage>;
-
-const savedQueue = {
-  vtl: vtlArgument,
-  vp: vpArgument,
-  sint: sintArgument,
-  messages: array(table(savedMessage)),
-} satisfies OptionTable<SavedQueue>;
-
-const savedMessages = {
-  queues: array(table(savedQueue)),
-} satisfies OptionTable<SavedGuestMessages>;
-
-interface AttachedOwner {
-  readonly owner: MessageVpOwner;
-  /** In which it was attached. */
-  readonly context: AsyncResource;
-}
-
-/** The queues of one VTL of a VP. */
-class VpQueues {
-  readonly vtl: number;
-  readonly vp: number;
-  readonly sints: readonly SintQueue[];
-  /** Who posts without a port, by SINT. */
-  readonly anonymous: readonly Poster[];
-  /** The SINTs whose slot was busy, and whose notification has not come. */
-  blocked = 0;
-  /** What the register holds; undefined where that is not known. */
-  registered: number | undefined = 0;
-  /** The register's owner is being told. */
-  notifying = false;
-  /** The SINTs that are being delivered to. */
-  flushing = 0;
-  /** The SINTs whose notification came while they were. */
-  deliverable = 0;
-  /** The messages that are being posted. */
-  readonly posting = new Set<QueuedMessage>();
-
-  constructor(vtl: number, vp: number, bound: number) {
-    this.vtl = vtl;
-    this.vp = vp;
-    this.sints = Array.from({ length: synicLimits.sints }, () => new SintQueue(bound));
-    this.anonymous = this.sints.map(() => ({ waiting: undefined }));
-  }
-}
 
 /**
  * The messages on their way to the guest: a bounded queue for each SINT of each VP.
@@ -168,13 +65,14 @@ export class GuestMessages implements MessagePoster {
   readonly #bound: number;
   readonly #failures: Failures;
   readonly #queues = new Map<number, VpQueues>();
-  readonly #owners = new Map<number, AttachedOwner>();
+  readonly #notifications: DeliverabilityNotifications;
 
   constructor(partition: MessagePartition, options: GuestMessagesOptions = {}) {
     implementationArgument('partition', partition, ['hasVp', 'postMessage']);
     const { bound, onError } = takeOptions('options', options, messagesOptions);
     this.#bound = bound;
     this.#failures = onError;
+    this.#notifications = new DeliverabilityNotifications(onError);
     this.#partition = partition;
   }
 
@@ -231,24 +129,7 @@ export class GuestMessages implements MessagePoster {
   attachVp(vp: number, owner: MessageVpOwner): Handle {
     vp = vpArgument('vp', vp);
     implementationArgument('owner', owner, ['setDeliverabilityNotifications']);
-    if (this.#owners.has(vp)) {
-      throw new MshvError(`VP ${vp} has an owner already`, { code: 'ERR_MSHV_VP_OWNED' });
-    }
-    const attached: AttachedOwner = { owner, context: new AsyncResource('MSHV_VP_OWNER') };
-    this.#owners.set(vp, attached);
-    for (const queues of this.#queuesOfVp(vp)) {
-      this.#notify(queues);
-    }
-    return createHandle(`the owner of VP ${vp}`, {
-      isOpen: () => this.#owners.get(vp) === attached,
-      end: () => {
-        this.#owners.delete(vp);
-        for (const queues of this.#queuesOfVp(vp)) {
-          // The next owner may find the VP in another state.
-          queues.registered = queues.blocked === 0 ? 0 : undefined;
-        }
-      },
-    });
+    return this.#notifications.attach(vp, owner, () => this.#queuesOfVp(vp));
   }
 
   /**
@@ -277,7 +158,7 @@ export class GuestMessages implements MessagePoster {
         this.#flush(queues, sint);
       }
     }
-    this.#notify(queues);
+    this.#notifications.notify(queues);
   }
 
   /** The messages that are taken and not delivered. Those whose promise has not resolved are their posters'. */
@@ -326,7 +207,7 @@ export class GuestMessages implements MessagePoster {
       for (let sint = 0; sint < synicLimits.sints; sint++) {
         this.#flush(queues, sint);
       }
-      this.#notify(queues);
+      this.#notifications.notify(queues);
     }
   }
 
@@ -337,7 +218,7 @@ export class GuestMessages implements MessagePoster {
   reset(): void {
     this.#discard();
     for (const queues of [...this.#queues.values()]) {
-      this.#notify(queues);
+      this.#notifications.notify(queues);
     }
   }
 
@@ -406,10 +287,10 @@ export class GuestMessages implements MessagePoster {
 
   /** Delivers unless the slot is known to be busy: nobody tells of a free one where the VP has no owner. */
   #deliver(queues: VpQueues, sint: number): void {
-    if ((queues.blocked & (1 << sint)) === 0 || !this.#owners.has(queues.vp)) {
+    if ((queues.blocked & (1 << sint)) === 0 || !this.#notifications.hasOwner(queues.vp)) {
       this.#flush(queues, sint);
     }
-    this.#notify(queues);
+    this.#notifications.notify(queues);
   }
 
   #flush(queues: VpQueues, sint: number): void {
@@ -424,7 +305,7 @@ export class GuestMessages implements MessagePoster {
     try {
       for (let message = queue.head; message !== undefined; message = queue.head) {
         queues.posting.add(message);
-        const refusal = this.#tryPost(queues, sint, message);
+        const refusal = tryPost(this.#partition, queues, sint, message);
         queues.posting.delete(message);
         if (refusal === 'busy') {
           if ((queues.deliverable & bit) === 0) {
@@ -449,34 +330,6 @@ export class GuestMessages implements MessagePoster {
     }
   }
 
-  /** Posts a message, and returns why that did not succeed. */
-  #tryPost(
-    { vtl, vp }: VpQueues,
-    sint: number,
-    { type, payload }: QueuedMessage,
-  ): 'busy' | MshvError | undefined {
-    let status: number | undefined;
-    let cause: unknown;
-    try {
-      status = synchronous(
-        'postMessage()',
-        this.#partition.postMessage(vtl, vp, sint, type, payload),
-      );
-    } catch (error) {
-      cause = error;
-      status = error instanceof MshvError ? error.hvStatus?.code : undefined;
-    }
-    switch (status) {
-      case hvStatusCodes.HV_STATUS_SUCCESS:
-        return undefined;
-      case hvStatusCodes.HV_STATUS_OBJECT_IN_USE:
-      case hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS:
-        return 'busy';
-      default:
-        return refusedError(vtl, vp, sint, status, cause);
-    }
-  }
-
   /** Tells of a message that will never be delivered: its poster, where that still waits for an answer. */
   #refuse(queues: VpQueues, message: QueuedMessage, error: MshvError): void {
     if (message.waiter === undefined) {
@@ -484,71 +337,6 @@ export class GuestMessages implements MessagePoster {
     } else {
       settle(message, error);
     }
-  }
-
-  /**
-   * Makes the VP's register say what it has to say, where that is not so. An owner that posts while it is told is told
-   * again afterwards: it would else write what it was given first over what it was given last.
-   */
-  #notify(queues: VpQueues): void {
-    if (queues.notifying) {
-      return;
-    }
-    queues.notifying = true;
-    try {
-      for (let told = 0; queues.registered !== queues.blocked; told++) {
-        const owner = this.#owners.get(queues.vp);
-        if (owner === undefined) {
-          return;
-        }
-        if (told === mostTold) {
-          queues.registered = undefined;
-          const cause = new Error(`its owner makes it another one each of ${mostTold} times`);
-          this.#reportNotification(queues, queues.vp, cause);
-          return;
-        }
-        if (!this.#tell(owner, queues)) {
-          return;
-        }
-      }
-    } finally {
-      queues.notifying = false;
-    }
-  }
-
-  /** Tells an owner what the register has to say, and returns whether that succeeded. */
-  #tell({ owner, context }: AttachedOwner, queues: VpQueues): boolean {
-    const { vtl, vp, blocked } = queues;
-    queues.registered = blocked;
-    try {
-      const result: unknown = context.runInAsyncScope(
-        // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
-        owner.setDeliverabilityNotifications,
-        owner,
-        vtl,
-        blocked,
-      );
-      synchronous('setDeliverabilityNotifications()', result);
-      return true;
-    } catch (cause) {
-      queues.registered = undefined;
-      // There is nothing to take back where the end of the partition has.
-      if (blocked !== 0 || !isClosedError(cause)) {
-        this.#reportNotification(queues, vp, cause);
-      }
-      return false;
-    }
-  }
-
-  #reportNotification(queues: VpQueues, vp: number, cause: unknown): void {
-    this.#failures.report(
-      queues,
-      () =>
-        new MshvError(
-          `cannot ask for deliverability notifications of VP ${vp}: ${reasonOf(cause)}`,
-          { code: 'ERR_MSHV_NOTIFICATION', cause },
-        ),
-    );
   }
 
   #move(poster: Poster, sint: number, from: VpQueues, to: VpQueues): void {
@@ -559,7 +347,7 @@ export class GuestMessages implements MessagePoster {
     }
     target?.takeWaiting();
     // Only now, when each message is in a queue: whoever is told may save or reset them, or post others.
-    this.#notify(from);
+    this.#notifications.notify(from);
     this.#deliver(to, sint);
   }
 
@@ -573,7 +361,7 @@ export class GuestMessages implements MessagePoster {
     for (const message of left) {
       settle(message, error);
     }
-    this.#notify(from);
+    this.#notifications.notify(from);
   }
 
   /** Removes messages. What the register has to say may be another thing then. */
@@ -606,28 +394,4 @@ export class GuestMessages implements MessagePoster {
       queues.registered = undefined;
     }
   }
-}
-
-function keyOf(vtl: number, vp: number): number {
-  return vtl * limits.MSHV_MAX_VPS + vp;
-}
-
-function refusedError(
-  vtl: number,
-  vp: number,
-  sint: number,
-  status: number | undefined,
-  cause: unknown,
-): MshvError {
-  const name = status === undefined ? undefined : (hvStatusName(status) ?? 'unknown');
-  const why = status === undefined ? reasonOf(cause) : `${name} (0x${status.toString(16)})`;
-  return new MshvError(
-    `a message to SINT ${sint} of VP ${vp}, VTL ${vtl}, is refused and skipped: ${why}`,
-    {
-      code: 'ERR_MSHV_MESSAGE_REFUSED',
-      hypercall: 'HVCALL_POST_MESSAGE_DIRECT',
-      ...(status !== undefined && name !== undefined && { hvStatus: { code: status, name } }),
-      ...(cause !== undefined && { cause }),
-    },
-  );
 }

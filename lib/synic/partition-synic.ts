@@ -37,7 +37,8 @@ import {
   type DirectGuestEventPortOptions,
   type EventPartition,
 } from './guest-event-port.js';
-import { boundArgument, GuestMessages, type MessageVpOwner } from './guest-messages.js';
+import type { MessageVpOwner } from './deliverability-notifications.js';
+import { boundArgument, GuestMessages } from './guest-messages.js';
 import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
 import { HypercallDispatcher } from './hypercall-dispatcher.js';
 import { isOwned, mappedMemory, type SynicMemory } from './partition-memory.js';

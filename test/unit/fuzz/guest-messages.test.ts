@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 
-import { GuestMessages, type SavedGuestMessages } from '../../../lib/synic/guest-messages.js';
+import { GuestMessages } from '../../../lib/synic/guest-messages.js';
+import type { SavedGuestMessages } from '../../../lib/synic/saved-guest-messages.js';
 import { payloadOf } from '../../message-model.js';
 import { MessageGuest } from '../synic/message-guest.js';
 import { fuzz } from './fuzz.js';

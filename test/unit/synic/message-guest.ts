@@ -1,5 +1,6 @@
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
-import type { GuestMessages, MessagePartition } from '../../../lib/synic/guest-messages.js';
+import type { GuestMessages } from '../../../lib/synic/guest-messages.js';
+import type { MessagePartition } from '../../../lib/synic/slot-post.js';
 import { foreignId, idOf, keyOf, refusedType, type ModelledGuest } from '../../message-model.js';
 
 interface Slot {
