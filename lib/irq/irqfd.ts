@@ -8,22 +8,11 @@ import { MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
 import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
-import {
-  boolean,
-  instance,
-  integer,
-  optional,
-  optionalName,
-  table,
-  takeOptions,
-  unchecked,
-  type OptionTable,
-  type Taken,
-} from '../options.js';
+import { takeOptions, type Taken } from '../options.js';
 import { synchronous } from '../thenable.js';
 import { GsiAllocator } from './gsi-allocator.js';
 import { createIrqFdRoute, type IrqFdRoute, type RouteOwner } from './irqfd-route.js';
-import { checkedMsi, type MsiRoute, type MsiRouteInput, type MsiTargets } from './msi.js';
+import { checkedMsi, type MsiRoute, type MsiTargets } from './msi.js';
 import { MsiRouteTable } from './msi-route-table.js';
 import {
   commitRoutes,
@@ -31,6 +20,12 @@ import {
   type RouteSettings,
   type RouteState,
 } from './route-commit.js';
+import {
+  resampleRouteOptions,
+  routeOptions,
+  type NewResampleRouteOptions,
+  type NewRouteOptions,
+} from './route-options.js';
 
 /** What the IrqFd needs of its partition. */
 export interface IrqFdPartition {
@@ -42,43 +37,6 @@ export interface IrqFdPartition {
   /** Whether the driver may inject through the VPs' register pages. */
   readonly fastInjection: boolean;
 }
-
-export interface NewRouteOptions {
-  /** The MSI to begin with. Default: none, the route is not armed. */
-  msi?: MsiRouteInput;
-  /** Begin masked. Default false. */
-  masked?: boolean;
-  /**
-   * Use this eventfd's counter. The route takes a descriptor of its own; the caller keeps, and closes,
-   * this one. The driver binds one counter once per partition. No semaphore. Default: a new eventfd.
-   */
-  event?: EventFd;
-  /** Who holds the GSI, for error messages. */
-  name?: string;
-}
-
-export interface NewResampleRouteOptions extends NewRouteOptions {
-  /** The vector of the interrupt, and the GSI: 16 to 255. */
-  vector: number;
-}
-
-const msiInput = {
-  // What these may be depends on the partition and the route.
-  address: unchecked<number | bigint>,
-  data: unchecked<number>,
-} satisfies OptionTable<MsiRouteInput>;
-
-const routeOptions = {
-  msi: optional(table(msiInput)),
-  masked: boolean(false),
-  event: optional(instance(EventFd)),
-  name: optionalName,
-} satisfies OptionTable<NewRouteOptions>;
-
-const resampleRouteOptions = {
-  vector: integer(16, 255),
-  ...routeOptions,
-} satisfies OptionTable<NewResampleRouteOptions>;
 
 let create: (partition: IrqFdPartition) => IrqFd;
 let closeAll: (irqfd: IrqFd) => void;
