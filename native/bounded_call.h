@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "or_error.h"
 #include "thread_timer.h"
 
 namespace mshv {
@@ -12,13 +13,20 @@ namespace mshv {
 constexpr auto kBound = std::chrono::milliseconds(1);
 
 // The calling thread's timer for that, made when it is needed first.
-ThreadTimer& BoundTimer();
+inline ThreadTimer& BoundTimer() {
+  struct Owned {
+    ThreadTimer timer;
+    ~Owned() { timer.Delete(); }
+  };
+  thread_local Owned owned;
+  return owned.timer;
+}
 
-// Makes a call that returns a value >= 0 or -errno. Returns what it returns; -EAGAIN where it
-// blocked until the bound; without a call, what failed where the thread can have no timer, and for
-// -EAGAIN, which would be another thing here, -ENOBUFS.
+// Makes a call that gives an OrError. Returns that; -EAGAIN where it blocked until the bound;
+// without a call, what failed where the thread can have no timer, and for -EAGAIN, which would be
+// another thing here, -ENOBUFS.
 template <typename Call>
-int CallBounded(Call call) {
+auto CallBounded(Call call) -> decltype(call()) {
   ThreadTimer& timer = BoundTimer();
   // Again and again: the first could come before the call has begun.
   int error = timer.Prepare();
@@ -26,16 +34,16 @@ int CallBounded(Call call) {
     error = timer.Arm(kBound, kBound);
   }
   if (error < 0) {
-    return error == -EAGAIN ? -ENOBUFS : error;
+    return Error(error == -EAGAIN ? -ENOBUFS : error);
   }
   const auto end = std::chrono::steady_clock::now() + kBound;
-  int result = 0;
-  do {
+  auto result = call();
+  // Signals of others interrupt as well.
+  while (result.error() == -EINTR && std::chrono::steady_clock::now() < end) {
     result = call();
-    // Signals of others interrupt as well.
-  } while (result == -EINTR && std::chrono::steady_clock::now() < end);
+  }
   timer.Disarm();
-  return result == -EINTR ? -EAGAIN : result;
+  return result.error() == -EINTR ? Error(-EAGAIN) : result;
 }
 
 }  // namespace mshv

@@ -19,9 +19,9 @@ BufferDetacher::BufferDetacher(napi_env env) : env_(env) {
   }
 }
 
-int BufferDetacher::Detach(napi_value buffer) const {
+OrError<void> BufferDetacher::Detach(napi_value buffer) const {
   if (transfer_ == nullptr) {
-    return napi_detach_arraybuffer(env_, buffer) == napi_ok ? 0 : -EPERM;
+    return Error(napi_detach_arraybuffer(env_, buffer) == napi_ok ? 0 : -EPERM);
   }
   napi_value transfer = nullptr;
   napi_value length = nullptr;
@@ -31,9 +31,9 @@ int BufferDetacher::Detach(napi_value buffer) const {
       napi_call_function(env_, buffer, transfer, 1, &length, nullptr) != napi_ok) {
     napi_value error = nullptr;
     napi_get_and_clear_last_exception(env_, &error);
-    return -EPERM;
+    return Error(-EPERM);
   }
-  return 0;
+  return {};
 }
 
 }  // namespace mshv

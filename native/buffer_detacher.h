@@ -3,6 +3,8 @@
 
 #include <node_api.h>
 
+#include "or_error.h"
+
 namespace mshv {
 
 // Detaches ArrayBuffers of one environment. From Node 24 on a buffer can be locked
@@ -17,8 +19,8 @@ class BufferDetacher {
 
   napi_env env() const { return env_; }
 
-  // 0, or -EPERM where the buffer is locked or no JavaScript can run any more.
-  int Detach(napi_value buffer) const;
+  // -EPERM where the buffer is locked or no JavaScript can run any more.
+  OrError<void> Detach(napi_value buffer) const;
 
  private:
   const napi_env env_;

@@ -8,22 +8,24 @@ namespace {
 
 // Marks the descriptor as not ours before it is closed: a number must never be usable while another
 // thread may already have received it for something else.
-int Release(Environment& environment, OwnedFd fd) {
+OrError<int> Release(Environment& environment, OwnedFd fd) {
   if (const int error = environment.vps().Detach(fd.number); error < 0) {
-    return error;
+    return Error(error);
   }
-  environment.poller().Unwatch(fd.number);
+  static_cast<void>(environment.poller().Unwatch(fd.number));
   environment.Hide(fd.number);
   environment.Disown(fd.number);
   return fd.number;
 }
 
-int Close(Environment& environment, OwnedFd fd) {
-  const int released = Release(environment, fd);
-  return released < 0 ? released : sys::Close(released);
+OrError<void> Close(Environment& environment, OwnedFd fd) {
+  const auto released = Release(environment, fd);
+  return released ? sys::Close(*released) : released.error();
 }
 
-int Dup(Environment& environment, OwnedFd fd) { return environment.Own(sys::Dup(fd.number)); }
+OrError<int> Dup(Environment& environment, OwnedFd fd) {
+  return environment.Own(sys::Dup(fd.number));
+}
 
 FailedStep LastFailedStep(Environment&) { return failed_step; }
 

@@ -14,21 +14,21 @@
 
 namespace mshv::kernel {
 
-// Whether the kernel's name for what a descriptor refers to is `name`: 0, -EINVAL where it is
+// Checks that the kernel's name for what a descriptor refers to is `name`: -EINVAL where it is
 // another, -EBADF where the descriptor is not open, -ENOENT where there is no /proc to say so.
-inline int CompareLink(int fd, std::string_view name) {
+inline OrError<void> CompareLink(int fd, std::string_view name) {
   // Room for one character more, so that a longer name is not taken for this one.
   std::array<char, 64> link;
-  const int length = Try("readlink", [&] {
+  const auto length = Try("readlink", [&] {
     return static_cast<int>(readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), link.data(),
                                      std::min(link.size(), name.size() + 1)));
   });
-  if (length < 0) {
-    const int open = Try("fcntl", [&] { return fcntl(fd, F_GETFD); });
-    return open < 0 ? open : Step("readlink", length);
+  if (!length) {
+    const auto open = Try("fcntl", [&] { return fcntl(fd, F_GETFD); });
+    return open ? FailedAt("readlink", length.error().number()) : open.error();
   }
-  const bool equal = std::string_view(link.data(), static_cast<size_t>(length)) == name;
-  return Step("readlink", equal ? 0 : -EINVAL);
+  const bool equal = std::string_view(link.data(), static_cast<size_t>(*length)) == name;
+  return equal ? OrError<void>() : FailedAt("readlink", -EINVAL);
 }
 
 }  // namespace mshv::kernel

@@ -8,14 +8,15 @@ namespace {
 
 constexpr uint64_t kLongArgument = uint64_t{1} << abi::MSHV_PT_BIT_CPU_AND_XSAVE_FEATURES;
 
-int Open(Environment& environment, std::string path) {
+OrError<int> Open(Environment& environment, std::string path) {
   return environment.Own(sys::Open(path.c_str()));
 }
 
-int CreatePartition(Environment& environment, OwnedFd device, uint64_t flags, uint64_t isolation) {
+OrError<int> CreatePartition(Environment& environment, OwnedFd device, uint64_t flags,
+                             uint64_t isolation) {
   // The driver would read on behind the argument.
   if ((flags & kLongArgument) != 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   abi::mshv_create_partition argument{};
   argument.pt_flags = flags;
@@ -24,9 +25,9 @@ int CreatePartition(Environment& environment, OwnedFd device, uint64_t flags, ui
 }
 
 // The same ioctl number as v1: a flag tells the driver that the longer argument follows.
-int CreatePartitionV2(Environment& environment, OwnedFd device, uint64_t flags, uint64_t isolation,
-                      uint64_t cpu_feature_bank0, uint64_t cpu_feature_bank1,
-                      uint64_t disabled_xsave) {
+OrError<int> CreatePartitionV2(Environment& environment, OwnedFd device, uint64_t flags,
+                               uint64_t isolation, uint64_t cpu_feature_bank0,
+                               uint64_t cpu_feature_bank1, uint64_t disabled_xsave) {
   abi::mshv_create_partition_v2 argument{};
   argument.pt_flags = flags;
   argument.pt_isolation = isolation;
@@ -41,7 +42,7 @@ int CreatePartitionV2(Environment& environment, OwnedFd device, uint64_t flags, 
   return environment.Own(sys::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
 }
 
-int FastInjection(Environment&, OwnedFd device) { return sys::FastInjection(device.number); }
+bool FastInjection(Environment&, OwnedFd device) { return sys::FastInjection(device.number); }
 
 }  // namespace
 

@@ -20,31 +20,28 @@ Environment* Environment::Attach(napi_env env) {
   return environment.release();  // CleanUp takes it back.
 }
 
-int Environment::Own(int fd_or_error) {
-  if (fd_or_error >= 0) {
-    const auto fd = static_cast<size_t>(fd_or_error);
-    if (fd >= owned_.size()) {
-      owned_.resize(fd + 1);
-    }
-    if (owned_[fd]) {
-      // Whoever was told the number has closed it.
-      std::erase_if(shown_, [&](const auto& shown) { return shown.second == fd_or_error; });
-    }
-    owned_[fd] = true;
+void Environment::Own(int fd) {
+  const auto index = static_cast<size_t>(fd);
+  if (index >= owned_.size()) {
+    owned_.resize(index + 1);
   }
-  return fd_or_error;
+  if (owned_[index]) {
+    // Whoever was told the number has closed it.
+    std::erase_if(shown_, [fd](const auto& shown) { return shown.second == fd; });
+  }
+  owned_[index] = true;
 }
 
-int Environment::Show(int fd) {
+OrError<int> Environment::Show(int fd) {
   if (const auto found = shown_.find(fd); found != shown_.end()) {
     if (Owns(found->second) && IsSameEventFd(fd, found->second)) {
       return found->second;
     }
     Hide(fd);
   }
-  const int copy = Own(sys::Dup(fd));
-  if (copy >= 0) {
-    shown_[fd] = copy;
+  const auto copy = Own(sys::Dup(fd));
+  if (copy) {
+    shown_[fd] = *copy;
   }
   return copy;
 }
@@ -71,7 +68,7 @@ void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
     }
     for (size_t fd = 0; fd < last->owned_.size(); ++fd) {
       if (last->owned_[fd]) {
-        sys::Close(static_cast<int>(fd));
+        static_cast<void>(sys::Close(static_cast<int>(fd)));
       }
     }
     napi_remove_async_cleanup_hook(hook);

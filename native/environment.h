@@ -33,16 +33,22 @@ class Environment {
   VpTable& vps() { return vps_; }
   ShareTokens& tokens() { return tokens_; }
 
+  void Own(int fd);
   // Records a descriptor that a system call returned; passes errors through.
-  int Own(int fd_or_error);
+  OrError<int> Own(OrError<int> fd) {
+    if (fd) {
+      Own(*fd);
+    }
+    return fd;
+  }
   bool Owns(int fd) const {
     return fd >= 0 && static_cast<size_t>(fd) < owned_.size() && owned_[static_cast<size_t>(fd)];
   }
   void Disown(int fd) { owned_[static_cast<size_t>(fd)] = false; }
 
   // A second descriptor of an eventfd, for others to know: the same one each time until Hide, which
-  // closes it unless somebody has done that already. Returns it or -errno.
-  int Show(int fd);
+  // closes it unless somebody has done that already.
+  OrError<int> Show(int fd);
   void Hide(int fd);
 
  private:

@@ -5,35 +5,31 @@
 namespace mshv {
 namespace {
 
-int Create(Environment& environment, uint32_t initial, bool semaphore) {
+OrError<int> Create(Environment& environment, uint32_t initial, bool semaphore) {
   return environment.Own(sys::EventFdCreate(initial, semaphore));
 }
 
-int Adopt(Environment& environment, int32_t fd) {
+OrError<int> Adopt(Environment& environment, int32_t fd) {
   // Owning a number twice would close it twice.
   if (environment.Owns(fd)) {
-    return -EBUSY;
+    return Error(-EBUSY);
   }
   return environment.Own(sys::EventFdAdopt(fd));
 }
 
-int Show(Environment& environment, OwnedFd fd) { return environment.Show(fd.number); }
+OrError<int> Show(Environment& environment, OwnedFd fd) { return environment.Show(fd.number); }
 
-int Signal(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
+OrError<void> Signal(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
   return sys::EventFdWrite(fd.number, count.value_or(1), false);
 }
 
-int SignalBounded(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
+OrError<void> SignalBounded(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
   return sys::EventFdWrite(fd.number, count.value_or(1), true);
 }
 
-CountOrError Read(Environment&, OwnedFd fd) {
-  CountOrError result;
-  result.error = sys::EventFdRead(fd.number, &result.count);
-  return result;
-}
+OrError<uint64_t> Read(Environment&, OwnedFd fd) { return sys::EventFdRead(fd.number); }
 
-int Poll(Environment&, OwnedFd fd) { return sys::EventFdPoll(fd.number); }
+OrError<bool> Poll(Environment&, OwnedFd fd) { return sys::EventFdPoll(fd.number); }
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace mshv {
 namespace {
@@ -27,38 +28,43 @@ std::optional<uint64_t> Field(std::string_view text, std::string_view name, int 
 
 }  // namespace
 
-int IdentifyEventFd(int fd, EventFdIdentity* identity) {
+OrError<EventFdIdentity> IdentifyEventFd(int fd) {
   if (fcntl(fd, F_GETFD) < 0) {
-    return -errno;
+    return Error(-errno);
   }
   const UniqueFd info(
       open(("/proc/self/fdinfo/" + std::to_string(fd)).c_str(), O_RDONLY | O_CLOEXEC));
   char text[512];
   const ssize_t length = info ? read(info.get(), text, sizeof(text)) : -1;
   if (length < 0) {
-    return -errno;
+    return Error(-errno);
   }
   const std::string_view fields(text, static_cast<size_t>(length));
   const auto id = Field(fields, "eventfd-id:", 10);
   const auto count = Field(fields, "eventfd-count:", 16);
   if (!id || !count) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   // Kernels before 6.5 do not say whether it is a semaphore.
-  *identity = {*id, *count, Field(fields, "eventfd-semaphore:", 10).value_or(0) == 1};
-  return 0;
+  return EventFdIdentity{*id, *count, Field(fields, "eventfd-semaphore:", 10).value_or(0) == 1};
 }
 
-int AcquireEventFd(int fd, UniqueFd* own, EventFdIdentity* identity) {
-  *own = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  return *own ? IdentifyEventFd(own->get(), identity) : -errno;
+OrError<OwnEventFd> AcquireEventFd(int fd) {
+  OrError<UniqueFd> own = UniqueFd::Dup(fd);
+  if (!own) {
+    return own.error();
+  }
+  const auto identity = IdentifyEventFd(own->get());
+  if (!identity) {
+    return identity.error();
+  }
+  return OwnEventFd{*std::move(own), *identity};
 }
 
 bool IsSameEventFd(int fd, int other) {
-  EventFdIdentity one;
-  EventFdIdentity two;
-  const int error = IdentifyEventFd(fd, &one);
-  return IdentifyEventFd(other, &two) == error && one.id == two.id;
+  const auto one = IdentifyEventFd(fd);
+  const auto two = IdentifyEventFd(other);
+  return one.error() == two.error() && (!one || one->id == two->id);
 }
 
 }  // namespace mshv

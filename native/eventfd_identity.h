@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "unique_fd.h"
+#include "ownership.h"
 
 namespace mshv {
 
@@ -16,13 +16,16 @@ struct EventFdIdentity {
   bool semaphore = false;
 };
 
-// Reads /proc/self/fdinfo, which takes nothing from the counter. 0, -EBADF where `fd` is not open,
+// Reads /proc/self/fdinfo, which takes nothing from the counter. -EBADF where `fd` is not open,
 // -EINVAL where it is no eventfd.
-int IdentifyEventFd(int fd, EventFdIdentity* identity);
+OrError<EventFdIdentity> IdentifyEventFd(int fd);
 
-// The same for a descriptor of our own, so that the number cannot come to mean another file
-// meanwhile.
-int AcquireEventFd(int fd, UniqueFd* own, EventFdIdentity* identity);
+// A descriptor of our own, whose number cannot come to mean another file meanwhile.
+struct OwnEventFd {
+  UniqueFd fd;
+  EventFdIdentity identity;
+};
+OrError<OwnEventFd> AcquireEventFd(int fd);
 
 // Whether two descriptors are of one eventfd. Where the kernel does not tell (without /proc) they
 // are taken for it.

@@ -10,6 +10,7 @@
 #include <node_api.h>
 
 #include <cerrno>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -21,130 +22,74 @@
 
 #include "environment.h"
 #include "failed_step.h"
-#include "memory.h"
-#include "viewed_mapping.h"
-#include "vp.h"
+#include "or_error.h"
 
 namespace mshv {
 
-// A descriptor that the calling environment owns.
-struct OwnedFd {
-  int number = -1;
-};
-
-// Guest memory that the calling environment owns.
-struct OwnedMemory {
-  int handle = -1;
-  Memory* memory = nullptr;
-  Memory* operator->() const { return memory; }
-};
-
-// A VP descriptor that the calling environment owns and has attached.
-struct AttachedVp {
-  Vp* vp = nullptr;
-  Vp* operator->() const { return vp; }
-};
-
-// A Uint8Array that is looked into after the call too: it may have shrunk to nothing by then.
-struct KeptBytes {
-  napi_value array = nullptr;
-  size_t size = 0;
-  // As long as this call lasts.
-  uint8_t* data = nullptr;
-};
-
-// A JavaScript function.
-struct Callback {
-  napi_value function = nullptr;
-};
-
-// A 64-bit value or -errno: a bigint or a negative number in JavaScript.
-struct CountOrError {
-  int error = 0;
-  uint64_t count = 0;
+// How an argument is read from a JavaScript value: types of ours say it themselves.
+template <typename Type>
+struct Argument {
+  static OrError<Type> Read(Environment& environment, napi_value value) {
+    return Type::Read(environment, value);
+  }
 };
 
 // A number that is one of the type: Node-API's own functions for integers take it modulo 2^32.
-template <typename Integer>
-int ReadInteger(Environment& environment, napi_value value, Integer* out) {
-  double number = 0;
-  if (napi_get_value_double(environment.env(), value, &number) != napi_ok) {
-    return -EINVAL;
+template <typename Type>
+requires std::same_as<Type, int32_t> || std::same_as<Type, uint32_t>
+struct Argument<Type> {
+  static OrError<Type> Read(Environment& environment, napi_value value) {
+    double number = 0;
+    if (napi_get_value_double(environment.env(), value, &number) != napi_ok) {
+      return Error(-EINVAL);
+    }
+    // Not with NaN either.
+    const bool fits =
+        number >= std::numeric_limits<Type>::min() && number <= std::numeric_limits<Type>::max();
+    if (!fits || static_cast<Type>(number) != number) {
+      return Error(-EINVAL);
+    }
+    return static_cast<Type>(number);
   }
-  // Not with NaN either.
-  const bool fits = number >= std::numeric_limits<Integer>::min() &&
-                    number <= std::numeric_limits<Integer>::max();
-  if (!fits) {
-    return -EINVAL;
+};
+
+template <>
+struct Argument<bool> {
+  static OrError<bool> Read(Environment& environment, napi_value value) {
+    bool read = false;
+    return napi_get_value_bool(environment.env(), value, &read) == napi_ok ? OrError<bool>(read)
+                                                                           : Error(-EINVAL);
   }
-  *out = static_cast<Integer>(number);
-  return *out == number ? 0 : -EINVAL;
-}
+};
 
-inline int ReadArgument(Environment& environment, napi_value value, int32_t* out) {
-  return ReadInteger(environment, value, out);
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, uint32_t* out) {
-  return ReadInteger(environment, value, out);
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, bool* out) {
-  return napi_get_value_bool(environment.env(), value, out) == napi_ok ? 0 : -EINVAL;
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, uint64_t* out) {
-  bool lossless = false;
-  const napi_status status = napi_get_value_bigint_uint64(environment.env(), value, out, &lossless);
-  return status == napi_ok && lossless ? 0 : -EINVAL;
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, OwnedFd* out) {
-  if (const int error = ReadArgument(environment, value, &out->number); error < 0) {
-    return error;
+template <>
+struct Argument<uint64_t> {
+  static OrError<uint64_t> Read(Environment& environment, napi_value value) {
+    uint64_t read = 0;
+    bool lossless = false;
+    const napi_status status =
+        napi_get_value_bigint_uint64(environment.env(), value, &read, &lossless);
+    return status == napi_ok && lossless ? OrError<uint64_t>(read) : Error(-EINVAL);
   }
-  return environment.Owns(out->number) ? 0 : -EBADF;
-}
+};
 
-inline int ReadArgument(Environment& environment, napi_value value, OwnedMemory* out) {
-  if (const int error = ReadArgument(environment, value, &out->handle); error < 0) {
-    return error;
+template <>
+struct Argument<std::string> {
+  static OrError<std::string> Read(Environment& environment, napi_value value) {
+    size_t length = 0;
+    if (napi_get_value_string_utf8(environment.env(), value, nullptr, 0, &length) != napi_ok) {
+      return Error(-EINVAL);
+    }
+    std::string read(length, '\0');
+    // The kernel would take what is before a NUL for all of it.
+    if (napi_get_value_string_utf8(environment.env(), value, read.data(), length + 1, &length) !=
+            napi_ok ||
+        read.find('\0') != std::string::npos) {
+      return Error(-EINVAL);
+    }
+    return read;
   }
-  out->memory = environment.memories().Find(out->handle);
-  return out->memory == nullptr ? -EBADF : 0;
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, AttachedVp* out) {
-  OwnedFd fd;
-  if (const int error = ReadArgument(environment, value, &fd); error < 0) {
-    return error;
-  }
-  out->vp = environment.vps().Find(fd.number);
-  return out->vp == nullptr ? -EBADF : 0;
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, Callback* out) {
-  napi_valuetype type = napi_undefined;
-  if (napi_typeof(environment.env(), value, &type) != napi_ok || type != napi_function) {
-    return -EINVAL;
-  }
-  out->function = value;
-  return 0;
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, std::string* out) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(environment.env(), value, nullptr, 0, &length) != napi_ok) {
-    return -EINVAL;
-  }
-  out->resize(length);
-  if (napi_get_value_string_utf8(environment.env(), value, out->data(), length + 1, &length) !=
-      napi_ok) {
-    return -EINVAL;
-  }
-  // The kernel would take what is before a NUL for all of it.
-  return out->find('\0') == std::string::npos ? 0 : -EINVAL;
-}
+};
 
 template <typename Element>
 constexpr napi_typedarray_type kTypedArray = napi_uint8_array;
@@ -157,56 +102,90 @@ inline constexpr napi_typedarray_type kTypedArray<uint64_t> = napi_biguint64_arr
 
 // The caller's own memory, valid during the call only.
 template <typename Element>
-int ReadArgument(Environment& environment, napi_value value, std::span<Element>* out) {
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(environment.env(), value, &type, &length, &data, nullptr, nullptr) !=
-          napi_ok ||
-      type != kTypedArray<Element>) {
-    return -EINVAL;
+struct Argument<std::span<Element>> {
+  static OrError<std::span<Element>> Read(Environment& environment, napi_value value) {
+    napi_typedarray_type type = napi_int8_array;
+    size_t length = 0;
+    void* data = nullptr;
+    if (napi_get_typedarray_info(environment.env(), value, &type, &length, &data, nullptr,
+                                 nullptr) != napi_ok ||
+        type != kTypedArray<Element>) {
+      return Error(-EINVAL);
+    }
+    return std::span(static_cast<Element*>(data), length);
   }
-  *out = std::span(static_cast<Element*>(data), length);
-  return 0;
-}
-
-inline int ReadArgument(Environment& environment, napi_value value, KeptBytes* out) {
-  std::span<uint8_t> bytes;
-  const int error = ReadArgument(environment, value, &bytes);
-  *out = {value, bytes.size(), bytes.data()};
-  return error;
-}
+};
 
 // An argument that the caller left out (null) stays empty, and so does undefined.
 template <typename Value>
-int ReadArgument(Environment& environment, napi_value value, std::optional<Value>* out) {
-  if (value == nullptr) {
-    return 0;
+struct Argument<std::optional<Value>> {
+  static OrError<std::optional<Value>> Read(Environment& environment, napi_value value) {
+    napi_valuetype type = napi_undefined;
+    if (value != nullptr && napi_typeof(environment.env(), value, &type) != napi_ok) {
+      return Error(-EINVAL);
+    }
+    OrError<std::optional<Value>> read;
+    if (type != napi_undefined) {
+      OrError<Value> given = Argument<Value>::Read(environment, value);
+      if (!given) {
+        return given.error();
+      }
+      read->emplace(*std::move(given));
+    }
+    return read;
   }
-  napi_valuetype type = napi_undefined;
-  if (napi_typeof(environment.env(), value, &type) != napi_ok) {
-    return -EINVAL;
+};
+
+// A descriptor that the calling environment owns.
+struct OwnedFd {
+  int number = -1;
+
+  static OrError<OwnedFd> Read(Environment& environment, napi_value value) {
+    const auto number = Argument<int32_t>::Read(environment, value);
+    if (!number) {
+      return number.error();
+    }
+    return environment.Owns(*number) ? OrError<OwnedFd>(OwnedFd{*number}) : Error(-EBADF);
   }
-  return type == napi_undefined ? 0 : ReadArgument(environment, value, &out->emplace());
-}
+};
+
+// A typed array that is looked into after the call too: it may have shrunk to nothing by then.
+template <typename Element>
+struct KeptArray {
+  napi_value array = nullptr;
+  // As long as this call lasts.
+  std::span<Element> elements;
+
+  static OrError<KeptArray> Read(Environment& environment, napi_value value) {
+    const auto elements = Argument<std::span<Element>>::Read(environment, value);
+    return elements ? OrError<KeptArray>(KeptArray{value, *elements}) : elements.error();
+  }
+};
+
+// A JavaScript function.
+struct Callback {
+  napi_value function = nullptr;
+
+  static OrError<Callback> Read(Environment& environment, napi_value value) {
+    napi_valuetype type = napi_undefined;
+    const bool known = napi_typeof(environment.env(), value, &type) == napi_ok;
+    return known && type == napi_function ? OrError<Callback>(Callback{value}) : Error(-EINVAL);
+  }
+};
 
 inline napi_value ToResult(napi_env env, int value) {
   napi_value result = nullptr;
   return napi_create_int32(env, value, &result) == napi_ok ? result : nullptr;
 }
 
+inline napi_value ToResult(napi_env env, bool value) { return ToResult(env, value ? 1 : 0); }
+
 inline napi_value ToResult(napi_env env, uint64_t value) {
   napi_value result = nullptr;
   return napi_create_bigint_uint64(env, value, &result) == napi_ok ? result : nullptr;
 }
 
-inline napi_value ToResult(napi_env env, const CountOrError& value) {
-  return value.error < 0 ? ToResult(env, value.error) : ToResult(env, value.count);
-}
-
-inline napi_value ToResult(napi_env env, const BufferOrError& value) {
-  return value.error < 0 ? ToResult(env, value.error) : value.buffer;
-}
+inline napi_value ToResult(napi_env, napi_value value) { return value; }
 
 inline napi_value ToResult(napi_env env, const std::string& value) {
   napi_value result = nullptr;
@@ -220,6 +199,16 @@ inline napi_value ToResult(napi_env env, const FailedStep& step) {
       step.request == 0 ? napi_create_string_utf8(env, step.name, NAPI_AUTO_LENGTH, &result)
                         : napi_create_uint32(env, step.request, &result);
   return status == napi_ok ? result : nullptr;
+}
+
+// An errno is a negative number.
+template <typename Value>
+napi_value ToResult(napi_env env, const OrError<Value>& result) {
+  return result ? ToResult(env, *result) : ToResult(env, result.error().number());
+}
+
+inline napi_value ToResult(napi_env env, const OrError<void>& result) {
+  return ToResult(env, result.error().number());
 }
 
 template <auto kFunction>
@@ -239,29 +228,27 @@ struct Exported<kFunction> {
     for (size_t i = count; i < kCount; ++i) {
       values[i] = nullptr;
     }
-    return Invoke(*static_cast<Environment*>(data), values,
-                  std::index_sequence_for<Arguments...>());
-  }
-
- private:
-  template <size_t... kIndex>
-  static napi_value Invoke(Environment& environment, [[maybe_unused]] const napi_value* values,
-                           std::index_sequence<kIndex...>) {
     // Who asks which step has failed asks for an earlier function's.
     if constexpr (!std::is_same_v<Result, FailedStep>) {
       failed_step = {};
     }
-    std::tuple<Arguments...> arguments;
-    int error = 0;
-    // Reads in order and stops at the first that does not fit.
-    static_cast<void>(
-        (((error = ReadArgument(environment, values[kIndex], &std::get<kIndex>(arguments))) == 0) &&
-         ...));
-    if (error < 0) {
-      return ToResult(environment.env(), error);
+    return Invoke(*static_cast<Environment*>(data), values);
+  }
+
+ private:
+  // Reads one argument after the other, up to the first that does not fit, then calls.
+  template <typename... Known>
+  static napi_value Invoke(Environment& environment, [[maybe_unused]] const napi_value* values,
+                           Known&... known) {
+    constexpr size_t kIndex = sizeof...(Known);
+    if constexpr (kIndex == sizeof...(Arguments)) {
+      return ToResult(environment.env(), kFunction(environment, std::move(known)...));
+    } else {
+      using Next = std::tuple_element_t<kIndex, std::tuple<Arguments...>>;
+      OrError<Next> next = Argument<Next>::Read(environment, values[kIndex]);
+      return next ? Invoke(environment, values, known..., *next)
+                  : ToResult(environment.env(), next.error().number());
     }
-    return ToResult(environment.env(),
-                    kFunction(environment, std::move(std::get<kIndex>(arguments))...));
   }
 };
 

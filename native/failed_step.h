@@ -2,6 +2,9 @@
 #define MSHV_NATIVE_FAILED_STEP_H_
 
 #include <cstdint>
+#include <utility>
+
+#include "or_error.h"
 
 namespace mshv {
 
@@ -24,8 +27,17 @@ inline int Step(const char* name, int result) {
   return result;
 }
 
-inline int IoctlStep(uint32_t request, int result) {
-  if (result < 0) {
+template <typename Value>
+OrError<Value> Step(const char* name, OrError<Value> result) {
+  Step(name, result.error().number());
+  return result;
+}
+
+// The same for a step that the function itself takes for failed.
+inline Error FailedAt(const char* name, int error) { return Error(Step(name, error)); }
+
+inline OrError<int> IoctlStep(uint32_t request, OrError<int> result) {
+  if (!result) {
     failed_step = {.name = "ioctl", .request = request};
   }
   return result;

@@ -2,6 +2,7 @@
 #include "export.h"
 #include "export_list.h"
 #include "syscalls.h"
+#include "vp.h"
 
 namespace mshv {
 namespace {
@@ -9,11 +10,12 @@ namespace {
 // The driver writes no more than it is told, and the hypervisor's pages have no more.
 constexpr size_t kLongest = abi::MSHV_HV_PAGE_SIZE;
 
-int Hypercall(Environment& environment, OwnedFd fd, uint32_t code, uint32_t reps,
-              std::span<uint8_t> input, std::span<uint8_t> output, std::span<uint32_t> result) {
+OrError<int> Hypercall(Environment& environment, OwnedFd fd, uint32_t code, uint32_t reps,
+                       std::span<uint8_t> input, std::span<uint8_t> output,
+                       std::span<uint32_t> result) {
   if (code > UINT16_MAX || reps > UINT16_MAX || input.size() > kLongest ||
       output.size() > kLongest || result.size() < 2) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   abi::mshv_root_hvcall argument{};
   argument.code = static_cast<uint16_t>(code);
@@ -23,15 +25,17 @@ int Hypercall(Environment& environment, OwnedFd fd, uint32_t code, uint32_t reps
   argument.in_ptr = reinterpret_cast<uintptr_t>(input.data());
   // The driver takes a size without a pointer for no output, and refuses it the other way round.
   argument.out_ptr = output.empty() ? 0 : reinterpret_cast<uintptr_t>(output.data());
-  const auto call = [&] { return sys::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument); };
+  const auto call = [&] {
+    return sys::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument).error().number();
+  };
   // On a VP that runs the driver would keep this thread until its run is over.
   const Vp* const vp = environment.vps().Find(fd.number);
-  const int error = vp == nullptr ? call() : vp->control().WhileIdle(call);
+  const OrError<int> done = FromKernel(vp == nullptr ? call() : vp->control().WhileIdle(call));
   // A refusal before the call leaves the caller's reps where the completed ones would be.
-  const bool called = error >= 0 || argument.status != 0;
+  const bool called = done || argument.status != 0;
   result[0] = argument.status;
   result[1] = called ? argument.reps : 0;
-  return error;
+  return done;
 }
 
 }  // namespace

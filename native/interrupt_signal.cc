@@ -46,62 +46,67 @@ bool Is(const struct sigaction& action, Handler handler) {
   return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == handler;
 }
 
-// 1 where the handler of `signal` is ours now, which was `free` or ours; 0 where it was another
-// one; or -errno.
-int Take(int signal, Handler free) {
+OrError<struct sigaction> ReplaceAction(int signal, const struct sigaction* action) {
   struct sigaction present {};
-  if (const int error =
-          kernel::Try("sigaction", [&] { return sigaction(signal, nullptr, &present); });
-      error < 0) {
-    return error;
+  const auto done = kernel::Try("sigaction", [&] { return sigaction(signal, action, &present); });
+  if (!done) {
+    return done.error();
   }
-  if (IsOurs(present)) {
-    return 1;
+  return present;
+}
+
+// Whether the handler of `signal` is ours now, which was `free` or ours.
+OrError<bool> Take(int signal, Handler free) {
+  const auto before = ReplaceAction(signal, nullptr);
+  if (!before) {
+    return before.error();
   }
-  if (!Is(present, free)) {
-    return 0;
+  if (IsOurs(*before) || !Is(*before, free)) {
+    return IsOurs(*before);
   }
   struct sigaction action {};
   action.sa_handler = mshv_interrupt_system_call;
   action.sa_flags = SA_ONSTACK;
-  if (const int error =
-          kernel::Try("sigaction", [&] { return sigaction(signal, &action, &present); });
-      error < 0) {
-    return error;
+  const auto replaced = ReplaceAction(signal, &action);
+  if (!replaced) {
+    return replaced.error();
   }
-  if (IsOurs(present) || Is(present, free)) {
-    return 1;
+  if (IsOurs(*replaced) || Is(*replaced, free)) {
+    return true;
   }
   // Somebody else was faster by that much.
-  sigaction(signal, &present, nullptr);
-  return 0;
+  sigaction(signal, &*replaced, nullptr);
+  return false;
 }
 
 }  // namespace
 
-int TakeInterruptSignals(const sigset_t& except, InterruptSignals* signals) {
+OrError<InterruptSignals> TakeInterruptSignals(const sigset_t& except) {
   static std::mutex lock;
   const std::lock_guard guard(lock);
+  InterruptSignals signals{};
   size_t taken = 0;
   for (const Handler free : {SIG_DFL, SIG_IGN}) {
-    for (int signal = SIGRTMAX; signal >= SIGRTMIN && taken < signals->size(); --signal) {
-      const auto end = signals->begin() + taken;
-      const bool has = std::find(signals->begin(), end, signal) != end;
-      const int result = has || sigismember(&except, signal) == 1 ? 0 : Take(signal, free);
-      if (result < 0) {
-        return result;
+    for (int signal = SIGRTMAX; signal >= SIGRTMIN && taken < signals.size(); --signal) {
+      const auto end = signals.begin() + taken;
+      if (std::find(signals.begin(), end, signal) != end || sigismember(&except, signal) == 1) {
+        continue;
       }
-      if (result == 1) {
-        (*signals)[taken++] = signal;
+      const auto ours = Take(signal, free);
+      if (!ours) {
+        return ours.error();
+      }
+      if (*ours) {
+        signals[taken++] = signal;
       }
     }
   }
   if (taken == 0) {
     // A system call of none: others have taken them all.
-    return Step("sigaction", -ENOSPC);
+    return FailedAt("sigaction", -ENOSPC);
   }
-  std::fill(signals->begin() + taken, signals->end(), signals->front());
-  return 0;
+  std::fill(signals.begin() + taken, signals.end(), signals.front());
+  return signals;
 }
 
 bool IsInterruptSignal(int signal) {

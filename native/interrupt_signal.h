@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "or_error.h"
+
 namespace mshv {
 
 // The real-time signals whose handler is ours. It does nothing and has no SA_RESTART: that a system
@@ -18,9 +20,9 @@ namespace mshv {
 // has replaced the handler of one.
 using InterruptSignals = std::array<int, 2>;
 
-// None that is in `except`. 0 or -errno; -ENOSPC where others have taken all that are left. Where
-// there is one only it is there twice.
-int TakeInterruptSignals(const sigset_t& except, InterruptSignals* signals);
+// None that is in `except`. -ENOSPC where others have taken all that are left. Where there is one
+// only it is there twice.
+OrError<InterruptSignals> TakeInterruptSignals(const sigset_t& except);
 
 // Whether the handler of `signal` is ours at this moment.
 bool IsInterruptSignal(int signal);

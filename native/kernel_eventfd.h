@@ -20,32 +20,32 @@
 
 namespace mshv::kernel {
 
-inline int EventFdCreate(uint32_t initial, bool semaphore) {
-  const int fd = eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0));
-  return fd < 0 ? -errno : fd;
+inline OrError<UniqueFd> EventFdCreate(uint32_t initial, bool semaphore) {
+  return UniqueFd::Of(
+      eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0)));
 }
 
-// Whether `fd` is an eventfd: 0, -EINVAL or -EBADF.
-inline int EventFdCheck(int fd) {
-  const int flags = Try("fcntl", [&] { return fcntl(fd, F_GETFD); });
-  return flags < 0 ? flags : CompareLink(fd, "anon_inode:[eventfd]");
+// Checks that `fd` is an eventfd: -EINVAL or -EBADF.
+inline OrError<void> EventFdCheck(int fd) {
+  const auto flags = Try("fcntl", [&] { return fcntl(fd, F_GETFD); });
+  return flags ? CompareLink(fd, "anon_inode:[eventfd]") : flags.error();
 }
 
 // O_NONBLOCK belongs to the open file, so whoever shares it can clear it: a call that may meet that
 // is bounded.
-inline int EventFdWrite(int fd, uint64_t value, bool bounded) {
-  const auto call = [fd, &value] {
-    return Step("write", write(fd, &value, sizeof(value)) < 0 ? -errno : 0);
+inline OrError<void> EventFdWrite(int fd, uint64_t value, bool bounded) {
+  const auto call = [fd, &value]() -> OrError<void> {
+    return Error(Step("write", write(fd, &value, sizeof(value)) < 0 ? -errno : 0));
   };
   return bounded ? CallBounded(call) : call();
 }
 
 // eventfd_signal(): what a driver does, which blocks nowhere. Returns nothing: where the counter
 // has no room, its readers are told by what is there.
-inline void EventFdSignal(int fd) { EventFdWrite(fd, 1, true); }
+inline void EventFdSignal(int fd) { static_cast<void>(EventFdWrite(fd, 1, true)); }
 
 // The events that there are, without waiting for any; -EBADF where `fd` is not open.
-inline int Poll(int fd, int16_t events) {
+inline OrError<int> Poll(int fd, int16_t events) {
   pollfd request{.fd = fd, .events = events, .revents = 0};
   int ready = 0;
   do {
@@ -53,32 +53,38 @@ inline int Poll(int fd, int16_t events) {
     // It does not wait, but looks for signals all the same: a thread that runs a VP gets some.
   } while (ready < 0 && errno == EINTR);
   if (ready < 0) {
-    return -errno;
+    return Error(-errno);
   }
-  return (request.revents & POLLNVAL) != 0 ? -EBADF : request.revents;
+  return FromKernel((request.revents & POLLNVAL) != 0 ? -EBADF : request.revents);
 }
 
-inline int EventFdPoll(int fd) {
-  const int events = Poll(fd, POLLIN);
-  return events < 0 ? events : (events & POLLIN) != 0 ? 1 : 0;
+inline OrError<bool> EventFdPoll(int fd) {
+  const auto events = Poll(fd, POLLIN);
+  if (!events) {
+    return events.error();
+  }
+  return (*events & POLLIN) != 0;
 }
 
-inline int EventFdRead(int fd, uint64_t* value) {
-  iovec bytes{.iov_base = value, .iov_len = sizeof(*value)};
+inline OrError<uint64_t> EventFdRead(int fd) {
+  uint64_t value = 0;
+  iovec bytes{.iov_base = &value, .iov_len = sizeof(value)};
   // Not preadv2(), which musl has from 1.2.5 on. The offset -1, in two halves, is that of read(2).
   if (syscall(SYS_preadv2, fd, &bytes, 1L, -1L, -1L, RWF_NOWAIT) >= 0) {
-    return 0;
+    return value;
   }
   if (errno == EAGAIN || errno == EBADF) {
-    return -errno;
+    return Error(-errno);
   }
   // A kernel, or a filter of system calls, that does not know it. What is there now somebody else
   // may take before the read.
-  const int ready = EventFdPoll(fd);
-  if (ready <= 0) {
-    return ready < 0 ? ready : -EAGAIN;
+  const auto ready = EventFdPoll(fd);
+  if (!ready || !*ready) {
+    return ready ? Error(-EAGAIN) : ready.error();
   }
-  return CallBounded([&] { return read(fd, value, sizeof(*value)) < 0 ? -errno : 0; });
+  return CallBounded([fd, &value]() -> OrError<uint64_t> {
+    return read(fd, &value, sizeof(value)) < 0 ? OrError<uint64_t>(Error(-errno)) : value;
+  });
 }
 
 }  // namespace mshv::kernel

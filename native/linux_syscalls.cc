@@ -20,15 +20,20 @@
 
 namespace mshv {
 namespace sys {
+namespace {
 
-int Fault(const char*) { return 0; }
+OrError<int> Number(OrError<UniqueFd> fd) { return fd ? OrError<int>(fd->release()) : fd.error(); }
 
-int Open(const char* path) {
+}  // namespace
+
+Error Fault(const char*) { return Error(0); }
+
+OrError<int> Open(const char* path) {
   return kernel::Try("open", [&] { return open(path, O_RDWR | O_CLOEXEC); });
 }
 
 // What the kernel has in ms_hyperv.ext_features (ms_hyperv_init_platform).
-int FastInjection(int) {
+bool FastInjection(int) {
 #if defined(__x86_64__)
   constexpr uint32_t kVendor = 0x40000000;
   constexpr uint32_t kFeatures = 0x40000003;
@@ -42,66 +47,70 @@ int FastInjection(int) {
   __cpuid(kVendor, eax, ebx, ecx, edx);
   const std::array<uint32_t, 3> vendor{ebx, ecx, edx};
   if (eax < kFeatures || std::memcmp(vendor.data(), kHyperV, sizeof(vendor)) != 0) {
-    return 0;
+    return false;
   }
   __cpuid(kFeatures, eax, ebx, ecx, edx);
-  return (ecx & kInterruptInjection) != 0 ? 1 : 0;
+  return (ecx & kInterruptInjection) != 0;
 #else
-  return 0;
+  return false;
 #endif
 }
 
-int Close(int fd) {
-  return kernel::Try("close", [&] { return close(fd); });
+OrError<void> Close(int fd) {
+  return kernel::Try("close", [&] { return close(fd); }).error();
 }
 
-int Dup(int fd) {
-  return kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); });
-}
+OrError<int> Dup(int fd) { return Number(kernel::Dup(fd)); }
 
-int Ioctl(int fd, unsigned long request, void* argument) {
+OrError<int> Ioctl(int fd, unsigned long request, void* argument) {
   // Not ioctl(), whose request is an int in musl.
   const long result = syscall(SYS_ioctl, fd, request, argument);
-  return IoctlStep(static_cast<uint32_t>(request), result < 0 ? -errno : static_cast<int>(result));
+  return IoctlStep(static_cast<uint32_t>(request),
+                   FromKernel(result < 0 ? -errno : static_cast<int>(result)));
 }
 
-int MapVpPage(int vp, uint32_t offset, void** page) {
+OrError<Mapping> MapVpPage(int vp, uint32_t offset) {
   // Of any other file this could be memory that ends before the page does.
-  if (Identify(vp, Kind::kVp) < 0) {
-    return -ENODEV;
+  if (!Identify(vp, Kind::kVp)) {
+    return Error(-ENODEV);
   }
   constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
-  return kernel::Map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp, offset * kPage, page);
+  return kernel::Map(kPage, MAP_SHARED, vp, offset * kPage);
 }
 
-int Identify(int fd, Kind kind) {
+OrError<void> Identify(int fd, Kind kind) {
   return kernel::CompareLink(
       fd, kind == Kind::kPartition ? "anon_inode:mshv_partition" : "anon_inode:mshv_vp");
 }
 
-int EventFdCreate(uint32_t initial, bool semaphore) {
-  return Step("eventfd", kernel::EventFdCreate(initial, semaphore));
+OrError<int> EventFdCreate(uint32_t initial, bool semaphore) {
+  return Number(Step("eventfd", kernel::EventFdCreate(initial, semaphore)));
 }
-int EventFdAdopt(int fd) {
-  if (const int error = kernel::EventFdCheck(fd); error < 0) {
-    return error;
+
+OrError<int> EventFdAdopt(int fd) {
+  if (const auto is = kernel::EventFdCheck(fd); !is) {
+    return is.error();
   }
-  const int own = Dup(fd);
-  if (own >= 0) {
-    Close(fd);
+  const auto own = Dup(fd);
+  if (own) {
+    close(fd);
   }
   return own;
 }
+
 void EventFdCloseCopy(int fd, int copy) {
   if (IsSameEventFd(fd, copy)) {
-    Close(copy);
+    close(copy);
   }
 }
-int EventFdWrite(int fd, uint64_t value, bool bounded) {
+
+OrError<void> EventFdWrite(int fd, uint64_t value, bool bounded) {
   return kernel::EventFdWrite(fd, value, bounded);
 }
-int EventFdRead(int fd, uint64_t* value) { return Step("read", kernel::EventFdRead(fd, value)); }
-int EventFdPoll(int fd) { return Step("poll", kernel::EventFdPoll(fd)); }
+
+OrError<uint64_t> EventFdRead(int fd) { return Step("read", kernel::EventFdRead(fd)); }
+
+OrError<bool> EventFdPoll(int fd) { return Step("poll", kernel::EventFdPoll(fd)); }
 
 }  // namespace sys
 }  // namespace mshv

@@ -27,120 +27,90 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 bool IsMappable(uint64_t size) { return size != 0 && size % kPage == 0 && size <= PTRDIFF_MAX; }
 
-int Map(void* where, size_t size, int flags, int fd, uint64_t offset, Mapping* mapping) {
-  void* data = nullptr;
-  if (const int error = kernel::Map(where, size, PROT_READ | PROT_WRITE, flags, fd, offset, &data);
-      error < 0) {
-    return error;
-  }
-  *mapping = Mapping(data, size);
-  return 0;
-}
-
 // Reserves more than is needed and maps over the part that is aligned.
-int MapForHugePages(size_t size, int flags, int fd, Mapping* mapping) {
-  const size_t reserved = size + kHugePage;
-  void* start = nullptr;
-  if (const int error = kernel::Map(nullptr, reserved, PROT_NONE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &start);
-      error < 0) {
-    return error;
+OrError<Mapping> MapForHugePages(size_t size, int flags, int fd) {
+  OrError<Mapping> mapping = kernel::Reserve(size + kHugePage);
+  if (!mapping) {
+    return mapping;
   }
-  Mapping head(start, reserved);
-  uint8_t* const aligned =
-      head.data() + (kHugePage - reinterpret_cast<uintptr_t>(start) % kHugePage) % kHugePage;
-  if (const int error = Map(aligned, size, flags | MAP_FIXED, fd, 0, mapping); error < 0) {
-    return error;
+  const auto start = reinterpret_cast<uintptr_t>(mapping->data());
+  const size_t before = (kHugePage - start % kHugePage) % kHugePage;
+  if (const auto mapped = kernel::MapOver(*mapping, before, size, flags, fd); !mapped) {
+    return mapped.error();
   }
-  const size_t before = static_cast<size_t>(aligned - head.data());
-  const Mapping tail(aligned + size, reserved - before - size);
-  head.Abandon();
-  const Mapping unaligned(before == 0 ? nullptr : start, before);
+  mapping->Trim(before, size);
   // Only a hint: whoever runs without huge pages still has memory.
   madvise(mapping->data(), size, MADV_HUGEPAGE);
-  return 0;
-}
-
-// Nobody who shares it can make a page go away under a guest, or under a view.
-int CreateFile(uint64_t size, UniqueFd* file) {
-  const int fd = kernel::CreateSealed("mshv_memory", size);
-  *file = UniqueFd(fd);
-  return fd < 0 ? fd : 0;
+  return mapping;
 }
 
 // Behind the end of a file a mapping has nothing but SIGBUS.
-int CheckFile(int fd, uint64_t offset, uint64_t size) {
+OrError<void> CheckFile(int fd, uint64_t offset, uint64_t size) {
   struct stat file {};
-  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
-    return error;
+  if (const auto known = kernel::Try("fstat", [&] { return fstat(fd, &file); }); !known) {
+    return known.error();
   }
   // A device knows what it can map. The size of a block device is not in its status.
   if (S_ISCHR(file.st_mode)) {
-    return 0;
+    return {};
   }
   if (!S_ISREG(file.st_mode)) {
-    return Step("fstat", -ENODEV);
+    return FailedAt("fstat", -ENODEV);
   }
   if (offset + size > static_cast<uint64_t>(file.st_size)) {
-    return Step("fstat", -ENXIO);
+    return FailedAt("fstat", -ENXIO);
   }
   struct statfs system {};
-  if (const int error = kernel::Try("fstatfs", [&] { return fstatfs(fd, &system); }); error < 0) {
-    return error;
+  if (const auto known = kernel::Try("fstatfs", [&] { return fstatfs(fd, &system); }); !known) {
+    return known.error();
   }
   // mmap(2) would round the size up, and munmap(2) refuse it.
   const bool huge = system.f_type == HUGETLBFS_MAGIC;
   const bool whole = !huge || size % static_cast<uint64_t>(system.f_bsize) == 0;
-  return Step("fstatfs", whole ? 0 : -EINVAL);
+  return whole ? OrError<void>() : FailedAt("fstatfs", -EINVAL);
+}
+
+OrError<std::unique_ptr<Memory>> Make(OrError<Mapping> mapping, UniqueFd file) {
+  if (!mapping) {
+    return mapping.error();
+  }
+  // A child process has no use for it, and a fork would make the driver map every page again.
+  madvise(mapping->data(), mapping->size(), MADV_DONTFORK);
+  return std::make_unique<Memory>(*std::move(mapping), std::move(file));
 }
 
 }  // namespace
 
-int Memory::Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<Memory>* memory) {
+OrError<std::unique_ptr<Memory>> Memory::Create(uint64_t size, bool shared, bool huge_pages) {
   if (!IsMappable(size)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  UniqueFd file;
-  if (shared) {
-    if (const int error = CreateFile(size, &file); error < 0) {
-      return error;
-    }
+  // Nobody who shares it can make a page go away under a guest, or under a view.
+  OrError<UniqueFd> file =
+      shared ? kernel::CreateSealed("mshv_memory", size) : OrError<UniqueFd>(UniqueFd());
+  if (!file) {
+    return file.error();
   }
   // Most guests never touch all of their memory.
   const int flags = MAP_NORESERVE | (shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-  Mapping mapping;
-  const int error = huge_pages ? MapForHugePages(size, flags, file.get(), &mapping)
-                               : Map(nullptr, size, flags, file.get(), 0, &mapping);
-  if (error < 0) {
-    return error;
-  }
-  // A child process has no use for it, and a fork would make the driver map every page again.
-  madvise(mapping.data(), size, MADV_DONTFORK);
-  *memory = std::make_unique<Memory>(std::move(mapping), std::move(file));
-  return 0;
+  return Make(huge_pages ? MapForHugePages(size, flags, file->get())
+                         : kernel::Map(size, flags, file->get(), 0),
+              *std::move(file));
 }
 
-int Memory::FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory) {
+OrError<std::unique_ptr<Memory>> Memory::FromFile(int fd, uint64_t offset, uint64_t size) {
   if (!IsMappable(size) || offset % kPage != 0 || offset > INT64_MAX - size) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   // First, because the number is not ours: it could come to mean another file meanwhile.
-  UniqueFd file(kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }));
+  OrError<UniqueFd> file = kernel::Dup(fd);
   if (!file) {
-    return file.get();
+    return file.error();
   }
-  if (const int error = CheckFile(file.get(), offset, size); error < 0) {
-    return error;
+  if (const auto fits = CheckFile(file->get(), offset, size); !fits) {
+    return fits.error();
   }
-  Mapping mapping;
-  if (const int error =
-          Map(nullptr, size, MAP_SHARED | MAP_NORESERVE, file.get(), offset, &mapping);
-      error < 0) {
-    return error;
-  }
-  madvise(mapping.data(), size, MADV_DONTFORK);
-  *memory = std::make_unique<Memory>(std::move(mapping), std::move(file));
-  return 0;
+  return Make(kernel::Map(size, MAP_SHARED | MAP_NORESERVE, file->get(), offset), *std::move(file));
 }
 
 void* Memory::At(uint64_t offset, uint64_t size) const {
@@ -149,15 +119,24 @@ void* Memory::At(uint64_t offset, uint64_t size) const {
   return inside ? mapping.data() + offset : nullptr;
 }
 
-int Memory::DupFile() const {
-  if (!file_) {
-    return -ENODEV;
-  }
-  return kernel::Try("fcntl", [&] { return fcntl(file_.get(), F_DUPFD_CLOEXEC, 0); });
+OrError<UniqueFd> Memory::DupFile() const {
+  return file_ ? kernel::Dup(file_.get()) : Error(-ENODEV);
 }
 
-int MemoryTable::Add(std::unique_ptr<Memory> memory) {
-  memories_.emplace(++last_, std::move(memory));
+OrError<OwnedMemory> OwnedMemory::Read(Environment& environment, napi_value value) {
+  const auto handle = Argument<int32_t>::Read(environment, value);
+  if (!handle) {
+    return handle.error();
+  }
+  Memory* const memory = environment.memories().Find(*handle);
+  return memory == nullptr ? Error(-EBADF) : OrError<OwnedMemory>(OwnedMemory{memory, *handle});
+}
+
+OrError<int> MemoryTable::Add(OrError<std::unique_ptr<Memory>> memory) {
+  if (!memory) {
+    return memory.error();
+  }
+  memories_.emplace(++last_, *std::move(memory));
   return last_;
 }
 
@@ -166,13 +145,13 @@ Memory* MemoryTable::Find(int handle) const {
   return found == memories_.end() ? nullptr : found->second.get();
 }
 
-int MemoryTable::Unmap(int handle) {
+OrError<void> MemoryTable::Unmap(int handle) {
   const auto memory = memories_.find(handle);
-  const int error = memory->second->mapping().Detach(detacher_);
-  if (error == 0) {
+  const auto detached = memory->second->mapping().Detach(detacher_);
+  if (detached) {
     memories_.erase(memory);
   }
-  return error;
+  return detached;
 }
 
 void MemoryTable::Forget() {
@@ -183,21 +162,20 @@ void MemoryTable::Forget() {
 
 namespace {
 
-int Create(Environment& environment, uint64_t size, bool shared, bool huge_pages) {
-  std::unique_ptr<Memory> memory;
-  const int error = Memory::Create(size, shared, huge_pages, &memory);
-  return error < 0 ? error : environment.memories().Add(std::move(memory));
+OrError<int> Create(Environment& environment, uint64_t size, bool shared, bool huge_pages) {
+  return environment.memories().Add(Memory::Create(size, shared, huge_pages));
 }
 
-int FromFd(Environment& environment, int32_t fd, uint64_t offset, uint64_t size) {
-  std::unique_ptr<Memory> memory;
-  const int error = Memory::FromFile(fd, offset, size, &memory);
-  return error < 0 ? error : environment.memories().Add(std::move(memory));
+OrError<int> FromFd(Environment& environment, int32_t fd, uint64_t offset, uint64_t size) {
+  return environment.memories().Add(Memory::FromFile(fd, offset, size));
 }
 
-int Fd(Environment& environment, OwnedMemory memory) { return environment.Own(memory->DupFile()); }
+OrError<int> Fd(Environment& environment, OwnedMemory memory) {
+  OrError<UniqueFd> fd = memory->DupFile();
+  return fd ? environment.Own(OrError<int>(fd->release())) : fd.error();
+}
 
-BufferOrError Buffer(Environment& environment, OwnedMemory memory) {
+OrError<napi_value> Buffer(Environment& environment, OwnedMemory memory) {
   return memory->mapping().Buffer(environment.detacher());
 }
 
@@ -208,22 +186,22 @@ void Copy(void* to, const void* from, size_t size) {
   }
 }
 
-int Read(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
+OrError<void> Read(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
   const void* const from = memory->At(offset, bytes.size());
   if (from == nullptr) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   Copy(bytes.data(), from, bytes.size());
-  return 0;
+  return {};
 }
 
-int Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
+OrError<void> Write(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {
   void* const to = memory->At(offset, bytes.size());
   if (to == nullptr) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   Copy(to, bytes.data(), bytes.size());
-  return 0;
+  return {};
 }
 
 // A word of the memory, which a guest is changing too. Null where it is not all inside, or not
@@ -233,31 +211,31 @@ uint32_t* WordAt(const Memory& memory, uint64_t offset) {
   return offset % sizeof(uint32_t) == 0 ? static_cast<uint32_t*>(word) : nullptr;
 }
 
-CountOrError SetBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
+OrError<uint64_t> SetBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
   uint32_t* const word = WordAt(*memory.memory, offset);
   if (word == nullptr) {
-    return {.error = -EINVAL};
+    return Error(-EINVAL);
   }
   // No write, no cache line of the guest's, where they are set.
   const AtomicWord shared(*word);
   const uint32_t present = shared.Load();
-  return {.count = (present & bits) == bits ? 0 : ~shared.FetchOr(bits) & bits};
+  return (present & bits) == bits ? uint64_t{0} : ~shared.FetchOr(bits) & bits;
 }
 
-CountOrError TakeBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
+OrError<uint64_t> TakeBits(Environment&, OwnedMemory memory, uint64_t offset, uint32_t bits) {
   uint32_t* const word = WordAt(*memory.memory, offset);
   if (word == nullptr) {
-    return {.error = -EINVAL};
+    return Error(-EINVAL);
   }
   const AtomicWord shared(*word);
-  return {.count = (shared.Load() & bits) == 0 ? 0 : shared.FetchAnd(~bits) & bits};
+  return (shared.Load() & bits) == 0 ? uint64_t{0} : shared.FetchAnd(~bits) & bits;
 }
 
-int Detach(Environment& environment, OwnedMemory memory) {
+OrError<void> Detach(Environment& environment, OwnedMemory memory) {
   return memory->mapping().Detach(environment.detacher());
 }
 
-int Unmap(Environment& environment, OwnedMemory memory) {
+OrError<void> Unmap(Environment& environment, OwnedMemory memory) {
   return environment.memories().Unmap(memory.handle);
 }
 

@@ -9,14 +9,15 @@
 #include <utility>
 
 #include "buffer_detacher.h"
-#include "mapping.h"
-#include "unique_fd.h"
+#include "or_error.h"
+#include "ownership.h"
 #include "viewed_mapping.h"
 
 namespace mshv {
 
+class Environment;
+
 // Memory of this process that can be a guest's: one mapping and the file behind it, if any.
-// Functions return 0 or -errno.
 class Memory {
  public:
   Memory(Mapping mapping, UniqueFd file)
@@ -26,13 +27,13 @@ class Memory {
   Memory& operator=(const Memory&) = delete;
 
   // The same as memoryCreate and memoryFromFd in lib/native.ts.
-  static int Create(uint64_t size, bool shared, bool huge_pages, std::unique_ptr<Memory>* memory);
-  static int FromFile(int fd, uint64_t offset, uint64_t size, std::unique_ptr<Memory>* memory);
+  static OrError<std::unique_ptr<Memory>> Create(uint64_t size, bool shared, bool huge_pages);
+  static OrError<std::unique_ptr<Memory>> FromFile(int fd, uint64_t offset, uint64_t size);
 
   // Null where the range is not all inside.
   void* At(uint64_t offset, uint64_t size) const;
   // A new descriptor; -ENODEV where there is no file.
-  int DupFile() const;
+  OrError<UniqueFd> DupFile() const;
 
   ViewedMapping& mapping() { return mapping_; }
 
@@ -41,17 +42,26 @@ class Memory {
   UniqueFd file_;
 };
 
+// Guest memory that the calling environment owns, as an argument.
+struct OwnedMemory {
+  Memory* memory = nullptr;
+  int handle = -1;
+  Memory* operator->() const { return memory; }
+
+  static OrError<OwnedMemory> Read(Environment& environment, napi_value value);
+};
+
 // The memory of one environment, by handles that are never used again.
 class MemoryTable {
  public:
   explicit MemoryTable(const BufferDetacher& detacher) : detacher_(detacher) {}
 
-  // Returns the handle.
-  int Add(std::unique_ptr<Memory> memory);
+  // Returns the handle; the error where there is no memory.
+  OrError<int> Add(OrError<std::unique_ptr<Memory>> memory);
   // Null where there is none.
   Memory* Find(int handle) const;
   // -EPERM where its buffer is locked: then it is still there.
-  int Unmap(int handle);
+  OrError<void> Unmap(int handle);
   // The environment ends.
   void Forget();
 

@@ -11,49 +11,49 @@
 
 namespace mshv {
 
-int Poller::Watch(int fd, napi_value on_count) {
+OrError<void> Poller::Watch(int fd, napi_value on_count) {
   if (watched_.contains(fd)) {
-    return -EEXIST;
+    return Error(-EEXIST);
   }
   auto watched = std::make_unique<Watched>();
   watched->poller = this;
   watched->fd = fd;
   watched->handle.data = watched.get();
   // libuv's error codes are negative errnos. A handle whose init failed is not a handle yet.
-  if (const int error = kernel::TryDirect(
+  if (const auto made = kernel::TryDirect(
           "uv_poll_init", [&] { return uv_poll_init(loop_, &watched->handle, fd); });
-      error < 0) {
-    return error;
+      !made) {
+    return made;
   }
-  int error =
-      Step("napi_create_reference",
-           napi_create_reference(env_, on_count, 1, &watched->on_count) == napi_ok ? 0 : -EINVAL);
-  if (error == 0) {
-    error = kernel::TryDirect(
-        "uv_poll_start", [&] { return uv_poll_start(&watched->handle, UV_READABLE, OnReadable); });
-  }
-  if (error < 0) {
+  if (napi_create_reference(env_, on_count, 1, &watched->on_count) != napi_ok) {
     Release(std::move(watched));
-    return error;
+    return FailedAt("napi_create_reference", -EINVAL);
+  }
+  if (const auto started = kernel::TryDirect(
+          "uv_poll_start",
+          [&] { return uv_poll_start(&watched->handle, UV_READABLE, OnReadable); });
+      !started) {
+    Release(std::move(watched));
+    return started;
   }
   watched_.emplace(fd, std::move(watched));
-  return 0;
+  return {};
 }
 
-int Poller::Unwatch(int fd) {
+OrError<void> Poller::Unwatch(int fd) {
   const auto found = watched_.find(fd);
   if (found == watched_.end()) {
-    return -ENOENT;
+    return Error(-ENOENT);
   }
   Release(std::move(found->second));
   watched_.erase(found);
-  return 0;
+  return {};
 }
 
-int Poller::HoldLoop(int fd, bool hold) {
+OrError<void> Poller::HoldLoop(int fd, bool hold) {
   const auto found = watched_.find(fd);
   if (found == watched_.end()) {
-    return -ENOENT;
+    return Error(-ENOENT);
   }
   auto* handle = reinterpret_cast<uv_handle_t*>(&found->second->handle);
   if (hold) {
@@ -61,7 +61,7 @@ int Poller::HoldLoop(int fd, bool hold) {
   } else {
     uv_unref(handle);
   }
-  return 0;
+  return {};
 }
 
 void Poller::UnwatchAll() {
@@ -85,7 +85,7 @@ void Poller::OnReadable(uv_poll_t* handle, int status, int) {
   // A counter at 2^64-1, which only the kernel's own signals reach, is an error for poll, and libuv
   // has stopped the handle. Reading it ends that. libuv aborts the process for a number that is not
   // open: whoever closed that hears no more.
-  if (status < 0 && sys::EventFdPoll(watched.fd) >= 0) {
+  if (status < 0 && sys::EventFdPoll(watched.fd)) {
     uv_poll_start(handle, UV_READABLE, OnReadable);
   }
   // Where a thousand descriptors are readable libuv polls again, up to 48 times, before timers have
@@ -98,23 +98,23 @@ void Poller::OnReadable(uv_poll_t* handle, int status, int) {
   watched.turn = loop.loop_count;
   const napi_env env = watched.poller->env_;
   CallFromLoop(env, watched.on_count, [env, fd = watched.fd]() -> napi_value {
-    uint64_t count = 0;
+    const auto count = sys::EventFdRead(fd);
     // An empty counter is no error: an irqfd or another reader was faster.
-    return sys::EventFdRead(fd, &count) == 0 ? ToResult(env, count) : nullptr;
+    return count ? ToResult(env, *count) : nullptr;
   });
 }
 
 namespace {
 
-int Watch(Environment& environment, OwnedFd fd, Callback on_count) {
+OrError<void> Watch(Environment& environment, OwnedFd fd, Callback on_count) {
   return environment.poller().Watch(fd.number, on_count.function);
 }
 
-int Unwatch(Environment& environment, OwnedFd fd) {
+OrError<void> Unwatch(Environment& environment, OwnedFd fd) {
   return environment.poller().Unwatch(fd.number);
 }
 
-int HoldLoop(Environment& environment, OwnedFd fd, bool hold) {
+OrError<void> HoldLoop(Environment& environment, OwnedFd fd, bool hold) {
   return environment.poller().HoldLoop(fd.number, hold);
 }
 

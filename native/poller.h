@@ -9,11 +9,12 @@
 #include <unordered_map>
 
 #include "closing_handles.h"
+#include "or_error.h"
 
 namespace mshv {
 
 // Watches eventfds on the environment's own loop, one uv_poll_t each, and hands what it reads to
-// the function that came with each, once in a turn of the loop. Functions return 0 or -errno.
+// the function that came with each, once in a turn of the loop.
 class Poller {
  public:
   Poller(napi_env env, uv_loop_t* loop, ClosingHandles& closing)
@@ -22,9 +23,9 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  int Watch(int fd, napi_value on_count);
-  int Unwatch(int fd);
-  int HoldLoop(int fd, bool hold);
+  OrError<void> Watch(int fd, napi_value on_count);
+  OrError<void> Unwatch(int fd);
+  OrError<void> HoldLoop(int fd, bool hold);
 
   void UnwatchAll();
 

@@ -14,10 +14,10 @@
 #include <utility>
 
 #include "abi/mshv.h"
+#include "ownership.h"
 #include "sealed_file.h"
 #include "syscalls.h"
 #include "system_call.h"
-#include "unique_fd.h"
 
 namespace mshv {
 
@@ -50,16 +50,7 @@ namespace {
 
 constexpr size_t kSize = abi::MSHV_HV_PAGE_SIZE;
 
-int Map(int fd, Mapping* mapping) {
-  void* data = nullptr;
-  if (const int error =
-          kernel::Map(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, &data);
-      error < 0) {
-    return error;
-  }
-  *mapping = Mapping(data, kSize);
-  return 0;
-}
+OrError<Mapping> Map(int fd) { return kernel::Map(kSize, MAP_SHARED, fd, 0); }
 
 }  // namespace
 
@@ -68,15 +59,15 @@ int RunControl::Create(std::span<const uint32_t> comes_again) {
   if (comes_again.size() > Block{}.comes_again.size()) {
     return -EINVAL;
   }
-  UniqueFd fd(kernel::CreateSealed("mshv_run_control", kSize));
+  OrError<UniqueFd> fd = kernel::CreateSealed("mshv_run_control", kSize);
   if (!fd) {
-    return fd.get();
+    return fd.error().number();
   }
-  Mapping mapping;
-  if (const int error = Map(fd.get(), &mapping); error < 0) {
-    return error;
+  const auto mapping = Map(fd->get());
+  if (!mapping) {
+    return mapping.error().number();
   }
-  auto* const block = new (mapping.data()) Block;
+  auto* const block = new (mapping->data()) Block;
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
@@ -86,27 +77,28 @@ int RunControl::Create(std::span<const uint32_t> comes_again) {
   std::copy(comes_again.begin(), comes_again.end(), block->comes_again.begin());
   block->process = getpid();
   block->magic = Block::kMagic;
-  return fd.release();
+  return fd->release();
 }
 
 int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
   struct stat file {};
-  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }); error < 0) {
+  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }).error().number();
+      error < 0) {
     return error;
   }
   // Sealed, it cannot be cut off under a mapping.
   if (!S_ISREG(file.st_mode) || file.st_size != kSize) {
     return Step("fstat", -EINVAL);
   }
-  const int seals = kernel::Try("fcntl", [&] { return fcntl(fd, F_GET_SEALS); });
-  if (seals != kernel::kSeals) {
-    return seals < 0 ? seals : Step("fcntl", -EINVAL);
+  const auto seals = kernel::Try("fcntl", [&] { return fcntl(fd, F_GET_SEALS); });
+  if (!seals || *seals != kernel::kSeals) {
+    return seals ? Step("fcntl", -EINVAL) : seals.error().number();
   }
-  Mapping mapping;
-  if (const int error = Map(fd, &mapping); error < 0) {
-    return error;
+  OrError<Mapping> mapping = Map(fd);
+  if (!mapping) {
+    return mapping.error().number();
   }
-  std::unique_ptr<RunControl> opened(new RunControl(std::move(mapping)));
+  std::unique_ptr<RunControl> opened(new RunControl(*std::move(mapping)));
   if (opened->block().magic != Block::kMagic || opened->block().process != getpid()) {
     return -EINVAL;
   }
@@ -118,7 +110,8 @@ int RunControl::Run(Runner& runner, int vp, void* message) {
   if (const int error = Enter(runner); error < 0) {
     return error;
   }
-  return Leave(runner, TakeKept(message) ? 0 : sys::Ioctl(vp, abi::MSHV_RUN_VP, message));
+  return Leave(runner,
+               TakeKept(message) ? 0 : sys::Ioctl(vp, abi::MSHV_RUN_VP, message).error().number());
 }
 
 bool RunControl::ComesOnce(int result, const void* message) const {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "abi/mshv.h"
-#include "mapping.h"
+#include "ownership.h"
 #include "runner.h"
 
 namespace mshv {

@@ -7,30 +7,30 @@
 
 #include <cstdint>
 
+#include "ownership.h"
 #include "system_call.h"
-#include "unique_fd.h"
 
 namespace mshv::kernel {
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-// Makes a file without a name that nobody can resize. Returns its descriptor or -errno.
-inline int CreateSealed(const char* name, uint64_t size) {
-  UniqueFd fd(
-      Try("memfd_create", [&] { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }));
-  if (!fd) {
-    return fd.get();
+// Makes a file without a name that nobody can resize.
+inline OrError<UniqueFd> CreateSealed(const char* name, uint64_t size) {
+  OrError<UniqueFd> file = Attempt("memfd_create", [&] {
+    return UniqueFd::Of(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  });
+  if (!file) {
+    return file;
   }
-  if (const int error =
-          Try("ftruncate", [&] { return ftruncate(fd.get(), static_cast<off_t>(size)); });
-      error < 0) {
-    return error;
+  const int fd = file->get();
+  if (const auto sized = Try("ftruncate", [&] { return ftruncate(fd, static_cast<off_t>(size)); });
+      !sized) {
+    return sized.error();
   }
-  if (const int error = Try("fcntl", [&] { return fcntl(fd.get(), F_ADD_SEALS, kSeals); });
-      error < 0) {
-    return error;
+  if (const auto sealed = Try("fcntl", [&] { return fcntl(fd, F_ADD_SEALS, kSeals); }); !sealed) {
+    return sealed.error();
   }
-  return fd.release();
+  return file;
 }
 
 }  // namespace mshv::kernel

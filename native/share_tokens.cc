@@ -20,6 +20,12 @@ constexpr size_t kMaker = 1;
 
 AtomicWord<int32_t> At(std::span<int32_t> words, size_t index) { return AtomicWord(words[index]); }
 
+void CloseAll(std::span<const int> descriptors) {
+  for (const int fd : descriptors) {
+    static_cast<void>(sys::Close(fd));
+  }
+}
+
 }  // namespace
 
 void TokenWords::Offer() const {
@@ -42,39 +48,33 @@ bool TokenWords::End() const {
 
 bool TokenWords::IsTaken() const { return At(words_, kTaken).Load() != 0; }
 
-int ShareTokens::Make(napi_value array, TokenWords token, std::span<const int32_t> descriptors) {
+OrError<void> ShareTokens::Make(napi_value array, TokenWords token,
+                                std::span<const int32_t> descriptors) {
   ForgetTaken();
   std::vector<int> duplicates;
-  int error = 0;
   for (const int fd : descriptors) {
-    error = sys::Dup(fd);
-    if (error < 0) {
-      break;
+    const auto duplicate = sys::Dup(fd);
+    if (!duplicate) {
+      CloseAll(duplicates);
+      return duplicate.error();
     }
-    duplicates.push_back(error);
+    duplicates.push_back(*duplicate);
   }
   napi_ref kept = nullptr;
-  if (error >= 0 && napi_create_reference(env_, array, 1, &kept) != napi_ok) {
-    error = -ECANCELED;
-  }
-  if (error < 0) {
-    for (const int fd : duplicates) {
-      sys::Close(fd);
-    }
-    return error;
+  if (napi_create_reference(env_, array, 1, &kept) != napi_ok) {
+    CloseAll(duplicates);
+    return Error(-ECANCELED);
   }
   std::copy(duplicates.begin(), duplicates.end(), token.descriptors().begin());
   token.Offer();
   tokens_.push_back({kept, token, std::move(duplicates)});
-  return 0;
+  return {};
 }
 
 void ShareTokens::Close() {
   for (const Token& token : tokens_) {
     if (token.words.End()) {
-      for (const int fd : token.descriptors) {
-        sys::Close(fd);
-      }
+      CloseAll(token.descriptors);
     }
     napi_delete_reference(env_, token.array);
   }
@@ -102,35 +102,35 @@ constexpr uint32_t kVp = static_cast<uint32_t>(sys::Kind::kVp);
 constexpr uint32_t kRunControl = 2;
 
 // Opens the run control where it is one.
-int Check(int fd, uint32_t kind, std::unique_ptr<RunControl>* control) {
+OrError<void> Check(int fd, uint32_t kind, std::unique_ptr<RunControl>* control) {
   switch (kind) {
     case static_cast<uint32_t>(sys::Kind::kPartition):
     case kVp:
       return sys::Identify(fd, static_cast<sys::Kind>(kind));
     case kRunControl:
-      return RunControl::Open(fd, control);
+      return Error(RunControl::Open(fd, control));
     default:
-      return -EINVAL;
+      return Error(-EINVAL);
   }
 }
 
-int TakeDescriptors(Environment& environment, std::span<const int32_t> descriptors,
-                    std::span<const uint32_t> kinds) {
+OrError<int> TakeDescriptors(Environment& environment, std::span<const int32_t> descriptors,
+                             std::span<const uint32_t> kinds) {
   std::unique_ptr<RunControl> control;
   int vp = -1;
   for (size_t i = 0; i < kinds.size(); ++i) {
     // Owning a number twice would close it twice.
     if (environment.Owns(descriptors[i])) {
-      return -EBUSY;
+      return Error(-EBUSY);
     }
-    if (const int error = Check(descriptors[i], kinds[i], &control); error < 0) {
-      return error;
+    if (const auto is = Check(descriptors[i], kinds[i], &control); !is) {
+      return is.error();
     }
     vp = kinds[i] == kVp ? descriptors[i] : vp;
   }
   if (vp >= 0 && control != nullptr) {
     if (const int error = environment.vps().Attach(vp, std::move(control)); error < 0) {
-      return error;
+      return Error(error);
     }
   }
   for (const int fd : descriptors) {
@@ -139,67 +139,56 @@ int TakeDescriptors(Environment& environment, std::span<const int32_t> descripto
   return 0;
 }
 
-struct TokenArgument {
-  napi_value array = nullptr;
-  std::span<int32_t> words;
-};
-
-int ReadArgument(Environment& environment, napi_value value, TokenArgument* out) {
-  out->array = value;
-  return mshv::ReadArgument(environment, value, &out->words);
-}
-
-int Share(Environment& environment, std::span<int32_t> descriptors, TokenArgument token) {
-  if (token.words.size() != TokenWords::kHeader + descriptors.size()) {
-    return -EINVAL;
+OrError<void> Share(Environment& environment, std::span<int32_t> descriptors,
+                    KeptArray<int32_t> token) {
+  if (token.elements.size() != TokenWords::kHeader + descriptors.size()) {
+    return Error(-EINVAL);
   }
   const bool ours = std::all_of(descriptors.begin(), descriptors.end(),
                                 [&](int fd) { return environment.Owns(fd); });
-  return ours ? environment.tokens().Make(token.array, TokenWords(token.words), descriptors)
-              : -EBADF;
+  return ours ? environment.tokens().Make(token.array, TokenWords(token.elements), descriptors)
+              : Error(-EBADF);
 }
 
 // Calls `take` with the descriptors, whose copy nobody can change meanwhile. Where it fails the
 // token is as it was.
 template <typename Take>
-int TakeToken(std::span<int32_t> words, size_t count, Take take) {
+OrError<int> TakeToken(std::span<int32_t> words, size_t count, Take take) {
   if (words.size() != TokenWords::kHeader + count) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const TokenWords token(words);
   if (!token.Take()) {
-    return -EALREADY;
+    return Error(-EALREADY);
   }
   const std::vector<int32_t> descriptors(token.descriptors().begin(), token.descriptors().end());
-  const int result = take(descriptors);
-  if (result < 0 && !token.PutBack()) {
-    for (const int fd : descriptors) {
-      sys::Close(fd);
-    }
+  const OrError<int> result = take(descriptors);
+  if (!result && !token.PutBack()) {
+    CloseAll(descriptors);
   }
   return result;
 }
 
-int Receive(Environment& environment, std::span<int32_t> words, std::span<uint32_t> kinds) {
+OrError<int> Receive(Environment& environment, std::span<int32_t> words,
+                     std::span<uint32_t> kinds) {
   return TakeToken(words, kinds.size(), [&](std::span<const int32_t> descriptors) {
     return TakeDescriptors(environment, descriptors, kinds);
   });
 }
 
-int ReceiveMemory(Environment& environment, std::span<int32_t> words, uint64_t offset,
-                  uint64_t size) {
-  return TakeToken(words, 1, [&](std::span<const int32_t> descriptors) {
+OrError<int> ReceiveMemory(Environment& environment, std::span<int32_t> words, uint64_t offset,
+                           uint64_t size) {
+  return TakeToken(words, 1, [&](std::span<const int32_t> descriptors) -> OrError<int> {
     const int fd = descriptors[0];
     if (environment.Owns(fd)) {
-      return -EBUSY;
+      return Error(-EBUSY);
     }
-    std::unique_ptr<Memory> memory;
-    if (const int error = Memory::FromFile(fd, offset, size, &memory); error < 0) {
-      return error;
+    const auto memory = environment.memories().Add(Memory::FromFile(fd, offset, size));
+    if (memory) {
+      // It has a descriptor of its own.
+      static_cast<void>(sys::Close(fd));
     }
-    // The memory has a descriptor of its own.
-    sys::Close(fd);
-    return environment.memories().Add(std::move(memory));
+    return memory;
   });
 }
 

@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "or_error.h"
+
 namespace mshv {
 
 // The words of a token, in memory that all environments share: lib/hypercall/share-token.ts.
@@ -44,8 +46,8 @@ class ShareTokens {
   ShareTokens(const ShareTokens&) = delete;
   ShareTokens& operator=(const ShareTokens&) = delete;
 
-  // Duplicates the descriptors into the token. Returns 0 or -errno; nothing is open then.
-  int Make(napi_value array, TokenWords token, std::span<const int32_t> descriptors);
+  // Duplicates the descriptors into the token. Where that fails nothing is open.
+  OrError<void> Make(napi_value array, TokenWords token, std::span<const int32_t> descriptors);
   // The environment ends.
   void Close();
 

@@ -2,51 +2,64 @@
 #ifndef MSHV_NATIVE_SYSTEM_CALL_H_
 #define MSHV_NATIVE_SYSTEM_CALL_H_
 
-#include <sys/mman.h>
-
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
 #include "failed_step.h"
+#include "or_error.h"
+#include "ownership.h"
 #include "syscalls.h"
 
 namespace mshv::kernel {
 
-// Makes a call that returns a value >= 0 or -errno, under the name that an error has for it.
+// Makes a call that gives an OrError, under the name that an error has for it.
 template <typename Call>
-int Attempt(const char* name, Call call) {
-  const int error = sys::Fault(name);
-  return Step(name, error < 0 ? error : call());
+auto Attempt(const char* name, Call call) -> decltype(call()) {
+  const Error fault = sys::Fault(name);
+  return Step(name, fault == 0 ? call() : fault);
 }
 
-// Makes a call that returns a negative value and sets errno where it fails. Returns its result or
-// -errno.
+// Makes a call that returns a negative value and sets errno where it fails.
 template <typename Call>
-int Try(const char* name, Call call) {
+OrError<int> Try(const char* name, Call call) {
   return Attempt(name, [&] {
     const int result = call();
-    return result < 0 ? -errno : result;
+    return FromKernel(result < 0 ? -errno : result);
   });
 }
 
 // Makes a call that returns 0, or its error: libuv's as a negative errno, POSIX threads' as a
-// positive one. Returns 0 or -errno.
+// positive one.
 template <typename Call>
-int TryDirect(const char* name, Call call) {
+OrError<void> TryDirect(const char* name, Call call) {
   return Attempt(name, [&] {
     const int error = call();
-    return error > 0 ? -error : error;
+    return OrError<void>(Error(error > 0 ? -error : error));
   });
 }
 
-// mmap(2). Returns 0 or -errno.
-inline int Map(void* where, size_t size, int protection, int flags, int fd, uint64_t offset,
-               void** data) {
-  return Try("mmap", [&] {
-    *data = mmap(where, size, protection, flags, fd, static_cast<off_t>(offset));
-    return *data == MAP_FAILED ? -1 : 0;
+inline OrError<UniqueFd> Dup(int fd) {
+  return Attempt("fcntl", [fd] { return UniqueFd::Dup(fd); });
+}
+
+// mmap(2), wherever there is room, to read and write.
+inline OrError<Mapping> Map(size_t size, int flags, int fd, uint64_t offset) {
+  return Attempt("mmap",
+                 [&] { return Mapping::Create(size, PROT_READ | PROT_WRITE, flags, fd, offset); });
+}
+
+// Addresses without memory.
+inline OrError<Mapping> Reserve(size_t size) {
+  return Attempt("mmap", [&] {
+    return Mapping::Create(size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   });
+}
+
+// Map over a part of a mapping.
+inline OrError<void> MapOver(const Mapping& mapping, size_t start, size_t size, int flags, int fd) {
+  return Attempt("mmap",
+                 [&] { return mapping.Replace(start, size, PROT_READ | PROT_WRITE, flags, fd); });
 }
 
 }  // namespace mshv::kernel

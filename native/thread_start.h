@@ -23,7 +23,9 @@ inline int StartThread(pthread_t* thread, bool interruptible, void* (*main)(void
   }
   pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
   const int error = kernel::TryDirect("pthread_create",
-                                      [&] { return pthread_create(thread, nullptr, main, data); });
+                                      [&] { return pthread_create(thread, nullptr, main, data); })
+                        .error()
+                        .number();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return error;
 }

@@ -27,26 +27,23 @@ int ThreadTimer::Prepare() {
   if (const int error = LetIn({}); error < 0) {
     return error;
   }
-  InterruptSignals signals{};
   // What a thread has blocked somebody may be waiting for, by sigwait(3) or a signalfd.
-  int error = TakeInterruptSignals(blocked_, &signals);
-  if (error == -ENOSPC) {
-    error = TakeInterruptSignals({}, &signals);
+  auto signals = TakeInterruptSignals(blocked_);
+  if (signals.error() == -ENOSPC) {
+    signals = TakeInterruptSignals({});
   }
-  if (error == 0) {
-    error = LetIn(signals);
+  if (!signals) {
+    return signals.error().number();
   }
-  return error < 0 ? error : Create(gettid(), signals);
+  const int error = LetIn(*signals);
+  return error < 0 ? error : Create(gettid(), *signals);
 }
 
 int ThreadTimer::Arm(nanoseconds first, nanoseconds interval) {
   if (!IsInterruptSignal(signals_[0])) {
-    InterruptSignals signals{};
-    int error = TakeInterruptSignals(blocked_, &signals);
-    if (error == 0) {
-      error = Create(thread_, signals);
-    }
-    if (error < 0) {
+    const auto signals = TakeInterruptSignals(blocked_);
+    if (const int error = signals ? Create(thread_, *signals) : signals.error().number();
+        error < 0) {
       return error;
     }
   }
@@ -71,8 +68,11 @@ int ThreadTimer::LetIn(const InterruptSignals& signals) {
       sigaddset(&set, signal);
     }
   }
-  if (const int error = kernel::TryDirect(
-          "pthread_sigmask", [&] { return pthread_sigmask(SIG_UNBLOCK, &set, &blocked_); });
+  if (const int error =
+          kernel::TryDirect("pthread_sigmask",
+                            [&] { return pthread_sigmask(SIG_UNBLOCK, &set, &blocked_); })
+              .error()
+              .number();
       error < 0) {
     return error;
   }
@@ -88,8 +88,10 @@ int ThreadTimer::Create(pid_t thread, const InterruptSignals& signals) {
   event.sigev_signo = signals[0];
   event.sigev_notify_thread_id = thread;
   timer_t timer{};
-  if (const int error = kernel::Try("timer_create",
-                                    [&] { return timer_create(CLOCK_MONOTONIC, &event, &timer); });
+  if (const int error =
+          kernel::Try("timer_create", [&] { return timer_create(CLOCK_MONOTONIC, &event, &timer); })
+              .error()
+              .number();
       error < 0) {
     return error;
   }

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "failed_step.h"
+#include "ownership.h"
 #include "sealed_file.h"
 #include "system_call.h"
-#include "unique_fd.h"
 
 namespace mshv {
 namespace {
@@ -34,9 +34,7 @@ napi_ref Keep(napi_env env, napi_value buffer, const std::shared_ptr<Mapping>& m
 // Maps zero pages at the mapping's addresses, in one step: whoever uses them meanwhile never sees
 // none. They are there when they are touched.
 bool Replace(const Mapping& mapping, int flags, int fd) {
-  void* data = nullptr;
-  return kernel::Map(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE,
-                     flags | MAP_NORESERVE | MAP_FIXED, fd, 0, &data) == 0;
+  return bool(kernel::MapOver(mapping, 0, mapping.size(), flags | MAP_NORESERVE, fd));
 }
 
 bool ReplaceByPrivate(const Mapping& mapping) {
@@ -44,8 +42,8 @@ bool ReplaceByPrivate(const Mapping& mapping) {
 }
 
 bool ReplaceByFile(const Mapping& mapping) {
-  const UniqueFd file(kernel::CreateSealed("mshv_nobodys", mapping.size()));
-  return file && Replace(mapping, MAP_SHARED, file.get());
+  const auto file = kernel::CreateSealed("mshv_nobodys", mapping.size());
+  return file && Replace(mapping, MAP_SHARED, file->get());
 }
 
 // A host that promises no more memory than it has (vm.overcommit_memory = 2) counts private pages
@@ -73,56 +71,55 @@ ViewedMapping::~ViewedMapping() {
   }
 }
 
-BufferOrError ViewedMapping::Buffer(const BufferDetacher& detacher) {
+OrError<napi_value> ViewedMapping::Buffer(const BufferDetacher& detacher) {
   const napi_env env = detacher.env();
-  BufferOrError result;
+  napi_value buffer = nullptr;
   if (buffer_ != nullptr) {
-    if (napi_get_reference_value(env, buffer_, &result.buffer) != napi_ok ||
-        result.buffer == nullptr) {
-      return {.error = Step("napi_get_reference_value", -ENOTSUP)};
+    if (napi_get_reference_value(env, buffer_, &buffer) != napi_ok || buffer == nullptr) {
+      return FailedAt("napi_get_reference_value", -ENOTSUP);
     }
-    if (!IsMoved(env, result.buffer)) {
-      return result;
+    if (!IsMoved(env, buffer)) {
+      return buffer;
     }
     napi_delete_reference(env, std::exchange(buffer_, nullptr));
   }
-  result.buffer = nullptr;
+  buffer = nullptr;
   if (napi_create_external_arraybuffer(env, mapping_->data(), mapping_->size(), nullptr, nullptr,
-                                       &result.buffer) == napi_ok) {
-    buffer_ = Keep(env, result.buffer, mapping_);
+                                       &buffer) == napi_ok) {
+    buffer_ = Keep(env, buffer, mapping_);
   }
   if (buffer_ == nullptr) {
     // Without a reference the buffer could not be detached later.
-    if (result.buffer != nullptr) {
-      napi_detach_arraybuffer(env, result.buffer);
+    if (buffer != nullptr) {
+      napi_detach_arraybuffer(env, buffer);
     }
     napi_value error = nullptr;
     napi_get_and_clear_last_exception(env, &error);
-    return {.error = Step("napi_create_external_arraybuffer", -ENOTSUP)};
+    return FailedAt("napi_create_external_arraybuffer", -ENOTSUP);
   }
   // V8 takes the bytes for memory that a collection might free. Telling it otherwise
   // (napi_adjust_external_memory) ends the process where Node 24 detaches the buffer first.
-  return result;
+  return buffer;
 }
 
-int ViewedMapping::Detach(const BufferDetacher& detacher) {
+OrError<void> ViewedMapping::Detach(const BufferDetacher& detacher) {
   if (buffer_ == nullptr) {
-    return 0;
+    return {};
   }
   const napi_env env = detacher.env();
-  int error = -EPERM;
+  OrError<void> detached = Error(-EPERM);
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) == napi_ok) {
     napi_value buffer = nullptr;
     if (napi_get_reference_value(env, buffer_, &buffer) == napi_ok && buffer != nullptr) {
-      error = IsMoved(env, buffer) ? 0 : detacher.Detach(buffer);
+      detached = IsMoved(env, buffer) ? OrError<void>() : detacher.Detach(buffer);
     }
     napi_close_handle_scope(env, scope);
   }
-  if (error == 0) {
+  if (detached) {
     napi_delete_reference(env, std::exchange(buffer_, nullptr));
   }
-  return error;
+  return detached;
 }
 
 void ViewedMapping::Forget(napi_env env) {

@@ -7,15 +7,9 @@
 #include <utility>
 
 #include "buffer_detacher.h"
-#include "mapping.h"
+#include "ownership.h"
 
 namespace mshv {
-
-// An ArrayBuffer or -errno.
-struct BufferOrError {
-  int error = 0;
-  napi_value buffer = nullptr;
-};
 
 // A mapping and the one ArrayBuffer that an environment has over it. The buffer is made at its
 // first use and kept, until somebody transfers it; whoever destroys the mapping detaches it before.
@@ -40,10 +34,10 @@ class ViewedMapping {
   void Set(Mapping mapping) { *mapping_ = std::move(mapping); }
 
   // -ENOTSUP where the runtime allows no such buffer, or none of this size.
-  BufferOrError Buffer(const BufferDetacher& detacher);
+  OrError<napi_value> Buffer(const BufferDetacher& detacher);
   // The buffer's length is 0 from now on, and so is that of every array over it. -EPERM where
   // somebody has locked the buffer: nothing has changed then.
-  int Detach(const BufferDetacher& detacher);
+  OrError<void> Detach(const BufferDetacher& detacher);
   // The environment ends, and its buffers with it.
   void Forget(napi_env env);
 

@@ -24,20 +24,20 @@ int Vp::Map(uint32_t number, std::span<uint8_t>* bytes) {
   }
   ViewedMapping& page = pages_[number];
   if (!page.mapping()) {
-    void* data = nullptr;
-    if (const int error = sys::MapVpPage(fd_, number, &data); error < 0) {
-      return error;
+    OrError<Mapping> mapping = sys::MapVpPage(fd_, number);
+    if (!mapping) {
+      return mapping.error().number();
     }
-    page.Set(Mapping(data, abi::MSHV_HV_PAGE_SIZE));
+    page.Set(*std::move(mapping));
   }
   *bytes = {page.mapping().data(), page.mapping().size()};
   return 0;
 }
 
-BufferOrError Vp::Page(const BufferDetacher& detacher, uint32_t number) {
+OrError<napi_value> Vp::Page(const BufferDetacher& detacher, uint32_t number) {
   std::span<uint8_t> bytes;
   if (const int error = Map(number, &bytes); error < 0) {
-    return {.error = error};
+    return Error(error);
   }
   return pages_[number].Buffer(detacher);
 }
@@ -94,7 +94,7 @@ int VpTable::Detach(int fd) {
   Leave(vp);
   for (ViewedMapping& page : vp.pages()) {
     // A buffer that is locked stays, over a page of nobody.
-    if (page.Detach(detacher_) < 0) {
+    if (!page.Detach(detacher_)) {
       page.Forget(env_);
     }
   }
@@ -187,6 +187,15 @@ int VpTable::Start(Vp& vp, napi_value message, napi_value on_exit) {
                          &vp.thread);
 }
 
+OrError<AttachedVp> AttachedVp::Read(Environment& environment, napi_value value) {
+  const auto fd = OwnedFd::Read(environment, value);
+  if (!fd) {
+    return fd.error();
+  }
+  Vp* const vp = environment.vps().Find(fd->number);
+  return vp == nullptr ? Error(-EBADF) : OrError<AttachedVp>(AttachedVp{vp});
+}
+
 namespace {
 
 // A page-aligned copy of a VP state in whole pages, which is what the driver takes.
@@ -212,7 +221,7 @@ class StateBuffer {
     argument.type = type;
     argument.buf_sz = static_cast<uint32_t>(size_);
     argument.buf_ptr = reinterpret_cast<uintptr_t>(data_.get());
-    const int error = sys::Ioctl(vp, request, &argument);
+    const int error = sys::Ioctl(vp, request, &argument).error().number();
     const bool too_short = error == -EINVAL && argument.buf_sz > size_;
     return error < 0 && !too_short ? error : static_cast<int>(argument.buf_sz);
   }
@@ -243,10 +252,11 @@ int Attach(Environment& environment, OwnedFd vp, int32_t control,
     return -EBADF;
   }
   const std::span<const uint32_t> types = comes_again.value_or(std::span<uint32_t>());
-  const int fd = control == -1 ? environment.Own(RunControl::Create(types)) : control;
+  const int fd = control == -1 ? RunControl::Create(types) : control;
   if (fd < 0) {
     return fd;
   }
+  environment.Own(fd);
   std::unique_ptr<RunControl> opened;
   int error = RunControl::Open(fd, &opened);
   if (error == 0) {
@@ -254,27 +264,27 @@ int Attach(Environment& environment, OwnedFd vp, int32_t control,
   }
   if (error < 0 && control == -1) {
     environment.Disown(fd);
-    sys::Close(fd);
+    static_cast<void>(sys::Close(fd));
   }
   return error < 0 ? error : fd;
 }
 
-int Run(Environment& environment, AttachedVp vp, KeptBytes message) {
-  if (message.size < sizeof(abi::mshv_run_vp)) {
+int Run(Environment& environment, AttachedVp vp, KeptArray<uint8_t> message) {
+  if (message.elements.size() < sizeof(abi::mshv_run_vp)) {
     return -EINVAL;
   }
   if (vp->thread != nullptr) {
     return -EBUSY;
   }
-  return environment.vps().Run(*vp.vp, message.array, {message.data, message.size});
+  return environment.vps().Run(*vp.vp, message.array, message.elements);
 }
 
 int Cancel(Environment&, AttachedVp vp) { return vp->control().Cancel(); }
 
 int LastRun(Environment&, AttachedVp vp) { return vp->control().LastRun(); }
 
-int Start(Environment& environment, AttachedVp vp, KeptBytes message, Callback on_exit) {
-  if (message.size < sizeof(abi::mshv_run_vp)) {
+int Start(Environment& environment, AttachedVp vp, KeptArray<uint8_t> message, Callback on_exit) {
+  if (message.elements.size() < sizeof(abi::mshv_run_vp)) {
     return -EINVAL;
   }
   return environment.vps().Start(*vp.vp, message.array, on_exit.function);
@@ -297,7 +307,7 @@ int HoldLoop(Environment&, AttachedVp vp, bool hold) {
   return 0;
 }
 
-BufferOrError Page(Environment& environment, AttachedVp vp, uint32_t number) {
+OrError<napi_value> Page(Environment& environment, AttachedVp vp, uint32_t number) {
   return vp->Page(environment.detacher(), number);
 }
 

@@ -14,7 +14,8 @@
 #include "buffer_detacher.h"
 #include "closing_handles.h"
 #include "exit_message.h"
-#include "mapping.h"
+#include "or_error.h"
+#include "ownership.h"
 #include "pacer.h"
 #include "run_control.h"
 #include "runner.h"
@@ -22,6 +23,8 @@
 #include "vp_thread.h"
 
 namespace mshv {
+
+class Environment;
 
 // What an environment has of a VP that it works with: its pages, its run control, its thread.
 class Vp {
@@ -48,7 +51,7 @@ class Vp {
   void KeepUntold();
 
   // The register page is 0, the intercept message page 1.
-  BufferOrError Page(const BufferDetacher& detacher, uint32_t number);
+  OrError<napi_value> Page(const BufferDetacher& detacher, uint32_t number);
   // -errno, or 0 with the page's 4096 bytes.
   int Map(uint32_t number, std::span<uint8_t>* bytes);
   std::span<ViewedMapping> pages() { return pages_; }
@@ -61,6 +64,14 @@ class Vp {
   abi::mshv_run_vp offered_exit_{};
   ExitMessage message_;
   std::array<ViewedMapping, 2> pages_;
+};
+
+// A VP descriptor that the calling environment owns and has attached, as an argument.
+struct AttachedVp {
+  Vp* vp = nullptr;
+  Vp* operator->() const { return vp; }
+
+  static OrError<AttachedVp> Read(Environment& environment, napi_value value);
 };
 
 // The VPs that one environment works with, by descriptor. Functions return 0 or -errno.

@@ -17,8 +17,11 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
   std::unique_ptr<VpThread> started(new VpThread(env, closing, vp, control));
   started->async_.data = started.get();
   // A handle whose init failed is not a handle yet.
-  if (const int error = kernel::TryDirect(
-          "uv_async_init", [&] { return uv_async_init(loop, &started->async_, OnAsync); });
+  if (const int error =
+          kernel::TryDirect("uv_async_init",
+                            [&] { return uv_async_init(loop, &started->async_, OnAsync); })
+              .error()
+              .number();
       error < 0) {
     return error;
   }

@@ -17,55 +17,55 @@ uint64_t KnownFlags(const Host& host) {
 }
 
 // mshv_ioctl_process_pt_flags.
-int CheckCreatePartition(const Host& host, const void* argument) {
+OrError<void> CheckCreatePartition(const Host& host, const void* argument) {
   abi::mshv_create_partition v1;
   std::memcpy(&v1, argument, sizeof(v1));
   if ((v1.pt_flags & ~KnownFlags(host)) != 0 || v1.pt_isolation != abi::MSHV_PT_ISOLATION_NONE) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if ((v1.pt_flags & kV2) == 0) {
-    return 0;
+    return {};
   }
   abi::mshv_create_partition_v2 v2;
   std::memcpy(&v2, argument, sizeof(v2));
   if (v2.pt_num_cpu_fbanks != abi::MSHV_NUM_CPU_FEATURES_BANKS) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   constexpr abi::mshv_create_partition_v2 kZero{};
   const bool reserved = std::memcmp(v2.pt_rsvd, kZero.pt_rsvd, sizeof(v2.pt_rsvd)) != 0 ||
                         std::memcmp(v2.pt_rsvd1, kZero.pt_rsvd1, sizeof(v2.pt_rsvd1)) != 0;
 #if defined(__x86_64__)
-  return reserved ? -EINVAL : 0;
+  return Error(reserved ? -EINVAL : 0);
 #else
-  return reserved || v2.pt_rsvd2 != 0 ? -EINVAL : 0;
+  return Error(reserved || v2.pt_rsvd2 != 0 ? -EINVAL : 0);
 #endif
 }
 
 }  // namespace
 
-int DeviceFile::Handle(uint32_t request, void* argument, Opened* opened) {
+OrError<Opened> DeviceFile::Handle(uint32_t request, void* argument) {
   if (request == abi::MSHV_ROOT_HVCALL) {
-    return PassThrough(host(), nullptr, CallerFile::kDevice,
-                       static_cast<abi::mshv_root_hvcall*>(argument));
+    return NothingOpened(PassThrough(host(), nullptr, CallerFile::kDevice,
+                                     static_cast<abi::mshv_root_hvcall*>(argument)));
   }
   if (request != abi::MSHV_CREATE_PARTITION) {
-    return -ENOTTY;
+    return Error(-ENOTTY);
   }
-  if (const int error = CheckCreatePartition(host(), argument); error < 0) {
-    return error;
+  if (const auto fits = CheckCreatePartition(host(), argument); !fits) {
+    return fits.error();
   }
-  if (const int error = AskWithDeposits(host(), abi::HVCALL_CREATE_PARTITION); error < 0) {
-    return error;
+  if (const auto made = AskWithDeposits(host(), abi::HVCALL_CREATE_PARTITION); !made) {
+    return made.error();
   }
-  opened->fd = NewDescriptor("mshv_partition");
-  if (!opened->fd) {
-    return opened->fd.get();
+  OrError<UniqueFd> fd = NewDescriptor("mshv_partition");
+  if (!fd) {
+    return fd.error();
   }
   abi::mshv_create_partition given;
   std::memcpy(&given, argument, sizeof(given));
   const bool has_apics = (given.pt_flags & uint64_t{1} << abi::MSHV_PT_BIT_LAPIC) != 0;
-  opened->file = std::make_shared<PartitionFile>(shared_host(), host().NewPartition(has_apics));
-  return 0;
+  return Opened{*std::move(fd),
+                std::make_shared<PartitionFile>(shared_host(), host().NewPartition(has_apics))};
 }
 
 }  // namespace mshv::sim

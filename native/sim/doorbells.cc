@@ -1,7 +1,5 @@
 #include "doorbells.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -17,21 +15,21 @@ constexpr uint32_t kDeassign = 1u << abi::MSHV_IOEVENTFD_BIT_DEASSIGN;
 
 }  // namespace
 
-int Doorbells::Set(Hypervisor& hypervisor, const IdentifyFunction& known,
-                   const abi::mshv_user_ioeventfd& argument) {
+OrError<void> Doorbells::Set(Hypervisor& hypervisor, const IdentifyFunction& known,
+                             const abi::mshv_user_ioeventfd& argument) {
   const bool reserved = std::ranges::any_of(argument.rsvd, [](uint8_t byte) { return byte != 0; });
   if ((argument.flags & ~abi::MSHV_IOEVENTFD_FLAGS_MASK) != 0 || reserved) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if ((argument.flags & kPio) != 0) {
-    return -EOPNOTSUPP;
+    return Error(-EOPNOTSUPP);
   }
   return (argument.flags & kDeassign) != 0 ? Deassign(known, argument)
                                            : Assign(hypervisor, known, argument);
 }
 
-int Doorbells::Assign(Hypervisor& hypervisor, const IdentifyFunction& known,
-                      const abi::mshv_user_ioeventfd& argument) {
+OrError<void> Doorbells::Assign(Hypervisor& hypervisor, const IdentifyFunction& known,
+                                const abi::mshv_user_ioeventfd& argument) {
   switch (argument.len) {
     case 0:
     case 1:
@@ -40,22 +38,22 @@ int Doorbells::Assign(Hypervisor& hypervisor, const IdentifyFunction& known,
     case 8:
       break;
     default:
-      return -EINVAL;
+      return Error(-EINVAL);
   }
   if (argument.addr + argument.len < argument.addr) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  UniqueFd fd(fcntl(argument.fd, F_DUPFD_CLOEXEC, 0));
+  OrError<UniqueFd> fd = UniqueFd::Dup(argument.fd);
   if (!fd) {
-    return -errno;
+    return fd.error();
   }
-  EventFdIdentity identity;
-  if (const int error = known(fd.get(), &identity); error < 0) {
-    return error;
+  const auto identity = known(fd->get());
+  if (!identity) {
+    return identity.error();
   }
   const bool wildcard = (argument.flags & kDataMatch) == 0;
-  Doorbell doorbell{.id = identity.id,
-                    .fd = std::move(fd),
+  Doorbell doorbell{.id = identity->id,
+                    .fd = *std::move(fd),
                     .gpa = argument.addr,
                     .size = argument.len,
                     .wildcard = wildcard,
@@ -66,33 +64,34 @@ int Doorbells::Assign(Hypervisor& hypervisor, const IdentifyFunction& known,
            (other.wildcard || doorbell.wildcard || other.match == doorbell.match);
   });
   if (taken) {
-    return -EEXIST;
+    return Error(-EEXIST);
   }
   for (const uint16_t code : {abi::HVCALL_CREATE_PORT, abi::HVCALL_CONNECT_PORT}) {
-    if (const int error = AskWithDeposits(hypervisor, code); error < 0) {
-      return error;
+    if (const auto done = AskWithDeposits(hypervisor, code); !done) {
+      return done;
     }
   }
   doorbells_.push_back(std::move(doorbell));
-  return 0;
+  return {};
 }
 
-int Doorbells::Deassign(const IdentifyFunction& known, const abi::mshv_user_ioeventfd& argument) {
-  EventFdIdentity identity;
-  if (const int error = known(argument.fd, &identity); error < 0) {
-    return error;
+OrError<void> Doorbells::Deassign(const IdentifyFunction& known,
+                                  const abi::mshv_user_ioeventfd& argument) {
+  const auto identity = known(argument.fd);
+  if (!identity) {
+    return identity.error();
   }
   const bool wildcard = (argument.flags & kDataMatch) == 0;
   const auto found = std::ranges::find_if(doorbells_, [&](const Doorbell& doorbell) {
-    return doorbell.id == identity.id && doorbell.gpa == argument.addr &&
+    return doorbell.id == identity->id && doorbell.gpa == argument.addr &&
            doorbell.size == argument.len && doorbell.wildcard == wildcard &&
            (wildcard || doorbell.match == argument.datamatch);
   });
   if (found == doorbells_.end()) {
-    return -ENOENT;
+    return Error(-ENOENT);
   }
   doorbells_.erase(found);
-  return 0;
+  return {};
 }
 
 int Doorbells::Ring(uint64_t gpa, uint32_t size, uint64_t value,

@@ -7,7 +7,7 @@
 
 #include "../abi/mshv.h"
 #include "../eventfd_identity.h"
-#include "../unique_fd.h"
+#include "../ownership.h"
 #include "hypervisor.h"
 
 namespace mshv::sim {
@@ -28,11 +28,11 @@ struct Doorbell {
 // A partition's ioeventfds, as mshv_eventfd.c keeps them. All functions need the host's lock.
 class Doorbells {
  public:
-  using IdentifyFunction = std::function<int(int fd, EventFdIdentity* identity)>;
+  using IdentifyFunction = std::function<OrError<EventFdIdentity>(int fd)>;
 
   // MSHV_IOEVENTFD (mshv_set_unset_ioeventfd). `known` is the seam's way to know an eventfd.
-  int Set(Hypervisor& hypervisor, const IdentifyFunction& known,
-          const abi::mshv_user_ioeventfd& argument);
+  OrError<void> Set(Hypervisor& hypervisor, const IdentifyFunction& known,
+                    const abi::mshv_user_ioeventfd& argument);
 
   // The guest writes `size` bytes: rings each doorbell that matches, in the order they were
   // assigned, and returns their number.
@@ -44,9 +44,9 @@ class Doorbells {
   const std::vector<Doorbell>& all() const { return doorbells_; }
 
  private:
-  int Assign(Hypervisor& hypervisor, const IdentifyFunction& known,
-             const abi::mshv_user_ioeventfd& argument);
-  int Deassign(const IdentifyFunction& known, const abi::mshv_user_ioeventfd& argument);
+  OrError<void> Assign(Hypervisor& hypervisor, const IdentifyFunction& known,
+                       const abi::mshv_user_ioeventfd& argument);
+  OrError<void> Deassign(const IdentifyFunction& known, const abi::mshv_user_ioeventfd& argument);
 
   std::vector<Doorbell> doorbells_;
 };

@@ -19,22 +19,44 @@ namespace mshv {
 namespace sim {
 namespace {
 
-// A partition and its host, both alive during the call.
-struct Target {
-  std::shared_ptr<File> file;
-  std::shared_ptr<Partition> partition;
+// A simulated machine, by its id.
+struct Machine {
+  std::shared_ptr<Host> host;
+  Host* operator->() const { return host.get(); }
+
+  static OrError<Machine> Read(Environment& environment, napi_value value) {
+    const auto id = Argument<int32_t>::Read(environment, value);
+    if (!id) {
+      return id.error();
+    }
+    Machine machine{Registry::Get().FindHost(*id)};
+    return machine.host == nullptr ? Error(-ENOENT) : OrError<Machine>(std::move(machine));
+  }
 };
 
-int Find(OwnedFd fd, Target* target) {
-  target->file = Registry::Get().FindFile(fd.number);
-  target->partition = target->file == nullptr ? nullptr : target->file->partition();
-  return target->partition == nullptr ? -ENOTTY : 0;
-}
+// A partition of one, by its descriptor. Both are alive during the call.
+struct Target {
+  std::shared_ptr<File> file;
+  std::shared_ptr<Partition> shared;
 
-int Create(Environment& environment, uint32_t scheduler, bool fast_injection, bool v1_only,
-           std::optional<bool> register_page, std::optional<bool> deposits_inside) {
+  Host& host() const { return file->host(); }
+  Partition& partition() const { return *shared; }
+
+  static OrError<Target> Read(Environment& environment, napi_value value) {
+    const auto fd = OwnedFd::Read(environment, value);
+    if (!fd) {
+      return fd.error();
+    }
+    Target target{Registry::Get().FindFile(fd->number), nullptr};
+    target.shared = target.file == nullptr ? nullptr : target.file->partition();
+    return target.shared == nullptr ? Error(-ENOTTY) : OrError<Target>(std::move(target));
+  }
+};
+
+OrError<int> Create(Environment& environment, uint32_t scheduler, bool fast_injection, bool v1_only,
+                    std::optional<bool> register_page, std::optional<bool> deposits_inside) {
   if (scheduler < kFirstScheduler || scheduler > kRootScheduler) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   return Registry::Get().AddHost({.scheduler = scheduler,
                                   .fast_injection = fast_injection,
@@ -44,13 +66,13 @@ int Create(Environment& environment, uint32_t scheduler, bool fast_injection, bo
                                  &environment);
 }
 
-int Destroy(Environment&, int32_t id) {
-  const auto host = Registry::Get().RemoveHost(id);
-  if (host == nullptr) {
-    return -ENOENT;
+OrError<void> Destroy(Environment&, Machine machine) {
+  // Several environments may have come this far.
+  if (Registry::Get().RemoveHost(machine->id()) == nullptr) {
+    return Error(-ENOENT);
   }
-  host->Destroy();
-  return 0;
+  machine->Destroy();
+  return {};
 }
 
 void DestroyAllOf(void* environment) {
@@ -59,171 +81,126 @@ void DestroyAllOf(void* environment) {
   }
 }
 
-int HostOf(Environment&, OwnedFd partition) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().id();
+int HostOf(Environment&, Target target) { return target.host().id(); }
+
+OrError<void> Settle(Environment&, Machine machine) {
+  machine->Settle();
+  return {};
 }
 
-int Settle(Environment&, int32_t id) {
-  const auto host = Registry::Get().FindHost(id);
-  if (host == nullptr) {
-    return -ENOENT;
-  }
-  host->Settle();
-  return 0;
-}
-
-int FailNext(Environment&, int32_t id, uint32_t request, int32_t error, uint32_t after,
-             uint32_t count) {
-  const auto host = Registry::Get().FindHost(id);
-  if (host == nullptr) {
-    return -ENOENT;
-  }
+OrError<void> FailNext(Environment&, Machine machine, uint32_t request, int32_t error,
+                       uint32_t after, uint32_t count) {
   if (error <= 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  host->FailNext(request, error, after, count);
-  return 0;
+  machine->FailNext(request, error, after, count);
+  return {};
 }
 
-int FailSystemCall(Environment&, int32_t error, uint32_t after) {
+OrError<void> FailSystemCall(Environment&, int32_t error, uint32_t after) {
   if (error < 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   SystemCallPlan::Get().Begin(error, after);
-  return 0;
+  return {};
 }
 
 std::string SystemCalls(Environment&) { return SystemCallPlan::Get().End(); }
 
-CountOrError Calls(Environment&, int32_t id, uint32_t request) {
-  const auto host = Registry::Get().FindHost(id);
-  return host == nullptr ? CountOrError{.error = -ENOENT}
-                         : CountOrError{.count = host->Calls(request)};
-}
+uint64_t Calls(Environment&, Machine machine, uint32_t request) { return machine->Calls(request); }
 
+// One that is gone has had none.
 std::string Oops(Environment&, int32_t id) {
   const auto host = Registry::Get().FindHost(id);
   return host == nullptr ? std::string() : host->Oops();
 }
 
-int Interrupts(Environment&, OwnedFd partition, std::span<uint64_t> out) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().TakeInterrupts(*target.partition, out);
+int Interrupts(Environment&, Target target, std::span<uint64_t> out) {
+  return target.host().TakeInterrupts(target.partition(), out);
 }
 
-int Listen(Environment&, OwnedFd partition, OwnedFd event) {
-  Target target;
-  if (const int error = Find(partition, &target); error < 0) {
-    return error;
-  }
-  return target.file->host().AddListener(*target.partition, event.number);
+OrError<void> Listen(Environment&, Target target, OwnedFd event) {
+  return target.host().AddListener(target.partition(), event.number);
 }
 
-int EndOfInterrupt(Environment&, OwnedFd partition, uint32_t vp, uint32_t vector) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().EndOfInterrupt(*target.partition, vp, vector);
+OrError<int> EndOfInterrupt(Environment&, Target target, uint32_t vp, uint32_t vector) {
+  return target.host().EndOfInterrupt(target.partition(), vp, vector);
 }
 
-int Routes(Environment&, OwnedFd partition, std::span<uint32_t> out) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().Routes(*target.partition, out);
-}
-
-int ArmedIrqFds(Environment&, OwnedFd partition, std::span<uint32_t> out) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().ArmedIrqFds(*target.partition, out);
-}
-
-int QueueMessage(Environment&, OwnedFd partition, uint32_t vp, std::span<uint8_t> message) {
+OrError<void> QueueMessage(Environment&, Target target, uint32_t vp, std::span<uint8_t> message) {
   GuestStep step;
   if (message.size() > step.message.size()) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   std::ranges::copy(message, step.message.begin());
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().AddSteps(*target.partition, vp, {&step, 1});
+  return target.host().AddSteps(target.partition(), vp, {&step, 1});
 }
 
 bool IsAccessSize(uint64_t size) { return size == 1 || size == 2 || size == 4 || size == 8; }
 
-bool ReadStep(std::span<const uint64_t> words, GuestStep* step) {
+OrError<GuestStep> ReadStep(std::span<const uint64_t> words) {
   using Kind = GuestStep::Kind;
   if (words[0] == static_cast<uint64_t>(Kind::kMessage) ||
       words[0] >= static_cast<uint64_t>(Kind::kCount)) {
-    return false;
+    return Error(-EINVAL);
   }
-  step->kind = static_cast<Kind>(words[0]);
-  std::ranges::copy(words.subspan(1), step->operands.begin());
-  const bool sized = step->kind == Kind::kIoPort || step->kind == Kind::kMemory;
-  return !sized || IsAccessSize(step->operands[1]);
+  GuestStep step;
+  step.kind = static_cast<Kind>(words[0]);
+  std::ranges::copy(words.subspan(1), step.operands.begin());
+  const bool sized = step.kind == Kind::kIoPort || step.kind == Kind::kMemory;
+  return !sized || IsAccessSize(step.operands[1]) ? OrError<GuestStep>(step) : Error(-EINVAL);
 }
 
-int AddSteps(Environment&, OwnedFd partition, uint32_t vp, std::span<uint64_t> words) {
+OrError<void> AddSteps(Environment&, Target target, uint32_t vp, std::span<uint64_t> words) {
   constexpr size_t kWords = 1 + GuestStep::kOperands;
   if (words.size() % kWords != 0 || words.size() / kWords > kMostSteps) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  std::vector<GuestStep> steps(words.size() / kWords);
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (!ReadStep(words.subspan(i * kWords, kWords), &steps[i])) {
-      return -EINVAL;
+  std::vector<GuestStep> steps;
+  for (size_t at = 0; at < words.size(); at += kWords) {
+    const auto step = ReadStep(words.subspan(at, kWords));
+    if (!step) {
+      return step.error();
     }
+    steps.push_back(*step);
   }
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().AddSteps(*target.partition, vp, steps);
+  return target.host().AddSteps(target.partition(), vp, steps);
 }
 
-int PendingSteps(Environment&, OwnedFd partition, uint32_t vp) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().PendingSteps(*target.partition, vp);
+OrError<int> PendingSteps(Environment&, Target target, uint32_t vp) {
+  return target.host().PendingSteps(target.partition(), vp);
 }
 
-int GuestAccess(Environment&, OwnedFd partition, uint64_t gpa, std::span<uint8_t> bytes,
-                bool write) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().GuestAccess(*target.partition, gpa, bytes, write);
+OrError<void> GuestAccess(Environment&, Target target, uint64_t gpa, std::span<uint8_t> bytes,
+                          bool write) {
+  return target.host().GuestAccess(target.partition(), gpa, bytes, write);
 }
 
-int WriteMmio(Environment&, OwnedFd partition, uint64_t gpa, uint32_t size, uint64_t value) {
-  if (!IsAccessSize(size)) {
-    return -EINVAL;
-  }
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : target.file->host().WriteMmio(*target.partition, gpa, size, value);
+OrError<int> WriteMmio(Environment&, Target target, uint64_t gpa, uint32_t size, uint64_t value) {
+  return IsAccessSize(size) ? target.host().WriteMmio(target.partition(), gpa, size, value)
+                            : Error(-EINVAL);
 }
 
-int Refuse(Environment&, int32_t id, uint32_t code, uint32_t status, uint32_t after, uint32_t count,
-           uint32_t reps) {
-  const auto host = Registry::Get().FindHost(id);
-  if (host == nullptr) {
-    return -ENOENT;
-  }
+OrError<void> Refuse(Environment&, Machine machine, uint32_t code, uint32_t status, uint32_t after,
+                     uint32_t count, uint32_t reps) {
   if (code > UINT16_MAX || status == 0 || status > UINT16_MAX) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  host->PlanRefusal(static_cast<uint16_t>(code), {static_cast<uint16_t>(status), reps}, after,
-                    count);
-  return 0;
+  machine->PlanRefusal(static_cast<uint16_t>(code), {static_cast<uint16_t>(status), reps}, after,
+                       count);
+  return {};
 }
 
 // What is kept of a partition, as words.
-template <int (Host::*kRead)(Partition&, std::span<uint64_t>)>
-int ReadWords(Environment&, OwnedFd partition, std::span<uint64_t> out) {
-  Target target;
-  const int error = Find(partition, &target);
-  return error < 0 ? error : (target.file->host().*kRead)(*target.partition, out);
-}
+template <auto kRead>
+struct Words;
+
+template <typename Word, int (Host::*kRead)(Partition&, std::span<Word>)>
+struct Words<kRead> {
+  static int Copy(Environment&, Target target, std::span<Word> out) {
+    return (target.host().*kRead)(target.partition(), out);
+  }
+};
 
 }  // namespace
 }  // namespace sim
@@ -245,18 +222,18 @@ void ExportBackend(Environment& environment, napi_value exports) {
   Export<sim::Interrupts>(environment, exports, "simInterrupts");
   Export<sim::Listen>(environment, exports, "simListen");
   Export<sim::EndOfInterrupt>(environment, exports, "simEndOfInterrupt");
-  Export<sim::Routes>(environment, exports, "simRoutes");
-  Export<sim::ArmedIrqFds>(environment, exports, "simIrqFds");
+  Export<sim::Words<&sim::Host::Routes>::Copy>(environment, exports, "simRoutes");
+  Export<sim::Words<&sim::Host::ArmedIrqFds>::Copy>(environment, exports, "simIrqFds");
   Export<sim::QueueMessage>(environment, exports, "simQueueMessage");
   Export<sim::AddSteps>(environment, exports, "simGuestSteps");
   Export<sim::PendingSteps>(environment, exports, "simPendingSteps");
   Export<sim::GuestAccess>(environment, exports, "simGuestAccess");
   Export<sim::WriteMmio>(environment, exports, "simWriteMmio");
   Export<sim::Refuse>(environment, exports, "simRefuse");
-  Export<sim::ReadWords<&sim::Host::DoorbellsOf>>(environment, exports, "simDoorbells");
-  Export<sim::ReadWords<&sim::Host::MemoryOf>>(environment, exports, "simMemory");
-  Export<sim::ReadWords<&sim::Host::InterceptsOf>>(environment, exports, "simIntercepts");
-  Export<sim::ReadWords<&sim::Host::ResultsOf>>(environment, exports, "simInterceptResults");
+  Export<sim::Words<&sim::Host::DoorbellsOf>::Copy>(environment, exports, "simDoorbells");
+  Export<sim::Words<&sim::Host::MemoryOf>::Copy>(environment, exports, "simMemory");
+  Export<sim::Words<&sim::Host::InterceptsOf>::Copy>(environment, exports, "simIntercepts");
+  Export<sim::Words<&sim::Host::ResultsOf>::Copy>(environment, exports, "simInterceptResults");
 }
 
 }  // namespace mshv

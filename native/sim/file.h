@@ -5,8 +5,8 @@
 #include <memory>
 #include <optional>
 
+#include "../ownership.h"
 #include "../syscalls.h"
-#include "../unique_fd.h"
 #include "host.h"
 #include "partition.h"
 
@@ -14,11 +14,16 @@ namespace mshv::sim {
 
 class File;
 
-// A descriptor that an ioctl opened, before it has its place in the registry.
+// A descriptor that an ioctl opened, before it has its place in the registry. Without a file where
+// it opened none.
 struct Opened {
   UniqueFd fd;
   std::shared_ptr<File> file;
 };
+
+inline OrError<Opened> NothingOpened(OrError<void> done) {
+  return done ? OrError<Opened>(Opened()) : done.error();
+}
 
 // What one or more descriptor numbers of the simulated driver refer to, as a struct file is in the
 // kernel: the last number and the last ioctl under way destroy it. Never destroyed under a lock.
@@ -33,14 +38,13 @@ class File {
   Host& host() const { return *host_; }
   const std::shared_ptr<Host>& shared_host() const { return host_; }
 
-  // ioctl(2), under the locks that the driver takes for this kind of descriptor. Returns 0 or
-  // -errno; 0 with `opened` filled where the result is a new descriptor.
-  virtual int Ioctl(uint32_t request, void* argument, Opened* opened) {
-    return host_->Ioctl(*this, request, argument, opened);
+  // ioctl(2), under the locks that the driver takes for this kind of descriptor.
+  virtual OrError<Opened> Ioctl(uint32_t request, void* argument) {
+    return host_->Ioctl(*this, request, argument);
   }
 
   // The driver's ioctl handler, with its checks in their order. The host is locked.
-  virtual int Handle(uint32_t request, void* argument, Opened* opened) = 0;
+  virtual OrError<Opened> Handle(uint32_t request, void* argument) = 0;
 
   // Null where it is neither.
   virtual std::optional<sys::Kind> kind() const { return std::nullopt; }
@@ -56,7 +60,7 @@ class File {
 class DeviceFile final : public File {
  public:
   using File::File;
-  int Handle(uint32_t request, void* argument, Opened* opened) override;
+  OrError<Opened> Handle(uint32_t request, void* argument) override;
 };
 
 // Its end removes the partition's irqfds and doorbells, although VP descriptors keep the partition.
@@ -64,13 +68,15 @@ class PartitionFile final : public File {
  public:
   PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
   ~PartitionFile() override;
-  int Handle(uint32_t request, void* argument, Opened* opened) override;
+  OrError<Opened> Handle(uint32_t request, void* argument) override;
   std::optional<sys::Kind> kind() const override { return sys::Kind::kPartition; }
   std::shared_ptr<Partition> partition() const override { return partition_; }
 
  private:
-  int Initialize();
-  int CreateVp(const void* argument, Opened* opened);
+  OrError<void> Initialize();
+  OrError<Opened> CreateVp(const abi::mshv_create_vp& argument);
+  // The ioctls that open nothing.
+  OrError<void> Set(uint32_t request, void* argument);
 
   const std::shared_ptr<Partition> partition_;
 };
@@ -79,20 +85,19 @@ class PartitionFile final : public File {
 class VpFile final : public File {
  public:
   VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition, VirtualProcessor& vp);
-  int Ioctl(uint32_t request, void* argument, Opened* opened) override;
-  int Handle(uint32_t request, void* argument, Opened* opened) override;
+  OrError<Opened> Ioctl(uint32_t request, void* argument) override;
+  OrError<Opened> Handle(uint32_t request, void* argument) override;
   std::optional<sys::Kind> kind() const override { return sys::Kind::kVp; }
 
  private:
-  int State(abi::mshv_get_set_vp_state* argument, bool set);
+  OrError<void> State(abi::mshv_get_set_vp_state* argument, bool set);
 
   const std::shared_ptr<Partition> partition_;
   VirtualProcessor& vp_;
 };
 
-// A descriptor with nothing behind it but its name, for a file to stand on. -errno in `fd` on
-// failure.
-UniqueFd NewDescriptor(const char* name);
+// A descriptor with nothing behind it but its name, for a file to stand on.
+OrError<UniqueFd> NewDescriptor(const char* name);
 
 }  // namespace mshv::sim
 

@@ -374,8 +374,8 @@ class Runner {
     const Instruction instruction = MoveInstruction(size, write);
     uint8_t bytes[sizeof(value)] = {};
     std::memcpy(bytes, &value, sizeof(value));
-    uint64_t fault = 0;
-    if (partition_.Access(gpa, std::span(bytes).first(size), write, &fault) == 0) {
+    const auto fault = partition_.Access(gpa, std::span(bytes).first(size), write);
+    if (!fault) {
       if (!write) {
         uint64_t read = 0;
         std::memcpy(&read, bytes, sizeof(read));
@@ -385,8 +385,9 @@ class Runner {
       Skip(instruction.length);
       return Outcome::kDone;
     }
-    const bool mapped = partition_.memory.space().Find(fault / kPageSize).has_value();
-    if (!mapped && write && fault == gpa && ring_(gpa, static_cast<uint32_t>(size), value) > 0) {
+    const bool mapped = partition_.memory.space().Find(fault->gpa / kPageSize).has_value();
+    if (!mapped && write && fault->gpa == gpa &&
+        ring_(gpa, static_cast<uint32_t>(size), value) > 0) {
       Skip(instruction.length);
       return Outcome::kDone;
     }
@@ -397,8 +398,8 @@ class Runner {
     exit.instruction_byte_count = instruction.length;
     exit.memory_access_info = kGvaKnown;
     exit.tpr_priority = static_cast<uint8_t>(registers_.Low(abi::HV_X64_REGISTER_CR8));
-    exit.guest_virtual_address = fault;
-    exit.guest_physical_address = fault;
+    exit.guest_virtual_address = fault->gpa;
+    exit.guest_physical_address = fault->gpa;
     std::ranges::copy(instruction.bytes, exit.instruction_bytes);
     Exit(mapped ? abi::HVMSG_GPA_INTERCEPT : abi::HVMSG_UNMAPPED_GPA, exit);
     return Outcome::kExit;

@@ -44,45 +44,45 @@ uint32_t AccessOf(uint8_t flags) {
 
 }  // namespace
 
-int GuestMemory::Set(const abi::mshv_user_mem_region& argument) {
+OrError<void> GuestMemory::Set(const abi::mshv_user_mem_region& argument) {
   if (argument.size == 0 || argument.size % kPageSize != 0 ||
       argument.userspace_addr % kPageSize != 0 ||
       (argument.flags & ~abi::MSHV_SET_MEM_FLAGS_MASK) != 0 || AnySet(argument.rsvd)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   return (argument.flags & kUnmap) != 0 ? Unmap(argument) : Map(argument);
 }
 
-int GuestMemory::Map(const abi::mshv_user_mem_region& argument) {
+OrError<void> GuestMemory::Map(const abi::mshv_user_mem_region& argument) {
   const uint64_t pages = argument.size / kPageSize;
   // Only the first page is looked at.
   if (!InUserSpace(argument.userspace_addr, argument.size) || !IsMapped(argument.userspace_addr)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   for (const auto& [first, region] : regions_) {
     if (argument.guest_pfn + pages > first && first + region.pages > argument.guest_pfn) {
-      return -EEXIST;
+      return Error(-EEXIST);
     }
   }
-  if (const int error = MapPages(argument.guest_pfn, pages, 0); error < 0) {
-    return error;
+  if (const auto mapped = MapPages(argument.guest_pfn, pages, 0); !mapped) {
+    return mapped;
   }
   regions_[argument.guest_pfn] = {.first = argument.guest_pfn,
                                   .pages = pages,
                                   .address = argument.userspace_addr,
                                   .flags = argument.flags,
                                   .present = {}};
-  return 0;
+  return {};
 }
 
-int GuestMemory::Unmap(const abi::mshv_user_mem_region& argument) {
+OrError<void> GuestMemory::Unmap(const abi::mshv_user_mem_region& argument) {
   MemoryRegion* region = Find(argument.guest_pfn);
   if (region == nullptr) {
-    return -ENOENT;
+    return Error(-ENOENT);
   }
   if (region->address != argument.userspace_addr || region->first != argument.guest_pfn ||
       region->pages != argument.size / kPageSize) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   // What was never paged in stays mapped without access.
   for (const uint64_t part : region->present) {
@@ -90,25 +90,25 @@ int GuestMemory::Unmap(const abi::mshv_user_mem_region& argument) {
     UnmapPages(region->first + offset, std::min(kFaultInPages, region->pages - offset));
   }
   regions_.erase(region->first);
-  return 0;
+  return {};
 }
 
 // hv_do_map_gpa_hcall.
-int GuestMemory::MapPages(uint64_t first, uint64_t count, uint32_t access) {
+OrError<void> GuestMemory::MapPages(uint64_t first, uint64_t count, uint32_t access) {
   for (uint64_t done = 0; done < count; done += std::min(kMapBatch, count - done)) {
-    if (const int error = AskWithDeposits(hypervisor_, abi::HVCALL_MAP_GPA_PAGES); error < 0) {
+    if (const auto mapped = AskWithDeposits(hypervisor_, abi::HVCALL_MAP_GPA_PAGES); !mapped) {
       UnmapPages(first, done);
-      return error;
+      return mapped;
     }
     space_.Map(first + done, std::min(kMapBatch, count - done), access);
   }
-  return 0;
+  return {};
 }
 
 // hv_call_unmap_gpa_pages, whose result nobody looks at.
 void GuestMemory::UnmapPages(uint64_t first, uint64_t count) {
   for (uint64_t done = 0; done < count; done += kUnmapBatch) {
-    if (Ask(hypervisor_, abi::HVCALL_UNMAP_GPA_PAGES) < 0) {
+    if (!Ask(hypervisor_, abi::HVCALL_UNMAP_GPA_PAGES)) {
       return;
     }
     space_.Unmap(first + done, std::min(kUnmapBatch, count - done));
@@ -129,15 +129,15 @@ bool GuestMemory::PageIn(uint64_t page, uint32_t access) {
     return false;
   }
   region->present.insert(part);
-  return MapPages(region->first + offset, count, AccessOf(region->flags)) == 0;
+  return bool(MapPages(region->first + offset, count, AccessOf(region->flags)));
 }
 
 // mshv_partition_ioctl_get_gpap_access_bitmap.
-int GuestMemory::AccessBitmap(const abi::mshv_gpap_access_bitmap& argument) {
+OrError<void> GuestMemory::AccessBitmap(const abi::mshv_gpap_access_bitmap& argument) {
   if (argument.access_type >= abi::MSHV_GPAP_ACCESS_TYPE_COUNT ||
       argument.access_op >= abi::MSHV_GPAP_ACCESS_OP_COUNT || AnySet(argument.rsvd) ||
       argument.page_count == 0 || argument.bitmap_ptr == 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const bool dirty = argument.access_type == abi::MSHV_GPAP_ACCESS_TYPE_DIRTY;
   // NOOP is not told from SET; not accessed implies not dirty, and dirty implies accessed.
@@ -148,7 +148,7 @@ int GuestMemory::AccessBitmap(const abi::mshv_gpap_access_bitmap& argument) {
   // The driver gets a byte a page; where that is more than there is, it is -ENOMEM.
   constexpr uint64_t kMostPages = uint64_t{1} << 33;
   if (argument.page_count > kMostPages) {
-    return -ENOMEM;
+    return Error(-ENOMEM);
   }
   std::vector<uint8_t> bitmap((argument.page_count + 7) / 8);
   const uint64_t count = static_cast<uint32_t>(argument.page_count);
@@ -159,7 +159,7 @@ int GuestMemory::AccessBitmap(const abi::mshv_gpap_access_bitmap& argument) {
     const uint16_t status =
         refusal ? refusal.status : AccessStates(argument.gpap_base + done, flags, batch);
     if (status != abi::HV_STATUS_SUCCESS) {
-      return StatusToErrno(status);
+      return FromStatus(status);
     }
     for (uint64_t i = 0; i < batch.size(); ++i) {
       if ((batch[i] & mask) != 0) {
@@ -167,7 +167,7 @@ int GuestMemory::AccessBitmap(const abi::mshv_gpap_access_bitmap& argument) {
       }
     }
   }
-  return CopyToUser(argument.bitmap_ptr, bitmap.data(), bitmap.size()) ? 0 : -EFAULT;
+  return Error(CopyToUser(argument.bitmap_ptr, bitmap.data(), bitmap.size()) ? 0 : -EFAULT);
 }
 
 uint16_t GuestMemory::AccessStates(uint64_t first, uint64_t flags, std::span<uint8_t> states) {
@@ -190,8 +190,8 @@ uint16_t GuestMemory::AccessStates(uint64_t first, uint64_t flags, std::span<uin
   return abi::HV_STATUS_SUCCESS;
 }
 
-int GuestMemory::Access(uint64_t gpa, std::span<uint8_t> bytes, bool write,
-                        std::span<const OverlayPage> overlays, uint64_t* fault) {
+std::optional<MemoryFault> GuestMemory::Access(uint64_t gpa, std::span<uint8_t> bytes, bool write,
+                                               std::span<const OverlayPage> overlays) {
   struct Part {
     uint64_t gpa;
     std::span<uint8_t> bytes;
@@ -207,17 +207,17 @@ int GuestMemory::Access(uint64_t gpa, std::span<uint8_t> bytes, bool write,
     const auto overlay = std::ranges::find(overlays, at / kPageSize, &OverlayPage::page);
     if (overlay != overlays.end()) {
       part.overlay = overlay->bytes.subspan(at % kPageSize, size);
-    } else if (const int error = Translate(at, write, &part.address); error < 0) {
-      *fault = at;
-      return error;
+    } else if (const auto address = Translate(at, write); address) {
+      part.address = *address;
+    } else {
+      return MemoryFault{address.error(), at};
     }
     parts.push_back(part);
     done += size;
   }
-  const auto refuse = [this, fault](const Part& part) {
+  const auto refuse = [this](const Part& part) {
     space_.Set(part.gpa / kPageSize, {});
-    *fault = part.gpa;
-    return -EACCES;
+    return MemoryFault{Error(-EACCES), part.gpa};
   };
   // Before anything is transferred: the host may have unmapped what it had mapped.
   if (parts.size() > 1) {
@@ -243,22 +243,21 @@ int GuestMemory::Access(uint64_t gpa, std::span<uint8_t> bytes, bool write,
         space_.Find(page)->bits | GpaPage::kAccessed | (write ? GpaPage::kDirty : 0u);
     space_.Set(page, {static_cast<uint8_t>(bits)});
   }
-  return 0;
+  return std::nullopt;
 }
 
-int GuestMemory::Translate(uint64_t gpa, bool write, uint64_t* address) {
+OrError<uint64_t> GuestMemory::Translate(uint64_t gpa, bool write) {
   const uint64_t page = gpa / kPageSize;
   const std::optional<GpaPage> found = space_.Find(page);
   if (!found) {
-    return -ENXIO;
+    return Error(-ENXIO);
   }
   const MemoryRegion* region = Find(page);
   if (region == nullptr ||
       (found->access() & (write ? abi::HV_MAP_GPA_WRITABLE : abi::HV_MAP_GPA_READABLE)) == 0) {
-    return -EACCES;
+    return Error(-EACCES);
   }
-  *address = region->address + (page - region->first) * kPageSize + gpa % kPageSize;
-  return 0;
+  return region->address + (page - region->first) * kPageSize + gpa % kPageSize;
 }
 
 MemoryRegion* GuestMemory::Find(uint64_t page) {

@@ -31,16 +31,16 @@ Host::Host(int id, const HostOptions& options, const void* owner)
       watcher_([this] { Settle(); }),
       irqfds_(*this, watcher_) {}
 
-int Host::Ioctl(File& file, uint32_t request, void* argument, Opened* opened) {
+OrError<Opened> Host::Ioctl(File& file, uint32_t request, void* argument) {
   const std::lock_guard guard(lock_);
-  const int error = Begin(request);
-  return error < 0 ? error : file.Handle(request, argument, opened);
+  const auto begun = Begin(request);
+  return begun ? file.Handle(request, argument) : begun.error();
 }
 
-int Host::Begin(uint32_t request) {
+OrError<void> Host::Begin(uint32_t request) {
   irqfds_.ProcessPending();
   const int fault = faults_.Next(request);
-  return Dead() ? -EIO : fault;
+  return Error(Dead() ? -EIO : fault);
 }
 
 void Host::Release(Partition& partition) {
@@ -62,19 +62,19 @@ void Host::Forget(EventFdId id) {
   UpdateRegistry(id);
 }
 
-int Host::Write(EventFdId id, int fd, uint64_t value, bool bounded) {
+OrError<void> Host::Write(EventFdId id, int fd, uint64_t value, bool bounded) {
   const std::lock_guard guard(lock_);
   return irqfds_.Contains(id) ? irqfds_.Write(id, fd, value, bounded)
                               : kernel::EventFdWrite(fd, value, bounded);
 }
 
-int Host::Read(EventFdId id, int fd, uint64_t* value) {
+OrError<uint64_t> Host::Read(EventFdId id, int fd) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
-  return irqfds_.Contains(id) ? irqfds_.Read(id, fd, value) : kernel::EventFdRead(fd, value);
+  return irqfds_.Contains(id) ? irqfds_.Read(id, fd) : kernel::EventFdRead(fd);
 }
 
-int Host::Poll(EventFdId id, int fd) {
+OrError<bool> Host::Poll(EventFdId id, int fd) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
   return irqfds_.Contains(id) ? irqfds_.Poll(id) : kernel::EventFdPoll(fd);
@@ -127,29 +127,29 @@ int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
   return static_cast<int>(count);
 }
 
-int Host::AddListener(Partition& partition, int fd) {
+OrError<void> Host::AddListener(Partition& partition, int fd) {
   const std::lock_guard guard(lock_);
   if (Dead() || !partitions_.contains(&partition)) {
-    return -EIO;
+    return Error(-EIO);
   }
-  UniqueFd own;
-  EventFdIdentity identity;
-  if (const int error = AcquireEventFd(fd, &own, &identity); error < 0) {
-    return error;
+  OrError<OwnEventFd> own = AcquireEventFd(fd);
+  if (!own) {
+    return own.error();
   }
-  partition.listeners.push_back({identity.id, std::move(own)});
-  UpdateRegistry(identity.id);
-  return 0;
+  const EventFdId id = own->identity.id;
+  partition.listeners.push_back({id, std::move(own->fd)});
+  UpdateRegistry(id);
+  return {};
 }
 
-int Host::EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector) {
+OrError<int> Host::EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
   if (Dead()) {
-    return -EIO;
+    return Error(-EIO);
   }
   if (partition.FindVp(vp) == nullptr || vector > UINT8_MAX) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   return IrqFds::Acknowledge(partition, vp, vector);
 }
@@ -205,40 +205,44 @@ std::string Host::Oops() {
   return oops_;
 }
 
-int Host::AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps) {
+OrError<void> Host::AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
   if (Dead()) {
-    return -EIO;
+    return Error(-EIO);
   }
   VirtualProcessor* found = partition.FindVp(vp);
   if (found == nullptr) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if (steps.size() > kMostSteps - found->steps.size()) {
-    return -ENOBUFS;
+    return Error(-ENOBUFS);
   }
   found->steps.insert(found->steps.end(), steps.begin(), steps.end());
   TryRun(partition, *found);
-  return 0;
+  return {};
 }
 
-int Host::PendingSteps(Partition& partition, uint32_t vp) {
+OrError<int> Host::PendingSteps(Partition& partition, uint32_t vp) {
   const std::lock_guard guard(lock_);
   VirtualProcessor* found = partition.FindVp(vp);
-  return found == nullptr ? -EINVAL : static_cast<int>(found->steps.size());
+  return found == nullptr ? Error(-EINVAL) : OrError<int>(static_cast<int>(found->steps.size()));
 }
 
-int Host::GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes, bool write) {
+OrError<void> Host::GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes,
+                                bool write) {
   const std::lock_guard guard(lock_);
-  uint64_t fault = 0;
-  return Dead() ? -EIO : partition.Access(gpa, bytes, write, &fault);
+  if (Dead()) {
+    return Error(-EIO);
+  }
+  const auto fault = partition.Access(gpa, bytes, write);
+  return fault ? OrError<void>(fault->error) : OrError<void>();
 }
 
-int Host::WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value) {
+OrError<int> Host::WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value) {
   const std::lock_guard guard(lock_);
   irqfds_.ProcessPending();
-  return Dead() ? -EIO : Ring(partition, gpa, size, value);
+  return Dead() ? Error(-EIO) : OrError<int>(Ring(partition, gpa, size, value));
 }
 
 void Host::PlanRefusal(uint16_t code, Refusal refusal, uint32_t after, uint32_t count) {
@@ -309,10 +313,8 @@ int Host::ResultsOf(Partition& partition, std::span<uint64_t> out) {
   return static_cast<int>(registered.size());
 }
 
-int Host::SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument) {
-  const auto known = [this](int fd, EventFdIdentity* identity) {
-    return irqfds_.Identify(fd, identity);
-  };
+OrError<void> Host::SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument) {
+  const auto known = [this](int fd) { return irqfds_.Identify(fd); };
   return partition.doorbells.Set(*this, known, argument);
 }
 

@@ -50,11 +50,11 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   const void* owner() const { return owner_; }
 
   // ioctl(2) on a descriptor of this host. -EIO once the host has crashed or was destroyed.
-  int Ioctl(File& file, uint32_t request, void* argument, Opened* opened);
+  OrError<Opened> Ioctl(File& file, uint32_t request, void* argument);
 
   // MSHV_RUN_VP (mshv_vp_ioctl_run_vp) with the VP's mutex held. -EINTR where a signal came while
   // it waited.
-  int RunVp(Partition& partition, VirtualProcessor& vp, void* message);
+  OrError<void> RunVp(Partition& partition, VirtualProcessor& vp, void* message);
 
   // The driver injects through register pages where it can.
   bool InjectsFast() const {
@@ -66,9 +66,9 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   void Forget(EventFdId id);
 
   // write(2), read(2), poll(2) of an eventfd that may be armed here.
-  int Write(EventFdId id, int fd, uint64_t value, bool bounded);
-  int Read(EventFdId id, int fd, uint64_t* value);
-  int Poll(EventFdId id, int fd);
+  OrError<void> Write(EventFdId id, int fd, uint64_t value, bool bounded);
+  OrError<uint64_t> Read(EventFdId id, int fd);
+  OrError<bool> Poll(EventFdId id, int fd);
 
   // Ends the thread and drops every eventfd. Must not be called from the thread, nor twice at once.
   void Destroy();
@@ -76,18 +76,19 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   // The guest's side and the controls, as described in lib/native.ts.
   void Settle();
   int TakeInterrupts(Partition& partition, std::span<uint64_t> out);
-  int AddListener(Partition& partition, int fd);
-  int EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector);
+  OrError<void> AddListener(Partition& partition, int fd);
+  OrError<int> EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector);
   void FailNext(uint32_t request, int error, uint32_t after, uint32_t count);
   uint64_t Calls(uint32_t request);
   int Routes(Partition& partition, std::span<uint32_t> out);
   int ArmedIrqFds(Partition& partition, std::span<uint32_t> out);
   std::string Oops();
   // All of them, or none: -ENOBUFS.
-  int AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps);
-  int PendingSteps(Partition& partition, uint32_t vp);
-  int GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes, bool write);
-  int WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
+  OrError<void> AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps);
+  OrError<int> PendingSteps(Partition& partition, uint32_t vp);
+  OrError<void> GuestAccess(Partition& partition, uint64_t gpa, std::span<uint8_t> bytes,
+                            bool write);
+  OrError<int> WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
   void PlanRefusal(uint16_t code, Refusal refusal, uint32_t after, uint32_t count);
   int DoorbellsOf(Partition& partition, std::span<uint64_t> out);
   int MemoryOf(Partition& partition, std::span<uint64_t> out);
@@ -97,7 +98,7 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   // For the ioctl handlers, which run under the lock.
   std::shared_ptr<Partition> NewPartition(bool has_apics);
   IrqFds& irqfds() { return irqfds_; }
-  int SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument);
+  OrError<void> SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument);
   abi::hv_register_value GetRegister(VirtualProcessor& vp, uint32_t name);
   uint16_t SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
                        abi::hv_register_value value);
@@ -116,22 +117,22 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   bool IsSemaphore(EventFdId id) const override;
 
   bool Dead() const { return destroyed_ || Crashed(); }
-  // Begins an ioctl: counts it, and 0 or why it fails before any effect.
-  int Begin(uint32_t request);
+  // Begins an ioctl: counts it, and says why it fails before any effect.
+  OrError<void> Begin(uint32_t request);
   void Record(Partition& partition, const LapicInterrupt& interrupt, std::optional<uint32_t> vp,
               bool fast);
   int Ring(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
 
   // Running VPs, as run_vp.cc has it.
   using Lock = std::unique_lock<std::mutex>;
-  int RunWithHypervisorScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp);
-  int RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp);
+  OrError<void> RunWithHypervisorScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp);
+  OrError<void> RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp);
   bool HandleIntercept(Partition& partition, VirtualProcessor& vp);
   bool TakeMessage(Partition& partition, VirtualProcessor& vp);
   void TryRun(Partition& partition, VirtualProcessor& vp);
   void SignalVp(VirtualProcessor& vp);
   void Kick(VirtualProcessor& vp);
-  int WaitForKick(Lock& lock, VirtualProcessor& vp);
+  OrError<void> WaitForKick(Lock& lock, VirtualProcessor& vp);
   void WakeRunners();
   bool Listens(EventFdId id) const;
   void DropListeners(Partition& partition);

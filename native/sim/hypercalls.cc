@@ -349,60 +349,60 @@ bool MayPass(CallerFile file, uint16_t code) {
 
 }  // namespace
 
-int PassThrough(Host& host, Partition* partition, CallerFile file,
-                abi::mshv_root_hvcall* argument) {
+OrError<void> PassThrough(Host& host, Partition* partition, CallerFile file,
+                          abi::mshv_root_hvcall* argument) {
   const abi::mshv_root_hvcall given = *argument;
   const bool reserved = std::ranges::any_of(given.rsvd, [](uint8_t byte) { return byte != 0; });
   if (given.status != 0 || given.in_ptr == 0 || given.in_sz < sizeof(uint64_t) ||
       given.in_sz > abi::MSHV_HV_PAGE_SIZE || reserved) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if (given.out_ptr != 0 && (given.out_sz == 0 || given.out_sz > abi::MSHV_HV_PAGE_SIZE)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if (!MayPass(file, given.code)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const bool async = given.code == abi::HVCALL_SET_PARTITION_PROPERTY;
   if (async && file != CallerFile::kPartition) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   HypercallPages pages;
   pages.has_output = given.out_ptr != 0;
   if (!CopyFromUser(pages.input.data(), given.in_ptr, given.in_sz)) {
-    return -EFAULT;
+    return Error(-EFAULT);
   }
   const uint64_t id = partition == nullptr ? abi::HV_PARTITION_ID_SELF : partition->id;
   std::memcpy(pages.input.data(), &id, sizeof(id));
 
-  int error = 0;
+  OrError<void> result;
   uint16_t status = 0;
   uint32_t done = 0;
   do {
     status = Hypercall(host, partition, given.code, given.reps, done, pages, &done);
     if (status == abi::HV_STATUS_CALL_PENDING) {
       if (!async) {
-        return -EBADFD;
+        return Error(-EBADFD);
       }
       // The driver waits here; the completion message carries the status.
       status = Hypercall(host, partition, given.code, given.reps, done, pages, &done);
     }
     if (NeedsMemory(status) && !host.options().deposits_inside) {
-      error = -EAGAIN;
+      result = Error(-EAGAIN);
     } else if (!NeedsMemory(status)) {
-      error = StatusToErrno(status);
+      result = FromStatus(status);
     }
-  } while (NeedsMemory(status) && error == 0);
+  } while (NeedsMemory(status) && result);
 
   argument->status = status;
   argument->reps = static_cast<uint16_t>(given.reps == 0 ? 0 : done);
   // Drivers that leave the rest to their caller hand over what is there.
-  const bool outputs = error == 0 || error == -EAGAIN;
+  const bool outputs = result || result.error() == -EAGAIN;
   if (outputs && pages.has_output &&
       !CopyToUser(given.out_ptr, pages.output.data(), given.out_sz)) {
-    return -EFAULT;
+    return Error(-EFAULT);
   }
-  return error;
+  return result;
 }
 
 }  // namespace mshv::sim

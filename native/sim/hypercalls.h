@@ -6,6 +6,7 @@
 
 #include "../abi/hypercalls.h"
 #include "../abi/mshv.h"
+#include "../or_error.h"
 
 namespace mshv::sim {
 
@@ -32,7 +33,8 @@ uint16_t Hypercall(Host& host, Partition* partition, uint16_t code, uint32_t rep
 enum class CallerFile { kDevice, kPartition, kVp };
 
 // MSHV_ROOT_HVCALL (mshv_ioctl_passthru_hvcall). The argument is written back.
-int PassThrough(Host& host, Partition* partition, CallerFile file, abi::mshv_root_hvcall* argument);
+OrError<void> PassThrough(Host& host, Partition* partition, CallerFile file,
+                          abi::mshv_root_hvcall* argument);
 
 }  // namespace mshv::sim
 

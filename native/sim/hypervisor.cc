@@ -18,10 +18,10 @@ bool NeedsMemory(uint16_t status) {
   }
 }
 
-int StatusToErrno(uint16_t status) {
+OrError<void> FromStatus(uint16_t status) {
   switch (status) {
     case abi::HV_STATUS_SUCCESS:
-      return 0;
+      return {};
     case abi::HV_STATUS_INVALID_HYPERCALL_CODE:
     case abi::HV_STATUS_INVALID_HYPERCALL_INPUT:
     case abi::HV_STATUS_INVALID_PARAMETER:
@@ -31,22 +31,22 @@ int StatusToErrno(uint16_t status) {
     case abi::HV_STATUS_INVALID_CONNECTION_ID:
     case abi::HV_STATUS_INVALID_LP_INDEX:
     case abi::HV_STATUS_INVALID_REGISTER_VALUE:
-      return -EINVAL;
+      return Error(-EINVAL);
     default:
-      return NeedsMemory(status) ? -ENOMEM : -EIO;
+      return Error(NeedsMemory(status) ? -ENOMEM : -EIO);
   }
 }
 
-int AskWithDeposits(Hypervisor& hypervisor, uint16_t code) {
+OrError<void> AskWithDeposits(Hypervisor& hypervisor, uint16_t code) {
   Refusal refusal = hypervisor.Refuse(code);
   while (NeedsMemory(refusal.status)) {
     refusal = hypervisor.Refuse(code);
   }
-  return StatusToErrno(refusal.status);
+  return FromStatus(refusal.status);
 }
 
-int Ask(Hypervisor& hypervisor, uint16_t code) {
-  return StatusToErrno(hypervisor.Refuse(code).status);
+OrError<void> Ask(Hypervisor& hypervisor, uint16_t code) {
+  return FromStatus(hypervisor.Refuse(code).status);
 }
 
 }  // namespace mshv::sim

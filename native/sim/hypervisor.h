@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "../or_error.h"
+
 namespace mshv::sim {
 
 // What a hypercall that the hypervisor refuses was answered with.
@@ -28,14 +30,14 @@ class Hypervisor {
 // Whether the driver deposits memory and tries again for this status (hv_result_needs_memory).
 bool NeedsMemory(uint16_t status);
 
-// hv_result_to_errno, negative; 0 for success.
-int StatusToErrno(uint16_t status);
+// hv_result_to_errno.
+OrError<void> FromStatus(uint16_t status);
 
-// The errno of a hypercall that the driver repeats after a deposit.
-int AskWithDeposits(Hypervisor& hypervisor, uint16_t code);
+// A hypercall that the driver repeats after a deposit.
+OrError<void> AskWithDeposits(Hypervisor& hypervisor, uint16_t code);
 
-// The errno of one that it does not.
-int Ask(Hypervisor& hypervisor, uint16_t code);
+// One that it does not.
+OrError<void> Ask(Hypervisor& hypervisor, uint16_t code);
 
 }  // namespace mshv::sim
 

@@ -1,7 +1,5 @@
 #include "irqfds.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -18,106 +16,105 @@ constexpr uint32_t kResample = 1u << abi::MSHV_IRQFD_BIT_RESAMPLE;
 }  // namespace
 
 void IrqFds::ProcessPending() {
-  watcher_.Take(&taken_);
-  for (const EventFdId id : taken_) {
+  for (const EventFdId id : watcher_.Take()) {
     Wake(id);
   }
 }
 
-int IrqFds::Set(Partition& partition, const abi::mshv_user_irqfd& argument) {
+OrError<void> IrqFds::Set(Partition& partition, const abi::mshv_user_irqfd& argument) {
   if ((argument.flags & ~abi::MSHV_IRQFD_FLAGS_MASK) != 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   return (argument.flags & kDeassign) != 0 ? Deassign(partition, argument)
                                            : Assign(partition, argument);
 }
 
 // Reading /proc would take longer than all the rest of arming.
-int IrqFds::Identify(int fd, EventFdIdentity* identity) const {
-  identity->id = host_.KnownEventFd(fd);
-  return identity->id != 0 ? 0 : IdentifyEventFd(fd, identity);
+OrError<EventFdIdentity> IrqFds::Identify(int fd) const {
+  const EventFdId id = host_.KnownEventFd(fd);
+  return id != 0 ? OrError<EventFdIdentity>(EventFdIdentity{.id = id}) : IdentifyEventFd(fd);
 }
 
-int IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& argument) {
-  UniqueFd event(fcntl(argument.fd, F_DUPFD_CLOEXEC, 0));
+OrError<void> IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& argument) {
+  OrError<UniqueFd> event = UniqueFd::Dup(argument.fd);
   if (!event) {
-    return -errno;
+    return event.error();
   }
-  EventFdIdentity identity;
-  if (const int error = Identify(argument.fd, &identity); error < 0) {
-    return error;
+  const auto identity = Identify(argument.fd);
+  if (!identity) {
+    return identity.error();
   }
   IrqFd irqfd{argument.gsi, argument.flags, {}};
   if ((argument.flags & kResample) != 0) {
-    EventFdIdentity ignored;
-    if (const int error = AcquireEventFd(argument.resamplefd, &irqfd.resample, &ignored);
-        error < 0) {
-      return error;
+    OrError<OwnEventFd> resample = AcquireEventFd(argument.resamplefd);
+    if (!resample) {
+      return resample.error();
     }
+    irqfd.resample = std::move(resample->fd);
   }
-  if (partition.irqfds.contains(identity.id)) {
-    return -EBUSY;
+  if (partition.irqfds.contains(identity->id)) {
+    return Error(-EBUSY);
   }
   if (kX64 && irqfd.resample && !partition.routes.Find(irqfd.gsi).Decode().level) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  bool signalled = false;
-  if (const int error = AddWaiter(partition, std::move(event), identity, &signalled); error < 0) {
-    return error;
+  const auto signalled = AddWaiter(partition, *std::move(event), *identity);
+  if (!signalled) {
+    return signalled.error();
   }
-  const auto [added, _] = partition.irqfds.emplace(identity.id, std::move(irqfd));
+  const auto [added, _] = partition.irqfds.emplace(identity->id, std::move(irqfd));
   // Not through the wake-up: the counter stays, and the fast path is not taken.
-  if (signalled) {
+  if (*signalled) {
     AssertSlow(partition, added->second);
   }
-  return 0;
+  return {};
 }
 
-int IrqFds::Deassign(Partition& partition, const abi::mshv_user_irqfd& argument) {
-  EventFdIdentity identity;
-  if (const int error = Identify(argument.fd, &identity); error < 0) {
-    return error;
+OrError<void> IrqFds::Deassign(Partition& partition, const abi::mshv_user_irqfd& argument) {
+  const auto identity = Identify(argument.fd);
+  if (!identity) {
+    return identity.error();
   }
-  const auto found = partition.irqfds.find(identity.id);
+  const auto found = partition.irqfds.find(identity->id);
   if (found != partition.irqfds.end() && found->second.gsi == argument.gsi) {
-    Remove(partition, identity.id);
+    Remove(partition, identity->id);
   }
-  return 0;
+  return {};
 }
 
-int IrqFds::AddWaiter(Partition& partition, UniqueFd fd, const EventFdIdentity& identity,
-                      bool* signalled) {
+OrError<bool> IrqFds::AddWaiter(Partition& partition, UniqueFd fd,
+                                const EventFdIdentity& identity) {
   const EventFdId id = identity.id;
   if (const auto found = hooks_.find(id); found != hooks_.end()) {
-    *signalled = found->second.left > 0;
     found->second.waiters.push_back(&partition);
-    return 0;
+    return found->second.left > 0;
   }
-  if (const int error = watcher_.Watch(id, fd.get()); error < 0) {
-    return error;
+  if (const auto watched = watcher_.Watch(id, fd.get()); !watched) {
+    return watched.error();
   }
   // A counter that is not 0 shows up at once. Taking that here is the moment of arming: a write
   // before it is part of what was there already, a write after it is seen as a new one.
-  watcher_.Take(&taken_);
-  for (const EventFdId taken : taken_) {
+  bool signalled = false;
+  for (const EventFdId taken : watcher_.Take()) {
     if (taken == id) {
-      *signalled = true;
+      signalled = true;
     } else {
       Wake(taken);
     }
   }
-  EventFdIdentity now;
-  if (const int error = *signalled ? IdentifyEventFd(fd.get(), &now) : 0; error < 0) {
+  const auto now =
+      signalled ? IdentifyEventFd(fd.get()) : OrError<EventFdIdentity>(EventFdIdentity());
+  if (!now) {
     watcher_.Unwatch(fd.get());
-    return error;
+    return now.error();
   }
   Hook& hook = hooks_[id];
   hook.fd = std::move(fd);
   hook.semaphore = identity.semaphore || host_.IsSemaphore(id);
-  hook.left = now.count;
+  hook.left = now->count;
   hook.waiters.push_back(&partition);
   host_.HookChanged(id);
-  return 0;
+  return signalled;
 }
 
 void IrqFds::Remove(Partition& partition, EventFdId id) {
@@ -125,12 +122,13 @@ void IrqFds::Remove(Partition& partition, EventFdId id) {
   // eventfd_ctx_remove_wait_queue reads the counter. What a write has added since the last look
   // must not be lost in it: where nothing was left, the read is left out; else the surplus is
   // injected.
-  uint64_t count = 0;
-  if (hook.left > 0 && kernel::EventFdRead(hook.fd.get(), &count) == 0) {
-    if (count > hook.left) {
-      Inject(hook, id);
+  if (hook.left > 0) {
+    if (const auto count = kernel::EventFdRead(hook.fd.get()); count) {
+      if (*count > hook.left) {
+        Inject(hook, id);
+      }
+      hook.left = hook.semaphore ? hook.left - 1 : 0;
     }
-    hook.left = hook.semaphore ? hook.left - 1 : 0;
   }
   partition.irqfds.erase(id);
   std::erase(hook.waiters, &partition);
@@ -181,43 +179,43 @@ int IrqFds::Acknowledge(Partition& partition, uint32_t vp, uint32_t vector) {
   return result;
 }
 
-int IrqFds::Write(EventFdId id, int fd, uint64_t value, bool bounded) {
+OrError<void> IrqFds::Write(EventFdId id, int fd, uint64_t value, bool bounded) {
   ProcessPending();
-  const int error = kernel::EventFdWrite(fd, value, bounded);
+  const auto written = kernel::EventFdWrite(fd, value, bounded);
   // A write of 0 wakes waiters as well, but with an empty counter it is no epoll event.
-  if (error == 0 && value == 0 && hooks_.at(id).left == 0) {
+  if (written && value == 0 && hooks_.at(id).left == 0) {
     Wake(id);
   }
-  return error;
+  return written;
 }
 
 void IrqFds::Signal(EventFdId id, int fd) {
   // The kernel's own signal takes no notice of a counter that has no room: it wakes all the same.
-  if (Write(id, fd, 1, true) < 0) {
+  if (!Write(id, fd, 1, true)) {
     Wake(id);
   }
 }
 
-int IrqFds::Read(EventFdId id, int fd, uint64_t* value) {
+OrError<uint64_t> IrqFds::Read(EventFdId id, int fd) {
   ProcessPending();
   Hook& hook = hooks_.at(id);
   // What is there now was written since: the driver would have consumed it.
   if (hook.left == 0) {
-    return -EAGAIN;
+    return Error(-EAGAIN);
   }
-  const int error = kernel::EventFdRead(fd, value);
-  if (error == 0) {
-    if (!hook.semaphore && *value > hook.left) {
+  const auto count = kernel::EventFdRead(fd);
+  if (count) {
+    if (!hook.semaphore && *count > hook.left) {
       Inject(hook, id);
     }
     hook.left = hook.semaphore ? hook.left - 1 : 0;
   }
-  return error;
+  return count;
 }
 
-int IrqFds::Poll(EventFdId id) {
+bool IrqFds::Poll(EventFdId id) {
   ProcessPending();
-  return hooks_.at(id).left > 0 ? 1 : 0;
+  return hooks_.at(id).left > 0;
 }
 
 void IrqFds::Wake(EventFdId id) {
@@ -226,11 +224,13 @@ void IrqFds::Wake(EventFdId id) {
     return;
   }
   Hook& hook = found->second;
-  uint64_t count = 0;
   // Empty where somebody read the counter past the seam; the write has been made all the same.
-  kernel::EventFdRead(hook.fd.get(), &count);
-  EventFdIdentity now;
-  hook.left = hook.semaphore && IdentifyEventFd(hook.fd.get(), &now) == 0 ? now.count : 0;
+  static_cast<void>(kernel::EventFdRead(hook.fd.get()));
+  hook.left = 0;
+  if (hook.semaphore) {
+    const auto now = IdentifyEventFd(hook.fd.get());
+    hook.left = now ? now->count : 0;
+  }
   Inject(hook, id);
 }
 

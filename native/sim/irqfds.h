@@ -8,7 +8,7 @@
 
 #include "../abi/mshv.h"
 #include "../eventfd_identity.h"
-#include "../unique_fd.h"
+#include "../ownership.h"
 #include "partition.h"
 #include "signal_watcher.h"
 
@@ -49,7 +49,7 @@ class IrqFds {
   void ProcessPending();
 
   // MSHV_IRQFD (mshv_set_unset_irqfd).
-  int Set(Partition& partition, const abi::mshv_user_irqfd& argument);
+  OrError<void> Set(Partition& partition, const abi::mshv_user_irqfd& argument);
 
   // The partition's last descriptor was closed (mshv_irqfd_release).
   void Release(Partition& partition);
@@ -64,14 +64,14 @@ class IrqFds {
   static constexpr int kCleared = 1 << 16;
 
   // Which eventfd a descriptor is.
-  int Identify(int fd, EventFdIdentity* identity) const;
+  OrError<EventFdIdentity> Identify(int fd) const;
 
   bool Contains(EventFdId id) const { return hooks_.contains(id); }
 
   // write(2), read(2) and poll(2) of an armed eventfd: what user space sees of one.
-  int Write(EventFdId id, int fd, uint64_t value, bool bounded);
-  int Read(EventFdId id, int fd, uint64_t* value);
-  int Poll(EventFdId id);
+  OrError<void> Write(EventFdId id, int fd, uint64_t value, bool bounded);
+  OrError<uint64_t> Read(EventFdId id, int fd);
+  bool Poll(EventFdId id);
   // eventfd_signal: what the driver does to an armed eventfd.
   void Signal(EventFdId id, int fd);
 
@@ -87,10 +87,10 @@ class IrqFds {
     std::vector<Partition*> waiters;
   };
 
-  int Assign(Partition& partition, const abi::mshv_user_irqfd& argument);
-  int Deassign(Partition& partition, const abi::mshv_user_irqfd& argument);
-  int AddWaiter(Partition& partition, UniqueFd fd, const EventFdIdentity& identity,
-                bool* signalled);
+  OrError<void> Assign(Partition& partition, const abi::mshv_user_irqfd& argument);
+  OrError<void> Deassign(Partition& partition, const abi::mshv_user_irqfd& argument);
+  // Whether it is signalled already.
+  OrError<bool> AddWaiter(Partition& partition, UniqueFd fd, const EventFdIdentity& identity);
   void Remove(Partition& partition, EventFdId id);
   void Wake(EventFdId id);
   void Inject(const Hook& hook, EventFdId id);
@@ -100,7 +100,6 @@ class IrqFds {
   IrqFdHost& host_;
   SignalWatcher& watcher_;
   std::unordered_map<EventFdId, Hook> hooks_;
-  std::vector<EventFdId> taken_;
 };
 
 }  // namespace mshv::sim

@@ -14,7 +14,7 @@
 
 #include "../abi/mshv.h"
 #include "../eventfd_identity.h"
-#include "../unique_fd.h"
+#include "../ownership.h"
 #include "doorbells.h"
 #include "guest_memory.h"
 #include "hypervisor.h"
@@ -78,12 +78,12 @@ struct Partition {
   }
 
   // GuestMemory::Access, with the pages of the VPs' SynICs in front.
-  int Access(uint64_t gpa, std::span<uint8_t> bytes, bool write, uint64_t* fault) {
+  std::optional<MemoryFault> Access(uint64_t gpa, std::span<uint8_t> bytes, bool write) {
     std::vector<OverlayPage> overlays;
     for (const auto& [index, vp] : vps) {
       vp->synic.AppendOverlays(overlays);
     }
-    return memory.Access(gpa, bytes, write, overlays, fault);
+    return memory.Access(gpa, bytes, write, overlays);
   }
 
   const uint64_t id;

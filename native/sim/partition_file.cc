@@ -15,6 +15,13 @@ namespace {
 // Intercept message page and register page.
 constexpr int kStatePages = 2;
 
+template <typename Argument>
+Argument Copied(const void* argument) {
+  Argument copied;
+  std::memcpy(&copied, argument, sizeof(copied));
+  return copied;
+}
+
 }  // namespace
 
 PartitionFile::PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition)
@@ -22,85 +29,80 @@ PartitionFile::PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partiti
 
 PartitionFile::~PartitionFile() { host().Release(*partition_); }
 
-int PartitionFile::Handle(uint32_t request, void* argument, Opened* opened) {
+OrError<Opened> PartitionFile::Handle(uint32_t request, void* argument) {
+  return request == abi::MSHV_CREATE_VP ? CreateVp(Copied<abi::mshv_create_vp>(argument))
+                                        : NothingOpened(Set(request, argument));
+}
+
+OrError<void> PartitionFile::Set(uint32_t request, void* argument) {
   switch (request) {
     case abi::MSHV_INITIALIZE_PARTITION:
       return Initialize();
-    case abi::MSHV_CREATE_VP:
-      return CreateVp(argument, opened);
-    case abi::MSHV_IRQFD: {
-      abi::mshv_user_irqfd irqfd;
-      std::memcpy(&irqfd, argument, sizeof(irqfd));
-      return host().irqfds().Set(*partition_, irqfd);
-    }
-    case abi::MSHV_SET_MSI_ROUTING: {
-      abi::mshv_user_irq_table header;
-      std::memcpy(&header, argument, sizeof(header));
+    case abi::MSHV_IRQFD:
+      return host().irqfds().Set(*partition_, Copied<abi::mshv_user_irqfd>(argument));
+    case abi::MSHV_SET_MSI_ROUTING:
       return partition_->routes.Replace(
-          header, static_cast<const abi::mshv_user_irq_table*>(argument)->entries);
-    }
-    case abi::MSHV_SET_GUEST_MEMORY: {
-      abi::mshv_user_mem_region region;
-      std::memcpy(&region, argument, sizeof(region));
-      return partition_->memory.Set(region);
-    }
-    case abi::MSHV_IOEVENTFD: {
-      abi::mshv_user_ioeventfd ioeventfd;
-      std::memcpy(&ioeventfd, argument, sizeof(ioeventfd));
-      return host().SetDoorbell(*partition_, ioeventfd);
-    }
-    case abi::MSHV_GET_GPAP_ACCESS_BITMAP: {
-      abi::mshv_gpap_access_bitmap bitmap;
-      std::memcpy(&bitmap, argument, sizeof(bitmap));
-      return partition_->memory.AccessBitmap(bitmap);
-    }
+          Copied<abi::mshv_user_irq_table>(argument),
+          static_cast<const abi::mshv_user_irq_table*>(argument)->entries);
+    case abi::MSHV_SET_GUEST_MEMORY:
+      return partition_->memory.Set(Copied<abi::mshv_user_mem_region>(argument));
+    case abi::MSHV_IOEVENTFD:
+      return host().SetDoorbell(*partition_, Copied<abi::mshv_user_ioeventfd>(argument));
+    case abi::MSHV_GET_GPAP_ACCESS_BITMAP:
+      return partition_->memory.AccessBitmap(Copied<abi::mshv_gpap_access_bitmap>(argument));
     case abi::MSHV_ROOT_HVCALL:
       return PassThrough(host(), partition_.get(), CallerFile::kPartition,
                          static_cast<abi::mshv_root_hvcall*>(argument));
     default:
-      return -ENOTTY;
+      return Error(-ENOTTY);
   }
 }
 
-int PartitionFile::Initialize() {
+OrError<void> PartitionFile::Initialize() {
   if (partition_->initialized) {
-    return 0;
+    return {};
   }
-  const int error = AskWithDeposits(host(), abi::HVCALL_INITIALIZE_PARTITION);
-  partition_->initialized = error == 0;
-  return error;
+  const auto done = AskWithDeposits(host(), abi::HVCALL_INITIALIZE_PARTITION);
+  partition_->initialized = bool(done);
+  return done;
 }
 
 // mshv_partition_ioctl_create_vp. Without INITIALIZE it is the hypervisor that refuses.
-int PartitionFile::CreateVp(const void* argument, Opened* opened) {
-  abi::mshv_create_vp vp;
-  std::memcpy(&vp, argument, sizeof(vp));
-  if (vp.vp_index >= abi::MSHV_MAX_VPS) {
-    return -EINVAL;
+OrError<Opened> PartitionFile::CreateVp(const abi::mshv_create_vp& argument) {
+  if (argument.vp_index >= abi::MSHV_MAX_VPS) {
+    return Error(-EINVAL);
   }
-  if (partition_->FindVp(vp.vp_index) != nullptr) {
-    return -EEXIST;
+  if (partition_->FindVp(argument.vp_index) != nullptr) {
+    return Error(-EEXIST);
   }
-  if (const int error = AskWithDeposits(host(), abi::HVCALL_CREATE_VP); error < 0) {
-    return error;
+  if (const auto made = AskWithDeposits(host(), abi::HVCALL_CREATE_VP); !made) {
+    return made.error();
   }
   if (!partition_->initialized) {
-    return -EIO;
+    return Error(-EIO);
   }
   for (int page = 0; page < kStatePages; ++page) {
-    if (const int error = AskWithDeposits(host(), abi::HVCALL_MAP_VP_STATE_PAGE); error < 0) {
-      return error;
+    if (const auto mapped = AskWithDeposits(host(), abi::HVCALL_MAP_VP_STATE_PAGE); !mapped) {
+      return mapped.error();
     }
   }
-  VpPages pages = VpPages::Create(&opened->fd);
-  UniqueFd wake(kernel::EventFdCreate(0, false));
-  if (!opened->fd || !wake) {
-    return opened->fd ? wake.get() : opened->fd.get();
+  OrError<UniqueFd> fd = NewDescriptor("mshv_vp");
+  if (!fd) {
+    return fd.error();
   }
-  auto created = std::make_unique<VirtualProcessor>(vp.vp_index, std::move(pages), std::move(wake));
-  opened->file = std::make_shared<VpFile>(shared_host(), partition_, *created);
-  partition_->vps[vp.vp_index] = std::move(created);
-  return 0;
+  OrError<VpPages> pages = VpPages::Create(fd->get());
+  if (!pages) {
+    return pages.error();
+  }
+  OrError<UniqueFd> wake = kernel::EventFdCreate(0, false);
+  if (!wake) {
+    return wake.error();
+  }
+  auto vp =
+      std::make_unique<VirtualProcessor>(argument.vp_index, *std::move(pages), *std::move(wake));
+  auto file = std::make_shared<VpFile>(shared_host(), partition_, *vp);
+  partition_->vps[argument.vp_index] = std::move(vp);
+  return Opened{*std::move(fd), std::move(file)};
 }
 
 }  // namespace mshv::sim

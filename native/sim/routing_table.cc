@@ -25,17 +25,17 @@ LapicInterrupt GuestIrq::Decode() const {
   return interrupt;
 }
 
-int RoutingTable::Replace(const abi::mshv_user_irq_table& header,
-                          const abi::mshv_user_irq_entry* entries) {
+OrError<void> RoutingTable::Replace(const abi::mshv_user_irq_table& header,
+                                    const abi::mshv_user_irq_entry* entries) {
   if (header.nr > abi::MSHV_MAX_GUEST_IRQS || header.rsvd != 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   // The caller's memory may change while it is looked at.
   const std::vector<abi::mshv_user_irq_entry> copied(entries, entries + header.nr);
   uint32_t length = 0;
   for (const auto& entry : copied) {
     if (entry.gsi >= abi::MSHV_MAX_GUEST_IRQS || entry.address_hi != 0) {
-      return -EINVAL;
+      return Error(-EINVAL);
     }
     length = std::max(length, entry.gsi + 1);
   }
@@ -43,12 +43,12 @@ int RoutingTable::Replace(const abi::mshv_user_irq_table& header,
   for (const auto& entry : copied) {
     GuestIrq& slot = slots[entry.gsi];
     if (slot.valid) {
-      return -EINVAL;
+      return Error(-EINVAL);
     }
     slot = {entry.gsi, entry.address_lo, entry.data, true};
   }
   slots_ = std::move(slots);
-  return 0;
+  return {};
 }
 
 GuestIrq RoutingTable::Find(uint32_t gsi) const {

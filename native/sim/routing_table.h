@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../or_error.h"
 
 namespace mshv::sim {
 
@@ -40,7 +41,8 @@ struct GuestIrq {
 class RoutingTable {
  public:
   // MSHV_SET_MSI_ROUTING (mshv_update_routing_table). -EINVAL leaves the table as it was.
-  int Replace(const abi::mshv_user_irq_table& header, const abi::mshv_user_irq_entry* entries);
+  OrError<void> Replace(const abi::mshv_user_irq_table& header,
+                        const abi::mshv_user_irq_entry* entries);
 
   // mshv_ret_girq_entry.
   GuestIrq Find(uint32_t gsi) const;

@@ -15,65 +15,66 @@
 
 namespace mshv::sim {
 
-int Host::RunVp(Partition& partition, VirtualProcessor& vp, void* message) {
+OrError<void> Host::RunVp(Partition& partition, VirtualProcessor& vp, void* message) {
   Lock lock(lock_);
-  if (const int error = Begin(abi::MSHV_RUN_VP); error < 0) {
-    return error;
+  if (const auto begun = Begin(abi::MSHV_RUN_VP); !begun) {
+    return begun;
   }
   do {
-    const int error = options_.scheduler == kRootScheduler
-                          ? RunWithRootScheduler(lock, partition, vp)
-                          : RunWithHypervisorScheduler(lock, partition, vp);
-    if (error < 0) {
-      return error;
+    const auto exited = options_.scheduler == kRootScheduler
+                            ? RunWithRootScheduler(lock, partition, vp)
+                            : RunWithHypervisorScheduler(lock, partition, vp);
+    if (!exited) {
+      return exited;
     }
   } while (HandleIntercept(partition, vp));
   std::memcpy(message, vp.pages.message().data(), abi::MSHV_RUN_VP_BUF_SZ);
-  return 0;
+  return {};
 }
 
 // mshv_run_vp_with_hyp_scheduler.
-int Host::RunWithHypervisorScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp) {
-  if (const int error = Ask(*this, abi::HVCALL_SET_VP_REGISTERS); error < 0) {
-    return error;
+OrError<void> Host::RunWithHypervisorScheduler(Lock& lock, Partition& partition,
+                                               VirtualProcessor& vp) {
+  if (const auto resumed = Ask(*this, abi::HVCALL_SET_VP_REGISTERS); !resumed) {
+    return resumed;
   }
   // In this order, so that an intercept that comes at once is not cleared.
   SetRegister(partition, vp, abi::HV_REGISTER_INTERCEPT_SUSPEND, {});
   SetRegister(partition, vp, abi::HV_REGISTER_EXPLICIT_SUSPEND, {});
-  if (const int error = WaitForKick(lock, vp); error == -EINTR) {
+  const auto kicked = WaitForKick(lock, vp);
+  if (kicked.error() == -EINTR) {
     for (const uint16_t code : {abi::HVCALL_SET_VP_REGISTERS, abi::HVCALL_GET_VP_REGISTERS}) {
-      if (const int refused = Ask(*this, code); refused < 0) {
-        return refused;
+      if (const auto suspended = Ask(*this, code); !suspended) {
+        return suspended;
       }
     }
     // A message in flight would have kicked: here it is there at once.
     SetRegister(partition, vp, abi::HV_REGISTER_EXPLICIT_SUSPEND, {.low = 1, .high = 0});
-    return -EINTR;
-  } else if (error < 0) {
-    return error;
   }
-  vp.kicked = false;
-  return 0;
+  if (kicked) {
+    vp.kicked = false;
+  }
+  return kicked;
 }
 
 // mshv_run_vp_with_root_scheduler.
-int Host::RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp) {
+OrError<void> Host::RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcessor& vp) {
   const auto wait = [this, &lock, &vp] {
-    const int error = WaitForKick(lock, vp);
-    if (error == 0) {
+    const auto kicked = WaitForKick(lock, vp);
+    if (kicked) {
       vp.root_blocked = false;
       vp.kicked = false;
     }
-    return error;
+    return kicked;
   };
   if (vp.root_blocked) {
-    if (const int error = wait(); error < 0) {
-      return error;
+    if (const auto kicked = wait(); !kicked) {
+      return kicked;
     }
   }
   do {
-    if (const int error = Ask(*this, abi::HVCALL_DISPATCH_VP); error < 0) {
-      return error;
+    if (const auto dispatched = Ask(*this, abi::HVCALL_DISPATCH_VP); !dispatched) {
+      return dispatched;
     }
     if (vp.root_intercept) {
       vp.intercept_suspend = false;
@@ -81,24 +82,24 @@ int Host::RunWithRootScheduler(Lock& lock, Partition& partition, VirtualProcesso
     vp.root_intercept = false;
     vp.blocked = false;
     if (vp.explicit_suspend || vp.dispatch_suspend) {
-      if (const int error = Ask(*this, abi::HVCALL_SET_VP_REGISTERS); error < 0) {
-        return error;
+      if (const auto resumed = Ask(*this, abi::HVCALL_SET_VP_REGISTERS); !resumed) {
+        return resumed;
       }
       SetRegister(partition, vp, abi::HV_REGISTER_EXPLICIT_SUSPEND, {});
-      if (const int error = wait(); error < 0) {
-        return error;
+      if (const auto kicked = wait(); !kicked) {
+        return kicked;
       }
     } else if (TakeMessage(partition, vp)) {
       vp.root_intercept = true;
     } else {
       vp.blocked = true;
       vp.root_blocked = true;
-      if (const int error = wait(); error < 0) {
-        return error;
+      if (const auto kicked = wait(); !kicked) {
+        return kicked;
       }
     }
   } while (!vp.root_intercept);
-  return 0;
+  return {};
 }
 
 // mshv_vp_handle_intercept: whether the VP can go on.
@@ -159,11 +160,11 @@ void Host::SignalVp(VirtualProcessor& vp) {
 void Host::Kick(VirtualProcessor& vp) {
   vp.kicked = true;
   if (waiting_.contains(&vp)) {
-    kernel::EventFdWrite(vp.wake.get(), 1, false);
+    static_cast<void>(kernel::EventFdWrite(vp.wake.get(), 1, false));
   }
 }
 
-int Host::WaitForKick(Lock& lock, VirtualProcessor& vp) {
+OrError<void> Host::WaitForKick(Lock& lock, VirtualProcessor& vp) {
   bool interrupted = false;
   while (!vp.kicked && !interrupted && !Dead()) {
     waiting_.insert(&vp);
@@ -173,18 +174,17 @@ int Host::WaitForKick(Lock& lock, VirtualProcessor& vp) {
     interrupted = poll(&wake, 1, -1) < 0 && errno == EINTR;
     lock.lock();
     waiting_.erase(&vp);
-    uint64_t ignored = 0;
-    kernel::EventFdRead(vp.wake.get(), &ignored);
+    static_cast<void>(kernel::EventFdRead(vp.wake.get()));
   }
   if (Dead()) {
-    return -EIO;
+    return Error(-EIO);
   }
-  return vp.kicked ? 0 : -EINTR;
+  return Error(vp.kicked ? 0 : -EINTR);
 }
 
 void Host::WakeRunners() {
   for (const VirtualProcessor* vp : waiting_) {
-    kernel::EventFdWrite(vp->wake.get(), 1, false);
+    static_cast<void>(kernel::EventFdWrite(vp->wake.get(), 1, false));
   }
 }
 

@@ -12,18 +12,18 @@
 
 namespace mshv::sim {
 
-int SignalWatcher::Watch(EventFdId id, int fd) {
+OrError<void> SignalWatcher::Watch(EventFdId id, int fd) {
   if (!epoll_) {
-    if (const int error = Start(); error < 0) {
-      return error;
+    if (const auto started = Start(); !started) {
+      return started;
     }
   }
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = id}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
-    return -errno;
+    return Error(-errno);
   }
   ++watched_;
-  return 0;
+  return {};
 }
 
 void SignalWatcher::Unwatch(int fd) {
@@ -31,14 +31,18 @@ void SignalWatcher::Unwatch(int fd) {
   --watched_;
 }
 
-void SignalWatcher::Take(std::vector<EventFdId>* ids) {
-  ids->clear();
+std::span<const EventFdId> SignalWatcher::Take() {
+  taken_.clear();
   if (watched_ == 0) {
-    return;
+    return taken_;
   }
   // epoll_wait without a time-out looks at the ready list without its lock, so while the thread
   // polls it may wrongly find nothing. poll(2) takes the lock, so its answer decides.
-  while (ids->empty() && kernel::EventFdPoll(epoll_.get()) > 0) {
+  const auto ready = [this] {
+    const auto polled = kernel::EventFdPoll(epoll_.get());
+    return polled && *polled;
+  };
+  while (taken_.empty() && ready()) {
     // Room for all, so that one call is enough: a second one could go on forever in a storm of
     // writes.
     events_.resize(static_cast<size_t>(watched_));
@@ -46,32 +50,33 @@ void SignalWatcher::Take(std::vector<EventFdId>* ids) {
     for (int i = 0; i < count; ++i) {
       // Copied first: the kernel's struct is packed, and nothing may refer to what is in it.
       const EventFdId id = events_[static_cast<size_t>(i)].data.u64;
-      ids->push_back(id);
+      taken_.push_back(id);
     }
   }
+  return taken_;
 }
 
 void SignalWatcher::Stop() {
   if (!epoll_) {
     return;
   }
-  kernel::EventFdWrite(stop_.get(), 1, false);
+  static_cast<void>(kernel::EventFdWrite(stop_.get(), 1, false));
   pthread_join(thread_, nullptr);
   epoll_.reset();
   stop_.reset();
 }
 
-int SignalWatcher::Start() {
-  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+OrError<void> SignalWatcher::Start() {
+  OrError<UniqueFd> epoll = UniqueFd::Of(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) {
-    return -errno;
+    return epoll.error();
   }
-  UniqueFd stop(kernel::EventFdCreate(0, false));
+  OrError<UniqueFd> stop = kernel::EventFdCreate(0, false);
   if (!stop) {
-    return stop.get();
+    return stop.error();
   }
-  epoll_ = std::move(epoll);
-  stop_ = std::move(stop);
+  epoll_ = *std::move(epoll);
+  stop_ = *std::move(stop);
   // Node's handlers belong on Node's threads.
   sigset_t all;
   sigset_t before;
@@ -82,10 +87,10 @@ int SignalWatcher::Start() {
   if (error != 0) {
     epoll_.reset();
     stop_.reset();
-    return -error;
+    return Error(-error);
   }
   pthread_setname_np(thread_, "mshv-sim");
-  return 0;
+  return {};
 }
 
 void* SignalWatcher::Run(void* self) {

@@ -5,11 +5,12 @@
 #include <sys/epoll.h>
 
 #include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "../eventfd_identity.h"
-#include "../unique_fd.h"
+#include "../ownership.h"
 
 namespace mshv::sim {
 
@@ -27,19 +28,19 @@ class SignalWatcher {
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;
 
-  // 0 or -errno. A counter that is not 0 already counts as a signal.
-  int Watch(EventFdId id, int fd);
+  // A counter that is not 0 already counts as a signal.
+  OrError<void> Watch(EventFdId id, int fd);
   void Unwatch(int fd);
 
-  // Puts the eventfds written to since the last call into `ids`. One whose write(2) has returned is
-  // never missing; several writes to one may come as one.
-  void Take(std::vector<EventFdId>* ids);
+  // The eventfds written to since the last call, until the next one. One whose write(2) has
+  // returned is never missing; several writes to one may come as one.
+  std::span<const EventFdId> Take();
 
   // Ends the thread. Nothing may be watched any more, and nothing may be afterwards.
   void Stop();
 
  private:
-  int Start();
+  OrError<void> Start();
   static void* Run(void* self);
 
   const std::function<void()> on_signal_;
@@ -48,6 +49,7 @@ class SignalWatcher {
   pthread_t thread_{};
   int watched_ = 0;
   std::vector<epoll_event> events_;
+  std::vector<EventFdId> taken_;
 };
 
 }  // namespace mshv::sim

@@ -43,135 +43,135 @@ std::shared_ptr<Host> HostOf(std::string_view path) {
 // The driver's files can be neither read nor written.
 bool IsFile(int fd) { return Registry::Get().FindFile(fd) != nullptr; }
 
-int Place(Opened opened) {
+OrError<int> Place(Opened opened) {
   const int fd = opened.fd.release();
   Registry::Get().AddFile(fd, std::move(opened.file));
   return fd;
 }
 
 // Closes the descriptor where it cannot be told apart from others.
-int PlaceEventFd(UniqueFd fd, bool semaphore) {
-  EventFdIdentity identity;
-  if (const int error = IdentifyEventFd(fd.get(), &identity); error < 0) {
-    return error;
+OrError<int> PlaceEventFd(UniqueFd fd, bool semaphore) {
+  const auto identity = IdentifyEventFd(fd.get());
+  if (!identity) {
+    return identity.error();
   }
-  Registry::Get().AddEventFd(fd.get(), identity.id, semaphore);
+  Registry::Get().AddEventFd(fd.get(), identity->id, semaphore);
   return fd.release();
 }
 
 }  // namespace
 
-UniqueFd NewDescriptor(const char* name) {
-  const int fd = memfd_create(name, MFD_CLOEXEC);
-  return UniqueFd(fd < 0 ? -errno : fd);
+// Of a file of memory that can be sealed.
+OrError<UniqueFd> NewDescriptor(const char* name) {
+  return UniqueFd::Of(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 }
 
 }  // namespace sim
 
 namespace sys {
 
-int Fault(const char* name) { return sim::SystemCallPlan::Get().Next(name); }
+Error Fault(const char* name) { return Error(sim::SystemCallPlan::Get().Next(name)); }
 
-int Open(const char* path) {
-  return kernel::Attempt("open", [path] {
+OrError<int> Open(const char* path) {
+  return kernel::Attempt("open", [path]() -> OrError<int> {
     auto host = sim::HostOf(path);
     if (host == nullptr) {
-      return -ENOENT;
+      return Error(-ENOENT);
     }
-    sim::Opened opened{sim::NewDescriptor("mshv"), nullptr};
-    if (!opened.fd) {
-      return opened.fd.get();
+    OrError<UniqueFd> fd = sim::NewDescriptor("mshv");
+    if (!fd) {
+      return fd.error();
     }
-    opened.file = std::make_shared<sim::DeviceFile>(std::move(host));
-    return sim::Place(std::move(opened));
+    return sim::Place({*std::move(fd), std::make_shared<sim::DeviceFile>(std::move(host))});
   });
 }
 
-int FastInjection(int device) {
+bool FastInjection(int device) {
   const auto file = sim::Registry::Get().FindFile(device);
-  return file != nullptr && file->host().InjectsFast() ? 1 : 0;
+  return file != nullptr && file->host().InjectsFast();
 }
 
-int Close(int fd) {
+OrError<void> Close(int fd) {
   const auto removed = sim::Registry::Get().Remove(fd);
   if (removed.orphan.host != nullptr) {
     removed.orphan.host->Forget(removed.orphan.id);
   }
-  return Step("close", close(fd) < 0 ? -errno : 0);
+  return Error(Step("close", close(fd) < 0 ? -errno : 0));
 }
 
-int Dup(int fd) {
-  const int copy = kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); });
-  if (copy < 0) {
-    return copy;
+OrError<int> Dup(int fd) {
+  OrError<UniqueFd> copy = kernel::Dup(fd);
+  if (!copy) {
+    return copy.error();
   }
-  sim::Registry::Get().AddCopy(fd, copy);
-  return copy;
+  sim::Registry::Get().AddCopy(fd, copy->get());
+  return copy->release();
 }
 
-int Ioctl(int fd, unsigned long request, void* argument) {
+OrError<int> Ioctl(int fd, unsigned long request, void* argument) {
   const uint32_t number = static_cast<uint32_t>(request);
   if (sim::SystemCallPlan& plan = sim::SystemCallPlan::Get(); plan.IsCounted()) {
-    if (const int error = plan.Next(std::to_string(request)); error < 0) {
-      return IoctlStep(number, error);
+    if (const Error fault(plan.Next(std::to_string(request))); fault != 0) {
+      return IoctlStep(number, fault);
     }
   }
   const auto file = sim::Registry::Get().FindFile(fd);
   if (file == nullptr) {
-    return IoctlStep(number, fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY);
+    return IoctlStep(number, Error(fcntl(fd, F_GETFD) < 0 ? -errno : -ENOTTY));
   }
-  sim::Opened opened;
-  const int result = file->Ioctl(number, argument, &opened);
-  return IoctlStep(number,
-                   result == 0 && opened.file != nullptr ? sim::Place(std::move(opened)) : result);
+  OrError<sim::Opened> opened = file->Ioctl(number, argument);
+  if (!opened) {
+    return IoctlStep(number, opened.error());
+  }
+  return opened->file == nullptr ? OrError<int>(0) : sim::Place(*std::move(opened));
 }
 
 // A VP's descriptor is a file of its own with the register page and the intercept message page.
-int MapVpPage(int vp, uint32_t offset, void** page) {
-  if (Identify(vp, Kind::kVp) < 0) {
-    return -ENODEV;
+OrError<Mapping> MapVpPage(int vp, uint32_t offset) {
+  if (!Identify(vp, Kind::kVp)) {
+    return Error(-ENODEV);
   }
   // An encrypted partition's only, and there are none.
   if (offset == abi::MSHV_VP_MMAP_OFFSET_GHCB) {
-    return -ENODEV;
+    return Error(-ENODEV);
   }
   if (offset >= abi::MSHV_VP_MMAP_OFFSET_COUNT) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
-  return kernel::Map(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, vp, offset * kPage, page);
+  return kernel::Map(kPage, MAP_SHARED, vp, offset * kPage);
 }
 
-int Identify(int fd, Kind kind) {
+OrError<void> Identify(int fd, Kind kind) {
   const auto file = sim::Registry::Get().FindFile(fd);
   if (file == nullptr) {
-    return fcntl(fd, F_GETFD) < 0 ? -errno : -EINVAL;
+    return Error(fcntl(fd, F_GETFD) < 0 ? -errno : -EINVAL);
   }
-  return file->kind() == kind ? 0 : -EINVAL;
+  return Error(file->kind() == kind ? 0 : -EINVAL);
 }
 
-int EventFdCreate(uint32_t initial, bool semaphore) {
-  UniqueFd fd(kernel::Attempt(
-      "eventfd", [initial, semaphore] { return kernel::EventFdCreate(initial, semaphore); }));
-  return fd ? Step("open", sim::PlaceEventFd(std::move(fd), semaphore)) : fd.get();
+OrError<int> EventFdCreate(uint32_t initial, bool semaphore) {
+  OrError<UniqueFd> fd = kernel::Attempt(
+      "eventfd", [initial, semaphore] { return kernel::EventFdCreate(initial, semaphore); });
+  return fd ? Step("open", sim::PlaceEventFd(*std::move(fd), semaphore)) : fd.error();
 }
 
-int EventFdAdopt(int fd) {
-  if (const int error = kernel::EventFdCheck(fd); error < 0) {
-    return error;
+OrError<int> EventFdAdopt(int fd) {
+  if (const auto is = kernel::EventFdCheck(fd); !is) {
+    return is.error();
   }
-  EventFdIdentity identity;
-  if (const int error = Step("open", IdentifyEventFd(fd, &identity)); error < 0) {
-    return error;
+  const auto identity = Step("open", IdentifyEventFd(fd));
+  if (!identity) {
+    return identity.error();
   }
-  const int own = kernel::Try("fcntl", [&] { return fcntl(fd, F_DUPFD_CLOEXEC, 0); });
-  if (own < 0) {
-    return own;
+  OrError<UniqueFd> own = kernel::Dup(fd);
+  if (!own) {
+    return own.error();
   }
   // First, or its last number would be gone meanwhile.
-  sim::Registry::Get().AddEventFd(own, identity.id, identity.semaphore);
-  Close(fd);
-  return own;
+  sim::Registry::Get().AddEventFd(own->get(), identity->id, identity->semaphore);
+  static_cast<void>(Close(fd));
+  return own->release();
 }
 
 void EventFdCloseCopy(int fd, int copy) {
@@ -184,30 +184,30 @@ void EventFdCloseCopy(int fd, int copy) {
   }
 }
 
-int EventFdWrite(int fd, uint64_t value, bool bounded) {
+OrError<void> EventFdWrite(int fd, uint64_t value, bool bounded) {
   // The write itself is a step; before it there may be others.
-  if (const int error = Step("write", Fault("write")); error < 0) {
-    return error;
+  if (const Error fault = Fault("write"); fault != 0) {
+    return FailedAt("write", fault.number());
   }
   const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
   if (id == 0 && sim::IsFile(fd)) {
-    return Step("write", -EINVAL);
+    return FailedAt("write", -EINVAL);
   }
   return host != nullptr ? host->Write(id, fd, value, bounded)
                          : kernel::EventFdWrite(fd, value, bounded);
 }
 
-int EventFdRead(int fd, uint64_t* value) {
-  return kernel::Attempt("read", [fd, value] {
+OrError<uint64_t> EventFdRead(int fd) {
+  return kernel::Attempt("read", [fd]() -> OrError<uint64_t> {
     const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
     if (id == 0 && sim::IsFile(fd)) {
-      return -EINVAL;
+      return Error(-EINVAL);
     }
-    return host != nullptr ? host->Read(id, fd, value) : kernel::EventFdRead(fd, value);
+    return host != nullptr ? host->Read(id, fd) : kernel::EventFdRead(fd);
   });
 }
 
-int EventFdPoll(int fd) {
+OrError<bool> EventFdPoll(int fd) {
   return kernel::Attempt("poll", [fd] {
     const auto [id, host] = sim::Registry::Get().FindEventFd(fd);
     return host != nullptr ? host->Poll(id, fd) : kernel::EventFdPoll(fd);

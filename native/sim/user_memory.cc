@@ -10,7 +10,7 @@
 #include <cerrno>
 
 #include "../abi/mshv.h"
-#include "../unique_fd.h"
+#include "../ownership.h"
 
 namespace mshv::sim {
 namespace {

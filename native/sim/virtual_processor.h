@@ -6,7 +6,7 @@
 #include <deque>
 #include <mutex>
 
-#include "../unique_fd.h"
+#include "../ownership.h"
 #include "guest_step.h"
 #include "registers.h"
 #include "synic.h"

@@ -36,43 +36,43 @@ VpFile::VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition,
                VirtualProcessor& vp)
     : File(std::move(host)), partition_(std::move(partition)), vp_(vp) {}
 
-int VpFile::Ioctl(uint32_t request, void* argument, Opened* opened) {
+OrError<Opened> VpFile::Ioctl(uint32_t request, void* argument) {
   const std::lock_guard guard(vp_.mutex);
-  return request == abi::MSHV_RUN_VP ? host().RunVp(*partition_, vp_, argument)
-                                     : File::Ioctl(request, argument, opened);
+  return request == abi::MSHV_RUN_VP ? NothingOpened(host().RunVp(*partition_, vp_, argument))
+                                     : File::Ioctl(request, argument);
 }
 
-int VpFile::Handle(uint32_t request, void* argument, Opened*) {
+OrError<Opened> VpFile::Handle(uint32_t request, void* argument) {
   switch (request) {
     case abi::MSHV_GET_VP_STATE:
     case abi::MSHV_SET_VP_STATE:
-      return State(static_cast<abi::mshv_get_set_vp_state*>(argument),
-                   request == abi::MSHV_SET_VP_STATE);
+      return NothingOpened(State(static_cast<abi::mshv_get_set_vp_state*>(argument),
+                                 request == abi::MSHV_SET_VP_STATE));
     case abi::MSHV_ROOT_HVCALL:
-      return PassThrough(host(), partition_.get(), CallerFile::kVp,
-                         static_cast<abi::mshv_root_hvcall*>(argument));
+      return NothingOpened(PassThrough(host(), partition_.get(), CallerFile::kVp,
+                                       static_cast<abi::mshv_root_hvcall*>(argument)));
     default:
-      return -ENOTTY;
+      return Error(-ENOTTY);
   }
 }
 
 // mshv_vp_ioctl_get_set_state.
-int VpFile::State(abi::mshv_get_set_vp_state* argument, bool set) {
+OrError<void> VpFile::State(abi::mshv_get_set_vp_state* argument, bool set) {
   const abi::mshv_get_set_vp_state given = *argument;
   const bool reserved = std::ranges::any_of(given.rsvd, [](uint8_t byte) { return byte != 0; });
   if (given.type >= abi::MSHV_VP_STATE_COUNT || reserved || given.buf_sz == 0 ||
       given.buf_sz % kPageSize != 0 || given.buf_ptr % kPageSize != 0) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if (!InUserSpace(given.buf_ptr, given.buf_sz)) {
-    return -EFAULT;
+    return Error(-EFAULT);
   }
   uint32_t needed = kPageSize;
   if (given.type == abi::MSHV_VP_STATE_XSAVE) {
     for (const uint32_t property : {abi::HV_PARTITION_PROPERTY_XSAVE_STATES,
                                     abi::HV_PARTITION_PROPERTY_MAX_XSAVE_DATA_SIZE}) {
-      if (const int error = Ask(host(), abi::HVCALL_GET_PARTITION_PROPERTY); error < 0) {
-        return error;
+      if (const auto known = Ask(host(), abi::HVCALL_GET_PARTITION_PROPERTY); !known) {
+        return known;
       }
       needed = static_cast<uint32_t>(partition_->properties.Get(property).value_or(0));
     }
@@ -81,37 +81,37 @@ int VpFile::State(abi::mshv_get_set_vp_state* argument, bool set) {
   }
   argument->buf_sz = needed;
   if (needed > given.buf_sz) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const uint32_t type = kTypes[given.type];
   const uint16_t code = set ? abi::HVCALL_SET_VP_STATE : abi::HVCALL_GET_VP_STATE;
   if ((type & abi::HV_GET_SET_VP_STATE_TYPE_PFN) == 0) {
     VpState::Page page{};
     if (set && !CopyFromUser(page.data(), given.buf_ptr, needed)) {
-      return -EFAULT;
+      return Error(-EFAULT);
     }
-    if (const int error = AskWithDeposits(host(), code); error < 0) {
-      return error;
+    if (const auto done = AskWithDeposits(host(), code); !done) {
+      return done;
     }
     if (set) {
       vp_.state.At(type, 0) = page;
-      return 0;
+      return {};
     }
     if (const VpState::Page* known = vp_.state.Find(type, 0); known != nullptr) {
       page = *known;
     }
-    return CopyToUser(given.buf_ptr, page.data(), needed) ? 0 : -EFAULT;
+    return Error(CopyToUser(given.buf_ptr, page.data(), needed) ? 0 : -EFAULT);
   }
   // The hypervisor gets the caller's pages, which the driver pins for writing in either case.
   if (!FaultIn(given.buf_ptr, given.buf_sz)) {
-    return -EFAULT;
+    return Error(-EFAULT);
   }
   const size_t count = given.buf_sz / kPageSize;
   if (count > kMostPages) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  if (const int error = AskWithDeposits(host(), code); error < 0) {
-    return error;
+  if (const auto done = AskWithDeposits(host(), code); !done) {
+    return done;
   }
   for (size_t i = 0; i < count; ++i) {
     const uint64_t address = given.buf_ptr + i * kPageSize;
@@ -127,7 +127,7 @@ int VpFile::State(abi::mshv_get_set_vp_state* argument, bool set) {
     }
     CopyToUser(address, page.data(), page.size());
   }
-  return 0;
+  return {};
 }
 
 }  // namespace mshv::sim

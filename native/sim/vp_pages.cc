@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "../atomic_word.h"
+#include "../sealed_file.h"
 
 namespace mshv::sim {
 namespace {
@@ -21,40 +22,17 @@ constexpr bool Has(uint32_t dirty, uint32_t register_class) {
 
 }  // namespace
 
-VpPages VpPages::Create(UniqueFd* fd) {
-  VpPages pages;
-  UniqueFd file(memfd_create("mshv_vp", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+OrError<VpPages> VpPages::Create(int file) {
   // Sealed, because a page that is gone would be a SIGBUS here.
-  if (!file || ftruncate(file.get(), kSize) < 0 ||
-      fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-    *fd = UniqueFd(-errno);
-    return pages;
+  if (ftruncate(file, kSize) < 0 || fcntl(file, F_ADD_SEALS, kernel::kSeals) < 0) {
+    return Error(-errno);
   }
-  void* memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (memory == MAP_FAILED) {
-    *fd = UniqueFd(-errno);
-    return pages;
-  }
-  pages.memory_ = {static_cast<uint8_t*>(memory), kSize};
-  *fd = std::move(file);
-  return pages;
-}
-
-VpPages::VpPages(VpPages&& other) noexcept : memory_(std::exchange(other.memory_, {})) {}
-
-VpPages& VpPages::operator=(VpPages&& other) noexcept {
-  std::swap(memory_, other.memory_);
-  return *this;
-}
-
-VpPages::~VpPages() {
-  if (!memory_.empty()) {
-    munmap(memory_.data(), memory_.size());
-  }
+  OrError<Mapping> mapping = Mapping::Create(kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  return mapping ? OrError<VpPages>(VpPages(*std::move(mapping))) : mapping.error();
 }
 
 abi::hv_vp_register_page& VpPages::page() const {
-  return *reinterpret_cast<abi::hv_vp_register_page*>(memory_.data());
+  return *reinterpret_cast<abi::hv_vp_register_page*>(mapping_.data());
 }
 
 void VpPages::TakeDirty(Registers& registers) {
@@ -62,9 +40,10 @@ void VpPages::TakeDirty(Registers& registers) {
   if (from.isvalid == 0) {
     return;
   }
-  const uint32_t dirty = AtomicWord(*reinterpret_cast<uint32_t*>(
-                                        memory_.data() + offsetof(abi::hv_vp_register_page, dirty)))
-                             .Exchange(0);
+  const uint32_t dirty =
+      AtomicWord(
+          *reinterpret_cast<uint32_t*>(mapping_.data() + offsetof(abi::hv_vp_register_page, dirty)))
+          .Exchange(0);
   if (Has(dirty, abi::HV_X64_REGISTER_CLASS_GENERAL)) {
     for (uint32_t i = 0; i < std::size(from.gp_registers); ++i) {
       registers.SetLow(abi::HV_X64_REGISTER_RAX + i, from.gp_registers[i]);
@@ -124,7 +103,8 @@ void VpPages::Show(const Registers& registers) {
 }
 
 std::span<uint8_t, abi::HV_MESSAGE_SIZE> VpPages::message() {
-  return memory_.subspan(abi::MSHV_HV_PAGE_SIZE).first<abi::HV_MESSAGE_SIZE>();
+  return std::span<uint8_t, abi::HV_MESSAGE_SIZE>(mapping_.data() + abi::MSHV_HV_PAGE_SIZE,
+                                                  abi::HV_MESSAGE_SIZE);
 }
 
 }  // namespace mshv::sim

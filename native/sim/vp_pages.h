@@ -4,10 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "../abi/mshv.h"
 #include "../abi/vp.h"
-#include "../unique_fd.h"
+#include "../ownership.h"
 #include "registers.h"
 
 namespace mshv::sim {
@@ -16,13 +17,11 @@ namespace mshv::sim {
 // VP's descriptor is the file behind them.
 class VpPages {
  public:
-  // Opens the descriptor and maps it. -errno in `fd` on failure.
-  static VpPages Create(UniqueFd* fd);
-
+  // Without any.
   VpPages() = default;
-  VpPages(VpPages&& other) noexcept;
-  VpPages& operator=(VpPages&& other) noexcept;
-  ~VpPages();
+
+  // Of a new file, which is to be the VP's descriptor.
+  static OrError<VpPages> Create(int file);
 
   // Takes over what user space has marked dirty on the register page, if it is valid.
   void TakeDirty(Registers& registers);
@@ -35,9 +34,11 @@ class VpPages {
   std::span<uint8_t, abi::HV_MESSAGE_SIZE> message();
 
  private:
+  explicit VpPages(Mapping mapping) : mapping_(std::move(mapping)) {}
+
   abi::hv_vp_register_page& page() const;
 
-  std::span<uint8_t> memory_;
+  Mapping mapping_;
 };
 
 }  // namespace mshv::sim
