@@ -6,12 +6,12 @@
       'type': 'static_library',
       'includes': ['native/flags.gypi'],
       'sources': ['<!@(ls native/*.cc)'],
-      'sources!': ['native/linux_backend.cc', 'native/linux_syscalls.cc'],
+      'sources!': ['native/linux_backend.cc'],
     },
     {
       'target_name': 'mshv',
       'includes': ['native/addon.gypi'],
-      'sources': ['native/linux_backend.cc', 'native/linux_syscalls.cc'],
+      'sources': ['native/linux_backend.cc'],
     },
     {
       'target_name': 'mshv_sim',

@@ -23,9 +23,9 @@
 #include <vector>
 
 #include "../native/abi/mshv.h"
+#include "../native/backend.h"
 #include "../native/sim/host.h"
 #include "../native/sim/registry.h"
-#include "../native/syscalls.h"
 
 namespace {
 
@@ -54,15 +54,16 @@ class Partition {
  public:
   explicit Partition(int device) {
     abi::mshv_create_partition argument{};
-    fd_ = Check(sys::Ioctl(device, abi::MSHV_CREATE_PARTITION, &argument), "create a partition");
-    Check(sys::Ioctl(fd_, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
+    fd_ =
+        Check(backend::Ioctl(device, abi::MSHV_CREATE_PARTITION, &argument), "create a partition");
+    Check(backend::Ioctl(fd_, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
   }
 
   ~Partition() {
     for (const int event : events_) {
-      sys::Close(event);
+      backend::Close(event);
     }
-    sys::Close(fd_);
+    backend::Close(fd_);
   }
 
   Partition(const Partition&) = delete;
@@ -74,10 +75,10 @@ class Partition {
       ++gsi;
     }
     states_[gsi].kind = GsiState::Kind::kDisabled;
-    const int event = Check(sys::EventFdCreate(0, false), "create an eventfd");
+    const int event = Check(backend::EventFdCreate(0, false), "create an eventfd");
     events_.push_back(event);
     abi::mshv_user_irqfd argument{.fd = event, .resamplefd = 0, .gsi = gsi, .flags = 0};
-    Check(sys::Ioctl(fd_, abi::MSHV_IRQFD, &argument), "arm an irqfd");
+    Check(backend::Ioctl(fd_, abi::MSHV_IRQFD, &argument), "arm an irqfd");
     ++ioctls_;
   }
 
@@ -110,7 +111,7 @@ class Partition {
         ++table[0];
       }
     }
-    Check(sys::Ioctl(fd_, abi::MSHV_SET_MSI_ROUTING, table.data()), "push the table");
+    Check(backend::Ioctl(fd_, abi::MSHV_SET_MSI_ROUTING, table.data()), "push the table");
     ++ioctls_;
     entries_ += table[0];
   }
@@ -140,7 +141,7 @@ void Answer(const Partition& partition, const Work& work) {
 int main() {
   const std::string path =
       "sim:" + std::to_string(sim::Registry::Get().AddHost(sim::HostOptions{}, nullptr));
-  const int device = Check(sys::Open(path.c_str()), "open the simulator");
+  const int device = Check(backend::Open(path.c_str()), "open the simulator");
   std::unique_ptr<Partition> partition;
 
   char request[80];

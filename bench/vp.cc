@@ -24,7 +24,7 @@
 #include <thread>
 
 #include "../native/abi/mshv.h"
-#include "../native/syscalls.h"
+#include "../native/backend.h"
 #include "vp_machine.h"
 
 namespace mshv::bench {
@@ -96,12 +96,13 @@ class Vp {
  public:
   explicit Vp(const Machine& machine) : machine_(machine) {
     void* page = nullptr;
-    Check(sys::MapVpPage(machine.vp, abi::MSHV_VP_MMAP_OFFSET_REGISTERS, &page), "register page");
+    Check(backend::MapVpPage(machine.vp, abi::MSHV_VP_MMAP_OFFSET_REGISTERS, &page),
+          "register page");
     page_ = static_cast<uint8_t*>(page);
   }
 
   void Run() {
-    Check(sys::Ioctl(machine_.vp, abi::MSHV_RUN_VP, &message_), "MSHV_RUN_VP");
+    Check(backend::Ioctl(machine_.vp, abi::MSHV_RUN_VP, &message_), "MSHV_RUN_VP");
     if (Load<uint32_t>(message_.msg_buf, 0) != kIoPortIntercept) {
       errx(1, "the guest left with message 0x%x", Load<uint32_t>(message_.msg_buf, 0));
     }
@@ -180,9 +181,9 @@ int64_t MapTimes(const Machine& machine, long times) {
   const int64_t start = Now();
   for (long i = 0; i < times; ++i) {
     region.flags = 1 << abi::MSHV_SET_MEM_BIT_WRITABLE | 1 << abi::MSHV_SET_MEM_BIT_EXECUTABLE;
-    Check(sys::Ioctl(machine.partition, abi::MSHV_SET_GUEST_MEMORY, &region), "map");
+    Check(backend::Ioctl(machine.partition, abi::MSHV_SET_GUEST_MEMORY, &region), "map");
     region.flags = 1 << abi::MSHV_SET_MEM_BIT_UNMAP;
-    Check(sys::Ioctl(machine.partition, abi::MSHV_SET_GUEST_MEMORY, &region), "unmap");
+    Check(backend::Ioctl(machine.partition, abi::MSHV_SET_GUEST_MEMORY, &region), "unmap");
   }
   const int64_t duration = Now() - start;
   munmap(memory, kGibibyte);
@@ -190,13 +191,13 @@ int64_t MapTimes(const Machine& machine, long times) {
 }
 
 int64_t RingTimes(const Machine& machine, long times) {
-  const int event = sys::EventFdCreate(0, false);
+  const int event = backend::EventFdCreate(0, false);
   Check(event, "eventfd");
   abi::mshv_user_ioeventfd doorbell{};
   doorbell.addr = kDoorbell;
   doorbell.len = 4;
   doorbell.fd = event;
-  Check(sys::Ioctl(machine.partition, abi::MSHV_IOEVENTFD, &doorbell), "assign");
+  Check(backend::Ioctl(machine.partition, abi::MSHV_IOEVENTFD, &doorbell), "assign");
   Epoll epoll(event);
   const int64_t start = Now();
   for (long i = 0; i < times; ++i) {
@@ -205,8 +206,8 @@ int64_t RingTimes(const Machine& machine, long times) {
   }
   const int64_t duration = Now() - start;
   doorbell.flags = 1 << abi::MSHV_IOEVENTFD_BIT_DEASSIGN;
-  Check(sys::Ioctl(machine.partition, abi::MSHV_IOEVENTFD, &doorbell), "deassign");
-  Check(sys::Close(event), "close");
+  Check(backend::Ioctl(machine.partition, abi::MSHV_IOEVENTFD, &doorbell), "deassign");
+  Check(backend::Close(event), "close");
   return duration;
 }
 

@@ -42,7 +42,7 @@ function labMachine(): Machine {
   const program = compileBaseline('vp_on_device', 'g++', [
     'bench/vp.cc',
     'bench/vp_on_device.cc',
-    'native/linux_syscalls.cc',
+    'native/linux_backend.cc',
   ]);
   const baseline = new Baseline(program, [], partition.fd, vp.fd);
   return {

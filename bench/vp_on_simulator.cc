@@ -6,11 +6,11 @@
 #include <string>
 
 #include "../native/abi/mshv.h"
+#include "../native/backend.h"
 #include "../native/sim/file.h"
 #include "../native/sim/guest_step.h"
 #include "../native/sim/host.h"
 #include "../native/sim/registry.h"
-#include "../native/syscalls.h"
 #include "vp_machine.h"
 
 namespace mshv::bench {
@@ -31,14 +31,15 @@ int Checked(int result, const char* what) {
 
 Simulated Create() {
   const int host = sim::Registry::Get().AddHost({}, nullptr);
-  const int device = Checked(sys::Open(("sim:" + std::to_string(host)).c_str()), "open");
+  const int device = Checked(backend::Open(("sim:" + std::to_string(host)).c_str()), "open");
   abi::mshv_create_partition options{};
   options.pt_flags = 1 << abi::MSHV_PT_BIT_LAPIC;
   Machine machine;
-  machine.partition = Checked(sys::Ioctl(device, abi::MSHV_CREATE_PARTITION, &options), "create");
-  Checked(sys::Ioctl(machine.partition, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
+  machine.partition =
+      Checked(backend::Ioctl(device, abi::MSHV_CREATE_PARTITION, &options), "create");
+  Checked(backend::Ioctl(machine.partition, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
   abi::mshv_create_vp vp{};
-  machine.vp = Checked(sys::Ioctl(machine.partition, abi::MSHV_CREATE_VP, &vp), "create VP");
+  machine.vp = Checked(backend::Ioctl(machine.partition, abi::MSHV_CREATE_VP, &vp), "create VP");
   return {machine, sim::Registry::Get().FindFile(machine.partition)};
 }
 

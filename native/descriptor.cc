@@ -1,7 +1,7 @@
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
-#include "syscalls.h"
 
 namespace mshv {
 namespace {
@@ -20,11 +20,11 @@ OrError<int> Release(Environment& environment, OwnedFd fd) {
 
 OrError<void> Close(Environment& environment, OwnedFd fd) {
   const auto released = Release(environment, fd);
-  return released ? sys::Close(*released) : released.error();
+  return released ? backend::Close(*released) : released.error();
 }
 
 OrError<int> Dup(Environment& environment, OwnedFd fd) {
-  return environment.Own(sys::Dup(fd.number));
+  return environment.Own(backend::Dup(fd.number));
 }
 
 FailedStep LastFailedStep(Environment&) { return failed_step; }

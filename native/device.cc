@@ -1,7 +1,7 @@
 #include "abi/mshv.h"
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
-#include "syscalls.h"
 
 namespace mshv {
 namespace {
@@ -9,7 +9,7 @@ namespace {
 constexpr uint64_t kLongArgument = uint64_t{1} << abi::MSHV_PT_BIT_CPU_AND_XSAVE_FEATURES;
 
 OrError<int> Open(Environment& environment, std::string path) {
-  return environment.Own(sys::Open(path.c_str()));
+  return environment.Own(backend::Open(path.c_str()));
 }
 
 OrError<int> CreatePartition(Environment& environment, OwnedFd device, uint64_t flags,
@@ -21,7 +21,7 @@ OrError<int> CreatePartition(Environment& environment, OwnedFd device, uint64_t 
   abi::mshv_create_partition argument{};
   argument.pt_flags = flags;
   argument.pt_isolation = isolation;
-  return environment.Own(sys::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
+  return environment.Own(backend::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
 }
 
 // The same ioctl number as v1: a flag tells the driver that the longer argument follows.
@@ -39,10 +39,10 @@ OrError<int> CreatePartitionV2(Environment& environment, OwnedFd device, uint64_
 #else
   static_cast<void>(disabled_xsave);
 #endif
-  return environment.Own(sys::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
+  return environment.Own(backend::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
 }
 
-bool FastInjection(Environment&, OwnedFd device) { return sys::FastInjection(device.number); }
+bool FastInjection(Environment&, OwnedFd device) { return backend::FastInjection(device.number); }
 
 }  // namespace
 

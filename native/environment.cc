@@ -2,8 +2,8 @@
 
 #include <memory>
 
+#include "backend.h"
 #include "eventfd_identity.h"
-#include "syscalls.h"
 
 namespace mshv {
 
@@ -39,7 +39,7 @@ OrError<int> Environment::Show(int fd) {
     }
     Hide(fd);
   }
-  const auto copy = Own(sys::Dup(fd));
+  const auto copy = Own(backend::Dup(fd));
   if (copy) {
     shown_[fd] = *copy;
   }
@@ -50,7 +50,7 @@ void Environment::Hide(int fd) {
   const auto shown = shown_.extract(fd);
   if (shown && Owns(shown.mapped())) {
     Disown(shown.mapped());
-    sys::EventFdCloseCopy(fd, shown.mapped());
+    backend::EventFdCloseCopy(fd, shown.mapped());
   }
 }
 
@@ -68,7 +68,7 @@ void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
     }
     for (size_t fd = 0; fd < last->owned_.size(); ++fd) {
       if (last->owned_[fd]) {
-        static_cast<void>(sys::Close(static_cast<int>(fd)));
+        static_cast<void>(backend::Close(static_cast<int>(fd)));
       }
     }
     napi_remove_async_cleanup_hook(hook);

@@ -1,12 +1,12 @@
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
-#include "syscalls.h"
 
 namespace mshv {
 namespace {
 
 OrError<int> Create(Environment& environment, uint32_t initial, bool semaphore) {
-  return environment.Own(sys::EventFdCreate(initial, semaphore));
+  return environment.Own(backend::EventFdCreate(initial, semaphore));
 }
 
 OrError<int> Adopt(Environment& environment, int32_t fd) {
@@ -14,22 +14,22 @@ OrError<int> Adopt(Environment& environment, int32_t fd) {
   if (environment.Owns(fd)) {
     return Error(-EBUSY);
   }
-  return environment.Own(sys::EventFdAdopt(fd));
+  return environment.Own(backend::EventFdAdopt(fd));
 }
 
 OrError<int> Show(Environment& environment, OwnedFd fd) { return environment.Show(fd.number); }
 
 OrError<void> Signal(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
-  return sys::EventFdWrite(fd.number, count.value_or(1), false);
+  return backend::EventFdWrite(fd.number, count.value_or(1), false);
 }
 
 OrError<void> SignalBounded(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
-  return sys::EventFdWrite(fd.number, count.value_or(1), true);
+  return backend::EventFdWrite(fd.number, count.value_or(1), true);
 }
 
-OrError<uint64_t> Read(Environment&, OwnedFd fd) { return sys::EventFdRead(fd.number); }
+OrError<uint64_t> Read(Environment&, OwnedFd fd) { return backend::EventFdRead(fd.number); }
 
-OrError<bool> Poll(Environment&, OwnedFd fd) { return sys::EventFdPoll(fd.number); }
+OrError<bool> Poll(Environment&, OwnedFd fd) { return backend::EventFdPoll(fd.number); }
 
 }  // namespace
 

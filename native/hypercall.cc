@@ -1,7 +1,7 @@
 #include "abi/mshv.h"
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
-#include "syscalls.h"
 #include "vp.h"
 
 namespace mshv {
@@ -26,7 +26,7 @@ OrError<int> Hypercall(Environment& environment, OwnedFd fd, uint32_t code, uint
   // The driver takes a size without a pointer for no output, and refuses it the other way round.
   argument.out_ptr = output.empty() ? 0 : reinterpret_cast<uintptr_t>(output.data());
   const auto call = [&] {
-    return sys::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument).error().number();
+    return backend::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument).error().number();
   };
   // On a VP that runs the driver would keep this thread until its run is over.
   const Vp* const vp = environment.vps().Find(fd.number);

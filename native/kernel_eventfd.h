@@ -1,5 +1,5 @@
 // Real eventfds, for both implementations of the seam: the simulator simulates the driver, never
-// the eventfd. Semantics and results are those of syscalls.h.
+// the eventfd. Semantics and results are those of backend.h.
 #ifndef MSHV_NATIVE_KERNEL_EVENTFD_H_
 #define MSHV_NATIVE_KERNEL_EVENTFD_H_
 

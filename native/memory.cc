@@ -93,9 +93,9 @@ OrError<std::unique_ptr<Memory>> Memory::Create(uint64_t size, bool shared, bool
   }
   // Most guests never touch all of their memory.
   const int flags = MAP_NORESERVE | (shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-  return Make(huge_pages ? MapForHugePages(size, flags, file->get())
-                         : kernel::Map(size, flags, file->get(), 0),
-              *std::move(file));
+  OrError<Mapping> mapping = huge_pages ? MapForHugePages(size, flags, file->get())
+                                        : kernel::Map(size, flags, file->get(), 0);
+  return Make(std::move(mapping), *std::move(file));
 }
 
 OrError<std::unique_ptr<Memory>> Memory::FromFile(int fd, uint64_t offset, uint64_t size) {
@@ -110,7 +110,8 @@ OrError<std::unique_ptr<Memory>> Memory::FromFile(int fd, uint64_t offset, uint6
   if (const auto fits = CheckFile(file->get(), offset, size); !fits) {
     return fits.error();
   }
-  return Make(kernel::Map(size, MAP_SHARED | MAP_NORESERVE, file->get(), offset), *std::move(file));
+  OrError<Mapping> mapping = kernel::Map(size, MAP_SHARED | MAP_NORESERVE, file->get(), offset);
+  return Make(std::move(mapping), *std::move(file));
 }
 
 void* Memory::At(uint64_t offset, uint64_t size) const {

@@ -1,19 +1,19 @@
 #include "abi/mshv.h"
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
 #include "memory.h"
-#include "syscalls.h"
 
 namespace mshv {
 namespace {
 
 OrError<int> Initialize(Environment&, OwnedFd partition) {
-  return sys::Ioctl(partition.number, abi::MSHV_INITIALIZE_PARTITION, nullptr);
+  return backend::Ioctl(partition.number, abi::MSHV_INITIALIZE_PARTITION, nullptr);
 }
 
 OrError<int> CreateVp(Environment& environment, OwnedFd partition, uint32_t index) {
   abi::mshv_create_vp argument{.vp_index = index};
-  return environment.Own(sys::Ioctl(partition.number, abi::MSHV_CREATE_VP, &argument));
+  return environment.Own(backend::Ioctl(partition.number, abi::MSHV_CREATE_VP, &argument));
 }
 
 OrError<int> IrqFd(Environment& environment, OwnedFd partition, OwnedFd event, int32_t resample_fd,
@@ -24,7 +24,7 @@ OrError<int> IrqFd(Environment& environment, OwnedFd partition, OwnedFd event, i
   }
   abi::mshv_user_irqfd argument{
       .fd = event.number, .resamplefd = resample_fd, .gsi = gsi, .flags = flags};
-  return sys::Ioctl(partition.number, abi::MSHV_IRQFD, &argument);
+  return backend::Ioctl(partition.number, abi::MSHV_IRQFD, &argument);
 }
 
 // The caller's array is the driver's argument, word for word: nothing is copied here.
@@ -34,7 +34,7 @@ OrError<int> SetMsiRouting(Environment&, OwnedFd partition, std::span<uint32_t> 
   if (table.size() < kHeader || (table.size() - kHeader) / kEntry < table[0]) {
     return Error(-EINVAL);
   }
-  return sys::Ioctl(partition.number, abi::MSHV_SET_MSI_ROUTING, table.data());
+  return backend::Ioctl(partition.number, abi::MSHV_SET_MSI_ROUTING, table.data());
 }
 
 OrError<int> IoEventFd(Environment&, OwnedFd partition, OwnedFd event, uint64_t address,
@@ -45,7 +45,7 @@ OrError<int> IoEventFd(Environment&, OwnedFd partition, OwnedFd event, uint64_t 
   argument.len = size;
   argument.fd = event.number;
   argument.flags = flags;
-  return sys::Ioctl(partition.number, abi::MSHV_IOEVENTFD, &argument);
+  return backend::Ioctl(partition.number, abi::MSHV_IOEVENTFD, &argument);
 }
 
 OrError<int> MapMemory(Environment&, OwnedFd partition, OwnedMemory memory, uint64_t offset,
@@ -62,7 +62,7 @@ OrError<int> MapMemory(Environment&, OwnedFd partition, OwnedMemory memory, uint
   argument.guest_pfn = gpa / kPage;
   argument.userspace_addr = reinterpret_cast<uintptr_t>(start);
   argument.flags = static_cast<uint8_t>(flags);
-  return sys::Ioctl(partition.number, abi::MSHV_SET_GUEST_MEMORY, &argument);
+  return backend::Ioctl(partition.number, abi::MSHV_SET_GUEST_MEMORY, &argument);
 }
 
 OrError<int> AccessBitmap(Environment&, OwnedFd partition, uint32_t type, uint32_t operation,
@@ -77,7 +77,7 @@ OrError<int> AccessBitmap(Environment&, OwnedFd partition, uint32_t type, uint32
   argument.page_count = pages;
   argument.gpap_base = first_page;
   argument.bitmap_ptr = reinterpret_cast<uintptr_t>(bitmap.data());
-  return sys::Ioctl(partition.number, abi::MSHV_GET_GPAP_ACCESS_BITMAP, &argument);
+  return backend::Ioctl(partition.number, abi::MSHV_GET_GPAP_ACCESS_BITMAP, &argument);
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 #include <cerrno>
 #include <utility>
 
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
 #include "loop_callback.h"
-#include "syscalls.h"
 #include "system_call.h"
 
 namespace mshv {
@@ -85,7 +85,7 @@ void Poller::OnReadable(uv_poll_t* handle, int status, int) {
   // A counter at 2^64-1, which only the kernel's own signals reach, is an error for poll, and libuv
   // has stopped the handle. Reading it ends that. libuv aborts the process for a number that is not
   // open: whoever closed that hears no more.
-  if (status < 0 && sys::EventFdPoll(watched.fd)) {
+  if (status < 0 && backend::EventFdPoll(watched.fd)) {
     uv_poll_start(handle, UV_READABLE, OnReadable);
   }
   // Where a thousand descriptors are readable libuv polls again, up to 48 times, before timers have
@@ -98,7 +98,7 @@ void Poller::OnReadable(uv_poll_t* handle, int status, int) {
   watched.turn = loop.loop_count;
   const napi_env env = watched.poller->env_;
   CallFromLoop(env, watched.on_count, [env, fd = watched.fd]() -> napi_value {
-    const auto count = sys::EventFdRead(fd);
+    const auto count = backend::EventFdRead(fd);
     // An empty counter is no error: an irqfd or another reader was faster.
     return count ? ToResult(env, *count) : nullptr;
   });

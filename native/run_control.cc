@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "abi/mshv.h"
+#include "backend.h"
 #include "ownership.h"
 #include "sealed_file.h"
-#include "syscalls.h"
 #include "system_call.h"
 
 namespace mshv {
@@ -110,8 +110,9 @@ int RunControl::Run(Runner& runner, int vp, void* message) {
   if (const int error = Enter(runner); error < 0) {
     return error;
   }
-  return Leave(runner,
-               TakeKept(message) ? 0 : sys::Ioctl(vp, abi::MSHV_RUN_VP, message).error().number());
+  return Leave(runner, TakeKept(message)
+                           ? 0
+                           : backend::Ioctl(vp, abi::MSHV_RUN_VP, message).error().number());
 }
 
 bool RunControl::ComesOnce(int result, const void* message) const {

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "atomic_word.h"
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
 #include "memory.h"
 #include "run_control.h"
-#include "syscalls.h"
 
 namespace mshv {
 namespace {
@@ -22,7 +22,7 @@ AtomicWord<int32_t> At(std::span<int32_t> words, size_t index) { return AtomicWo
 
 void CloseAll(std::span<const int> descriptors) {
   for (const int fd : descriptors) {
-    static_cast<void>(sys::Close(fd));
+    static_cast<void>(backend::Close(fd));
   }
 }
 
@@ -53,7 +53,7 @@ OrError<void> ShareTokens::Make(napi_value array, TokenWords token,
   ForgetTaken();
   std::vector<int> duplicates;
   for (const int fd : descriptors) {
-    const auto duplicate = sys::Dup(fd);
+    const auto duplicate = backend::Dup(fd);
     if (!duplicate) {
       CloseAll(duplicates);
       return duplicate.error();
@@ -98,15 +98,15 @@ void ShareTokens::ForgetTaken() {
 namespace {
 
 // lib/native.ts: descriptorKinds.
-constexpr uint32_t kVp = static_cast<uint32_t>(sys::Kind::kVp);
+constexpr uint32_t kVp = static_cast<uint32_t>(backend::Kind::kVp);
 constexpr uint32_t kRunControl = 2;
 
 // Opens the run control where it is one.
 OrError<void> Check(int fd, uint32_t kind, std::unique_ptr<RunControl>* control) {
   switch (kind) {
-    case static_cast<uint32_t>(sys::Kind::kPartition):
+    case static_cast<uint32_t>(backend::Kind::kPartition):
     case kVp:
-      return sys::Identify(fd, static_cast<sys::Kind>(kind));
+      return backend::Identify(fd, static_cast<backend::Kind>(kind));
     case kRunControl:
       return Error(RunControl::Open(fd, control));
     default:
@@ -186,7 +186,7 @@ OrError<int> ReceiveMemory(Environment& environment, std::span<int32_t> words, u
     const auto memory = environment.memories().Add(Memory::FromFile(fd, offset, size));
     if (memory) {
       // It has a descriptor of its own.
-      static_cast<void>(sys::Close(fd));
+      static_cast<void>(backend::Close(fd));
     }
     return memory;
   });

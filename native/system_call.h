@@ -6,17 +6,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend.h"
 #include "failed_step.h"
 #include "or_error.h"
 #include "ownership.h"
-#include "syscalls.h"
 
 namespace mshv::kernel {
 
 // Makes a call that gives an OrError, under the name that an error has for it.
 template <typename Call>
 auto Attempt(const char* name, Call call) -> decltype(call()) {
-  const Error fault = sys::Fault(name);
+  const Error fault = backend::Fault(name);
   return Step(name, fault == 0 ? call() : fault);
 }
 

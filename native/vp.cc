@@ -10,11 +10,11 @@
 #include "abi/mshv.h"
 #include "abi/vp.h"
 #include "atomic_word.h"
+#include "backend.h"
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
 #include "loop_callback.h"
-#include "syscalls.h"
 
 namespace mshv {
 
@@ -24,7 +24,7 @@ int Vp::Map(uint32_t number, std::span<uint8_t>* bytes) {
   }
   ViewedMapping& page = pages_[number];
   if (!page.mapping()) {
-    OrError<Mapping> mapping = sys::MapVpPage(fd_, number);
+    OrError<Mapping> mapping = backend::MapVpPage(fd_, number);
     if (!mapping) {
       return mapping.error().number();
     }
@@ -221,7 +221,7 @@ class StateBuffer {
     argument.type = type;
     argument.buf_sz = static_cast<uint32_t>(size_);
     argument.buf_ptr = reinterpret_cast<uintptr_t>(data_.get());
-    const int error = sys::Ioctl(vp, request, &argument).error().number();
+    const int error = backend::Ioctl(vp, request, &argument).error().number();
     const bool too_short = error == -EINVAL && argument.buf_sz > size_;
     return error < 0 && !too_short ? error : static_cast<int>(argument.buf_sz);
   }
@@ -264,7 +264,7 @@ int Attach(Environment& environment, OwnedFd vp, int32_t control,
   }
   if (error < 0 && control == -1) {
     environment.Disown(fd);
-    static_cast<void>(sys::Close(fd));
+    static_cast<void>(backend::Close(fd));
   }
   return error < 0 ? error : fd;
 }

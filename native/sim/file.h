@@ -5,8 +5,8 @@
 #include <memory>
 #include <optional>
 
+#include "../backend.h"
 #include "../ownership.h"
-#include "../syscalls.h"
 #include "host.h"
 #include "partition.h"
 
@@ -47,7 +47,7 @@ class File {
   virtual OrError<Opened> Handle(uint32_t request, void* argument) = 0;
 
   // Null where it is neither.
-  virtual std::optional<sys::Kind> kind() const { return std::nullopt; }
+  virtual std::optional<backend::Kind> kind() const { return std::nullopt; }
 
   // The partition whose own descriptor this is, or null.
   virtual std::shared_ptr<Partition> partition() const { return nullptr; }
@@ -69,7 +69,7 @@ class PartitionFile final : public File {
   PartitionFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition);
   ~PartitionFile() override;
   OrError<Opened> Handle(uint32_t request, void* argument) override;
-  std::optional<sys::Kind> kind() const override { return sys::Kind::kPartition; }
+  std::optional<backend::Kind> kind() const override { return backend::Kind::kPartition; }
   std::shared_ptr<Partition> partition() const override { return partition_; }
 
  private:
@@ -87,7 +87,7 @@ class VpFile final : public File {
   VpFile(std::shared_ptr<Host> host, std::shared_ptr<Partition> partition, VirtualProcessor& vp);
   OrError<Opened> Ioctl(uint32_t request, void* argument) override;
   OrError<Opened> Handle(uint32_t request, void* argument) override;
-  std::optional<sys::Kind> kind() const override { return sys::Kind::kVp; }
+  std::optional<backend::Kind> kind() const override { return backend::Kind::kVp; }
 
  private:
   OrError<void> State(abi::mshv_get_set_vp_state* argument, bool set);

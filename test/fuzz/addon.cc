@@ -29,7 +29,7 @@
 #include "../../native/export_list.h"
 #include "../../native/run_control.h"
 #include "../../native/sim/registry.h"
-#include "../../native/syscalls.h"
+#include "../../native/backend.h"
 #include "guarded_bytes.h"
 
 // A JavaScript value.
@@ -204,16 +204,16 @@ class Session {
                                           .register_page = (options & 8) != 0,
                                           .deposits_inside = (options & 16) != 0},
                                          nullptr);
-    devices_.push_back(Own(sys::Open(("sim:" + std::to_string(host_)).c_str())));
+    devices_.push_back(Own(backend::Open(("sim:" + std::to_string(host_)).c_str())));
     abi::mshv_create_partition create{.pt_flags = 1, .pt_isolation = 0};
-    partitions_.push_back(Own(sys::Ioctl(devices_[0], abi::MSHV_CREATE_PARTITION, &create)));
-    sys::Ioctl(partitions_[0], abi::MSHV_INITIALIZE_PARTITION, nullptr);
+    partitions_.push_back(Own(backend::Ioctl(devices_[0], abi::MSHV_CREATE_PARTITION, &create)));
+    backend::Ioctl(partitions_[0], abi::MSHV_INITIALIZE_PARTITION, nullptr);
     abi::mshv_create_vp vp{};
-    vps_.push_back(Own(sys::Ioctl(partitions_[0], abi::MSHV_CREATE_VP, &vp)));
+    vps_.push_back(Own(backend::Ioctl(partitions_[0], abi::MSHV_CREATE_VP, &vp)));
     if ((options & 32) != 0) {
       Attach(vps_[0]);
     }
-    eventfds_.push_back(Own(sys::EventFdCreate(0, false)));
+    eventfds_.push_back(Own(backend::EventFdCreate(0, false)));
     std::unique_ptr<Memory> memory;
     if (Memory::Create(kMemory, false, false, &memory) < 0) {
       abort();
@@ -224,7 +224,7 @@ class Session {
     region.size = kMemory / 2;
     region.userspace_addr = reinterpret_cast<uintptr_t>(memory_);
     region.flags = 3;
-    sys::Ioctl(partitions_[0], abi::MSHV_SET_GUEST_MEMORY, &region);
+    backend::Ioctl(partitions_[0], abi::MSHV_SET_GUEST_MEMORY, &region);
   }
 
   ~Session() {
@@ -236,7 +236,7 @@ class Session {
         if (TheEnvironment().Owns(fd)) {
           TheEnvironment().vps().Detach(fd);
           TheEnvironment().Disown(fd);
-          sys::Close(fd);
+          backend::Close(fd);
         }
       }
     }
@@ -491,7 +491,7 @@ class Session {
   }
 
   void RawIoctl(int fd, uint32_t request) {
-    const auto issue = [&](auto& argument) { return sys::Ioctl(fd, request, &argument); };
+    const auto issue = [&](auto& argument) { return backend::Ioctl(fd, request, &argument); };
     switch (request) {
       case abi::MSHV_CREATE_PARTITION: {
         auto argument = Random<abi::mshv_create_partition_v2>();
@@ -502,7 +502,7 @@ class Session {
         break;
       }
       case abi::MSHV_INITIALIZE_PARTITION:
-        sys::Ioctl(fd, request, nullptr);
+        backend::Ioctl(fd, request, nullptr);
         break;
       case abi::MSHV_CREATE_VP: {
         auto argument = Random<abi::mshv_create_vp>();
@@ -546,7 +546,7 @@ class Session {
         const std::span<uint8_t> bytes = table.bytes();
         data_.ConsumeData(bytes.data(), bytes.size());
         memcpy(bytes.data(), &count, sizeof(count));
-        sys::Ioctl(fd, request, bytes.data());
+        backend::Ioctl(fd, request, bytes.data());
         table.Check();
         break;
       }
@@ -582,7 +582,7 @@ class Session {
         static Alarm alarm;
         constexpr long kMillisecond = 1'000'000;
         alarm.Set(kMillisecond);
-        sys::Ioctl(fd, request, message.bytes().data());
+        backend::Ioctl(fd, request, message.bytes().data());
         alarm.Set(0);
         message.Check();
         break;

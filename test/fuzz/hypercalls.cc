@@ -15,7 +15,7 @@
 #include "../../native/sim/host.h"
 #include "../../native/sim/hypercalls.h"
 #include "../../native/sim/registry.h"
-#include "../../native/syscalls.h"
+#include "../../native/backend.h"
 
 namespace mshv::fuzz {
 namespace {

@@ -1,17 +1,17 @@
 // The seam between the marshalling code and whatever plays the kernel.
 //
-// linux_syscalls.cc implements it with system calls (target mshv), sim/syscalls.cc with a simulated
+// linux_backend.cc implements it with system calls (target mshv), sim/backend.cc with a simulated
 // driver (target mshv_sim). Nothing blocks except Ioctl, which blocks exactly where the driver's
 // ioctl would. Descriptors are numbers here, because a simulated one is more than the kernel's.
-#ifndef MSHV_NATIVE_SYSCALLS_H_
-#define MSHV_NATIVE_SYSCALLS_H_
+#ifndef MSHV_NATIVE_BACKEND_H_
+#define MSHV_NATIVE_BACKEND_H_
 
 #include <cstdint>
 
 #include "or_error.h"
 #include "ownership.h"
 
-namespace mshv::sys {
+namespace mshv::backend {
 
 // What the system call about to be made is to fail with, for a test; nothing always but in the
 // simulator.
@@ -65,6 +65,6 @@ OrError<uint64_t> EventFdRead(int fd);
 // Whether EventFdRead would succeed; -EBADF where it is not open.
 OrError<bool> EventFdPoll(int fd);
 
-}  // namespace mshv::sys
+}  // namespace mshv::backend
 
-#endif  // MSHV_NATIVE_SYSCALLS_H_
+#endif  // MSHV_NATIVE_BACKEND_H_

@@ -3,7 +3,7 @@
 //
 // An eventfd's last reference disarms it, as far as it can be seen: descriptors that came through
 // this seam are counted, those of other processes and those opened by other means are not.
-#include "../syscalls.h"
+#include "../backend.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -68,7 +68,7 @@ OrError<UniqueFd> NewDescriptor(const char* name) {
 
 }  // namespace sim
 
-namespace sys {
+namespace backend {
 
 Error Fault(const char* name) { return Error(sim::SystemCallPlan::Get().Next(name)); }
 
@@ -214,5 +214,5 @@ OrError<bool> EventFdPoll(int fd) {
   });
 }
 
-}  // namespace sys
+}  // namespace backend
 }  // namespace mshv
