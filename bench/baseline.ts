@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -19,6 +19,20 @@ export function compileBaseline(
   }
   execFileSync(compiler, [...flags, ...sources, '-o', program], { cwd: root, stdio: 'inherit' });
   return program;
+}
+
+/** What `npm run compile` has made of an addon, for baselines that stand on the same code without Node. */
+export function objectsOf(addon: 'mshv' | 'mshv_sim'): string[] {
+  const sources =
+    addon === 'mshv'
+      ? ['native/linux_backend.cc']
+      : readdirSync(`${root}native/sim`)
+          .filter((file) => file.endsWith('.cc') && file !== 'exports.cc')
+          .map((file) => `native/sim/${file}`);
+  const objects = sources.map(
+    (source) => `build/Release/obj.target/${addon}/${source.replace(/cc$/, 'o')}`,
+  );
+  return [...objects, 'build/Release/mshv_shared.a'];
 }
 
 /** A C or C++ program that does a round of work per line of its input and times that itself. */

@@ -1,8 +1,6 @@
-import { readdirSync } from 'node:fs';
-
 import type { IrqFdRoute, Partition } from '../lib/index.js';
 import { Simulator } from '../lib/sim/index.js';
-import { Baseline, compileBaseline } from './baseline.js';
+import { Baseline, compileBaseline, objectsOf } from './baseline.js';
 import type { Counts, Line } from './line.js';
 import { compare, interleave, timed } from './rounds.js';
 
@@ -137,9 +135,6 @@ function each(operations: number, ns: number, ioctls: number, entries: number): 
 }
 
 function compileSeed(): string {
-  const driver = readdirSync(new URL('../native/sim', import.meta.url))
-    .filter((file) => file.endsWith('.cc') && file !== 'exports.cc')
-    .map((file) => `native/sim/${file}`);
-  const sources = ['bench/seed_routes.cc', ...driver];
+  const sources = ['bench/seed_routes.cc', ...objectsOf('mshv_sim')];
   return compileBaseline('seed_routes', 'g++', ['-std=c++20', ...sources]);
 }

@@ -26,20 +26,14 @@
 #include "../native/backend.h"
 #include "../native/sim/host.h"
 #include "../native/sim/registry.h"
+#include "check.h"
 
 namespace {
 
 using namespace mshv;
+using bench::Check;
 
 constexpr uint32_t kAddress = 0xfee00000;
-
-int Check(int result, const char* what) {
-  if (result < 0) {
-    errno = -result;
-    err(1, "%s", what);
-  }
-  return result;
-}
 
 struct GsiState {
   enum class Kind : uint32_t { kUnallocated, kDisabled, kEnabled } kind = Kind::kUnallocated;
@@ -61,9 +55,9 @@ class Partition {
 
   ~Partition() {
     for (const int event : events_) {
-      backend::Close(event);
+      static_cast<void>(backend::Close(event));
     }
-    backend::Close(fd_);
+    static_cast<void>(backend::Close(fd_));
   }
 
   Partition(const Partition&) = delete;

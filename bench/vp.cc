@@ -25,6 +25,7 @@
 
 #include "../native/abi/mshv.h"
 #include "../native/backend.h"
+#include "check.h"
 #include "vp_machine.h"
 
 namespace mshv::bench {
@@ -48,13 +49,6 @@ int64_t Now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
-}
-
-void Check(int result, const char* what) {
-  if (result < 0) {
-    errno = -result;
-    err(1, "%s", what);
-  }
 }
 
 template <typename Value>
@@ -94,12 +88,11 @@ class Epoll {
 
 class Vp {
  public:
-  explicit Vp(const Machine& machine) : machine_(machine) {
-    void* page = nullptr;
-    Check(backend::MapVpPage(machine.vp, abi::MSHV_VP_MMAP_OFFSET_REGISTERS, &page),
-          "register page");
-    page_ = static_cast<uint8_t*>(page);
-  }
+  explicit Vp(const Machine& machine)
+      : machine_(machine),
+        mapping_(Check(backend::MapVpPage(machine.vp, abi::MSHV_VP_MMAP_OFFSET_REGISTERS),
+                       "register page")),
+        page_(mapping_.data()) {}
 
   void Run() {
     Check(backend::Ioctl(machine_.vp, abi::MSHV_RUN_VP, &message_), "MSHV_RUN_VP");
@@ -164,7 +157,8 @@ class Vp {
 
  private:
   const Machine machine_;
-  uint8_t* page_ = nullptr;
+  const Mapping mapping_;
+  uint8_t* const page_;
   abi::mshv_run_vp message_{};
 };
 
@@ -191,8 +185,7 @@ int64_t MapTimes(const Machine& machine, long times) {
 }
 
 int64_t RingTimes(const Machine& machine, long times) {
-  const int event = backend::EventFdCreate(0, false);
-  Check(event, "eventfd");
+  const int event = Check(backend::EventFdCreate(0, false), "eventfd");
   abi::mshv_user_ioeventfd doorbell{};
   doorbell.addr = kDoorbell;
   doorbell.len = 4;

@@ -1,11 +1,10 @@
-import { closeSync, existsSync, openSync, readdirSync, writeSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 
 import { enterLongMode } from '../examples/long-mode.js';
 import { GuestMemory, Mshv, type Partition, type Vp } from '../lib/index.js';
 import { simNative, type Native } from '../lib/native.js';
 import { Simulator } from '../lib/sim/index.js';
-import { Baseline, compileBaseline } from './baseline.js';
+import { Baseline, compileBaseline, objectsOf } from './baseline.js';
 import type { Line } from './line.js';
 import { compare, interleave, timed } from './rounds.js';
 
@@ -42,7 +41,7 @@ function labMachine(): Machine {
   const program = compileBaseline('vp_on_device', 'g++', [
     'bench/vp.cc',
     'bench/vp_on_device.cc',
-    'native/linux_backend.cc',
+    ...objectsOf('mshv'),
   ]);
   const baseline = new Baseline(program, [], partition.fd, vp.fd);
   return {
@@ -71,13 +70,10 @@ function simulatedMachine(): Machine {
   partition.initialize();
   const vp = partition.createVp(0);
   const guest = simulator.guest(partition, 0);
-  const sources = readdirSync(fileURLToPath(new URL('../native/sim', import.meta.url)))
-    .filter((file) => file.endsWith('.cc') && file !== 'exports.cc')
-    .map((file) => `native/sim/${file}`);
   const program = compileBaseline('vp_on_simulator', 'g++', [
     'bench/vp.cc',
     'bench/vp_on_simulator.cc',
-    ...sources,
+    ...objectsOf('mshv_sim'),
   ]);
   const baseline = new Baseline(program);
   const native = simNative();

@@ -11,6 +11,7 @@
 #include "../native/sim/guest_step.h"
 #include "../native/sim/host.h"
 #include "../native/sim/registry.h"
+#include "check.h"
 #include "vp_machine.h"
 
 namespace mshv::bench {
@@ -21,25 +22,16 @@ struct Simulated {
   std::shared_ptr<sim::File> file;
 };
 
-int Checked(int result, const char* what) {
-  if (result < 0) {
-    errno = -result;
-    err(1, "%s", what);
-  }
-  return result;
-}
-
 Simulated Create() {
   const int host = sim::Registry::Get().AddHost({}, nullptr);
-  const int device = Checked(backend::Open(("sim:" + std::to_string(host)).c_str()), "open");
+  const int device = Check(backend::Open(("sim:" + std::to_string(host)).c_str()), "open");
   abi::mshv_create_partition options{};
   options.pt_flags = 1 << abi::MSHV_PT_BIT_LAPIC;
   Machine machine;
-  machine.partition =
-      Checked(backend::Ioctl(device, abi::MSHV_CREATE_PARTITION, &options), "create");
-  Checked(backend::Ioctl(machine.partition, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
+  machine.partition = Check(backend::Ioctl(device, abi::MSHV_CREATE_PARTITION, &options), "create");
+  Check(backend::Ioctl(machine.partition, abi::MSHV_INITIALIZE_PARTITION, nullptr), "initialize");
   abi::mshv_create_vp vp{};
-  machine.vp = Checked(backend::Ioctl(machine.partition, abi::MSHV_CREATE_VP, &vp), "create VP");
+  machine.vp = Check(backend::Ioctl(machine.partition, abi::MSHV_CREATE_VP, &vp), "create VP");
   return {machine, sim::Registry::Get().FindFile(machine.partition)};
 }
 
@@ -54,14 +46,15 @@ Machine OpenMachine() { return Get().machine; }
 
 void PrepareExits(long times) {
   // Port 0x10, one byte, a write.
-  sim::GuestStep step{.kind = sim::GuestStep::Kind::kIoPort, .operands = {0x10, 1, 1, 0x55}};
+  const sim::GuestStep step{.kind = sim::GuestStep::Kind::kIoPort, .operands = {0x10, 1, 1, 0x55}};
   for (long i = 0; i < times; ++i) {
-    Checked(Get().file->host().AddStep(*Get().file->partition(), 0, step), "a step of the guest");
+    Check(Get().file->host().AddSteps(*Get().file->partition(), 0, {&step, 1}),
+          "a step of the guest");
   }
 }
 
 void WriteMmio(uint64_t gpa) {
-  if (Get().file->host().WriteMmio(*Get().file->partition(), gpa, 4, 1) != 1) {
+  if (Check(Get().file->host().WriteMmio(*Get().file->partition(), gpa, 4, 1), "MMIO") != 1) {
     errx(1, "no doorbell rang");
   }
 }

@@ -25,11 +25,13 @@
 
 #include "../../native/abi/hypercalls.h"
 #include "../../native/abi/mshv.h"
+#include "../../native/backend.h"
 #include "../../native/environment.h"
 #include "../../native/export_list.h"
+#include "../../native/memory.h"
 #include "../../native/run_control.h"
 #include "../../native/sim/registry.h"
-#include "../../native/backend.h"
+#include "../../native/vp.h"
 #include "guarded_bytes.h"
 
 // A JavaScript value.
@@ -207,24 +209,24 @@ class Session {
     devices_.push_back(Own(backend::Open(("sim:" + std::to_string(host_)).c_str())));
     abi::mshv_create_partition create{.pt_flags = 1, .pt_isolation = 0};
     partitions_.push_back(Own(backend::Ioctl(devices_[0], abi::MSHV_CREATE_PARTITION, &create)));
-    backend::Ioctl(partitions_[0], abi::MSHV_INITIALIZE_PARTITION, nullptr);
+    static_cast<void>(backend::Ioctl(partitions_[0], abi::MSHV_INITIALIZE_PARTITION, nullptr));
     abi::mshv_create_vp vp{};
     vps_.push_back(Own(backend::Ioctl(partitions_[0], abi::MSHV_CREATE_VP, &vp)));
     if ((options & 32) != 0) {
       Attach(vps_[0]);
     }
     eventfds_.push_back(Own(backend::EventFdCreate(0, false)));
-    std::unique_ptr<Memory> memory;
-    if (Memory::Create(kMemory, false, false, &memory) < 0) {
+    const auto memory = TheEnvironment().memories().Add(Memory::Create(kMemory, false, false));
+    if (!memory) {
       abort();
     }
-    memory_ = memory->At(0, kMemory);
-    memories_.push_back(TheEnvironment().memories().Add(std::move(memory)));
+    memory_ = TheEnvironment().memories().Find(*memory)->At(0, kMemory);
+    memories_.push_back(*memory);
     abi::mshv_user_mem_region region{};
     region.size = kMemory / 2;
     region.userspace_addr = reinterpret_cast<uintptr_t>(memory_);
     region.flags = 3;
-    backend::Ioctl(partitions_[0], abi::MSHV_SET_GUEST_MEMORY, &region);
+    static_cast<void>(backend::Ioctl(partitions_[0], abi::MSHV_SET_GUEST_MEMORY, &region));
   }
 
   ~Session() {
@@ -236,12 +238,12 @@ class Session {
         if (TheEnvironment().Owns(fd)) {
           TheEnvironment().vps().Detach(fd);
           TheEnvironment().Disown(fd);
-          backend::Close(fd);
+          static_cast<void>(backend::Close(fd));
         }
       }
     }
     for (const int memory : memories_) {
-      TheEnvironment().memories().Unmap(memory);
+      static_cast<void>(TheEnvironment().memories().Unmap(memory));
     }
   }
 
@@ -269,10 +271,14 @@ class Session {
   }
 
  private:
-  int Own(int fd) { return TheEnvironment().Own(fd); }
+  // The descriptor that a call has made; -1 where it failed.
+  static int Own(OrError<int> fd) {
+    const auto owned = TheEnvironment().Own(fd);
+    return owned ? *owned : -1;
+  }
 
   void Attach(int vp) {
-    controls_.push_back(Own(RunControl::Create()));
+    controls_.push_back(Own(FromKernel(RunControl::Create({}))));
     std::unique_ptr<RunControl> control;
     if (RunControl::Open(controls_.back(), &control) < 0 ||
         TheEnvironment().vps().Attach(vp, std::move(control)) < 0) {
@@ -502,7 +508,7 @@ class Session {
         break;
       }
       case abi::MSHV_INITIALIZE_PARTITION:
-        backend::Ioctl(fd, request, nullptr);
+        static_cast<void>(backend::Ioctl(fd, request, nullptr));
         break;
       case abi::MSHV_CREATE_VP: {
         auto argument = Random<abi::mshv_create_vp>();
@@ -519,7 +525,7 @@ class Session {
         argument.userspace_addr = reinterpret_cast<uintptr_t>(memory_);
         argument.flags &= 0xf;
         memset(argument.rsvd, 0, sizeof(argument.rsvd));
-        issue(argument);
+        static_cast<void>(issue(argument));
         break;
       }
       case abi::MSHV_IRQFD: {
@@ -527,7 +533,7 @@ class Session {
         argument.fd = Pick(eventfds_);
         argument.resamplefd = data_.ConsumeBool() ? Pick(eventfds_) : argument.resamplefd;
         argument.flags &= 7;
-        issue(argument);
+        static_cast<void>(issue(argument));
         break;
       }
       case abi::MSHV_IOEVENTFD: {
@@ -535,7 +541,7 @@ class Session {
         argument.fd = data_.ConsumeBool() ? Pick(eventfds_) : argument.fd;
         argument.flags &= 0xf;
         memset(argument.rsvd, 0, sizeof(argument.rsvd));
-        issue(argument);
+        static_cast<void>(issue(argument));
         break;
       }
       case abi::MSHV_SET_MSI_ROUTING: {
@@ -546,7 +552,7 @@ class Session {
         const std::span<uint8_t> bytes = table.bytes();
         data_.ConsumeData(bytes.data(), bytes.size());
         memcpy(bytes.data(), &count, sizeof(count));
-        backend::Ioctl(fd, request, bytes.data());
+        static_cast<void>(backend::Ioctl(fd, request, bytes.data()));
         table.Check();
         break;
       }
@@ -558,7 +564,7 @@ class Session {
         argument.access_op &= 3;
         memset(argument.rsvd, 0, sizeof(argument.rsvd));
         argument.bitmap_ptr = reinterpret_cast<uintptr_t>(bitmap.bytes().data());
-        issue(argument);
+        static_cast<void>(issue(argument));
         bitmap.Check();
         break;
       }
@@ -572,7 +578,7 @@ class Session {
         argument.out_sz = static_cast<uint16_t>(output.bytes().size());
         argument.in_ptr = Pointer(input);
         argument.out_ptr = reinterpret_cast<uintptr_t>(output.bytes().data());
-        issue(argument);
+        static_cast<void>(issue(argument));
         input.Check();
         output.Check();
         break;
@@ -582,7 +588,7 @@ class Session {
         static Alarm alarm;
         constexpr long kMillisecond = 1'000'000;
         alarm.Set(kMillisecond);
-        backend::Ioctl(fd, request, message.bytes().data());
+        static_cast<void>(backend::Ioctl(fd, request, message.bytes().data()));
         alarm.Set(0);
         message.Check();
         break;
@@ -593,7 +599,7 @@ class Session {
         memset(argument.rsvd, 0, sizeof(argument.rsvd));
         argument.buf_ptr = reinterpret_cast<uintptr_t>(memory_);
         argument.buf_sz = data_.ConsumeIntegralInRange<uint32_t>(0, kMemory / 4096) * 4096;
-        issue(argument);
+        static_cast<void>(issue(argument));
       }
     }
   }

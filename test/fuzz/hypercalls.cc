@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "../../native/abi/hypercalls.h"
+#include "../../native/backend.h"
 #include "../../native/sim/file.h"
 #include "../../native/sim/host.h"
 #include "../../native/sim/hypercalls.h"
 #include "../../native/sim/registry.h"
-#include "../../native/backend.h"
 
 namespace mshv::fuzz {
 namespace {
@@ -49,11 +49,13 @@ void Require(bool holds, const char* what) {
 void Run(FuzzedDataProvider& data) {
   const int id = sim::Registry::Get().AddHost({}, nullptr);
   const auto host = sim::Registry::Get().RemoveHost(id);
-  const std::shared_ptr<sim::Partition> partition = host->NewPartition();
+  const std::shared_ptr<sim::Partition> partition = host->NewPartition(true);
   partition->initialized = true;
-  UniqueFd fd;
-  partition->vps[0] =
-      std::make_unique<sim::VirtualProcessor>(0, sim::VpPages::Create(&fd), UniqueFd());
+  const auto file = sim::NewDescriptor("vp");
+  Require(bool(file), "has no VP");
+  auto vp_pages = sim::VpPages::Create(file->get());
+  Require(bool(vp_pages), "has no pages of a VP");
+  partition->vps[0] = std::make_unique<sim::VirtualProcessor>(0, *std::move(vp_pages), UniqueFd());
   // The SynIC is on: messages and events get to its pages.
   sim::Registers& registers = partition->vps[0]->registers;
   for (const uint32_t name :
