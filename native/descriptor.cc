@@ -2,6 +2,8 @@
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
+#include "poller.h"
+#include "vp.h"
 
 namespace mshv {
 namespace {

@@ -1,9 +1,15 @@
 #include "environment.h"
 
-#include <memory>
+#include <uv.h>
 
 #include "backend.h"
+#include "buffer_detacher.h"
+#include "event_loop.h"
 #include "eventfd_identity.h"
+#include "memory.h"
+#include "poller.h"
+#include "share_tokens.h"
+#include "vp.h"
 
 namespace mshv {
 
@@ -19,6 +25,17 @@ Environment* Environment::Attach(napi_env env) {
   }
   return environment.release();  // CleanUp takes it back.
 }
+
+Environment::Environment(napi_env env, uv_loop_t* loop)
+    : env_(env),
+      detacher_(std::make_unique<BufferDetacher>(env)),
+      closing_(std::make_unique<ClosingHandles>()),
+      poller_(std::make_unique<Poller>(env, loop, *closing_)),
+      memories_(std::make_unique<MemoryTable>(*detacher_)),
+      vps_(std::make_unique<VpTable>(*detacher_, loop, *closing_)),
+      tokens_(std::make_unique<ShareTokens>(env)) {}
+
+Environment::~Environment() = default;
 
 void Environment::Own(int fd) {
   const auto index = static_cast<size_t>(fd);
@@ -57,11 +74,11 @@ void Environment::Hide(int fd) {
 void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {
   auto* environment = static_cast<Environment*>(data);
   // First, because a thread uses a descriptor, and a guest that runs uses memory.
-  environment->vps_.Forget();
-  environment->poller_.UnwatchAll();
-  environment->memories_.Forget();
-  environment->tokens_.Close();
-  environment->closing_.WhenEmpty([environment, hook] {
+  environment->vps_->Forget();
+  environment->poller_->UnwatchAll();
+  environment->memories_->Forget();
+  environment->tokens_->Close();
+  environment->closing_->WhenEmpty([environment, hook] {
     const std::unique_ptr<Environment> last(environment);
     while (!last->shown_.empty()) {
       last->Hide(last->shown_.begin()->first);

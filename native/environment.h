@@ -3,17 +3,22 @@
 
 #include <node_api.h>
 
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
-#include "buffer_detacher.h"
-#include "closing_handles.h"
-#include "memory.h"
-#include "poller.h"
-#include "share_tokens.h"
-#include "vp.h"
+#include "or_error.h"
+
+struct uv_loop_s;
 
 namespace mshv {
+
+class BufferDetacher;
+class ClosingHandles;
+class MemoryTable;
+class Poller;
+class ShareTokens;
+class VpTable;
 
 // What one JavaScript environment (the main thread or a Worker) owns: the descriptors and the
 // memory that the addon handed out there and the poller that watches eventfds. Everything is closed
@@ -26,12 +31,14 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
+  ~Environment();
+
   napi_env env() const { return env_; }
-  const BufferDetacher& detacher() const { return detacher_; }
-  Poller& poller() { return poller_; }
-  MemoryTable& memories() { return memories_; }
-  VpTable& vps() { return vps_; }
-  ShareTokens& tokens() { return tokens_; }
+  const BufferDetacher& detacher() const { return *detacher_; }
+  Poller& poller() { return *poller_; }
+  MemoryTable& memories() { return *memories_; }
+  VpTable& vps() { return *vps_; }
+  ShareTokens& tokens() { return *tokens_; }
 
   void Own(int fd);
   // Records a descriptor that a system call returned; passes errors through.
@@ -52,23 +59,17 @@ class Environment {
   void Hide(int fd);
 
  private:
-  Environment(napi_env env, uv_loop_t* loop)
-      : env_(env),
-        detacher_(env),
-        poller_(env, loop, closing_),
-        memories_(detacher_),
-        vps_(detacher_, loop, closing_),
-        tokens_(env) {}
+  Environment(napi_env env, uv_loop_s* loop);
 
   static void CleanUp(napi_async_cleanup_hook_handle hook, void* data);
 
-  napi_env env_;
-  BufferDetacher detacher_;
-  ClosingHandles closing_;
-  Poller poller_;
-  MemoryTable memories_;
-  VpTable vps_;
-  ShareTokens tokens_;
+  const napi_env env_;
+  const std::unique_ptr<const BufferDetacher> detacher_;
+  const std::unique_ptr<ClosingHandles> closing_;
+  const std::unique_ptr<Poller> poller_;
+  const std::unique_ptr<MemoryTable> memories_;
+  const std::unique_ptr<VpTable> vps_;
+  const std::unique_ptr<ShareTokens> tokens_;
   std::vector<bool> owned_;
   // By the descriptor that nobody else knows.
   std::unordered_map<int, int> shown_;

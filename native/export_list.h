@@ -4,9 +4,9 @@
 
 #include <node_api.h>
 
-#include "environment.h"
-
 namespace mshv {
+
+class Environment;
 
 void ExportDescriptor(Environment& environment, napi_value exports);
 void ExportDevice(Environment& environment, napi_value exports);

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "backend.h"
+#include "event_loop.h"
 #include "export.h"
 #include "export_list.h"
-#include "loop_callback.h"
 #include "system_call.h"
 
 namespace mshv {

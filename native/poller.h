@@ -8,7 +8,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "closing_handles.h"
+#include "event_loop.h"
 #include "or_error.h"
 
 namespace mshv {

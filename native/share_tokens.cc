@@ -11,6 +11,7 @@
 #include "export_list.h"
 #include "memory.h"
 #include "run_control.h"
+#include "vp.h"
 
 namespace mshv {
 namespace {

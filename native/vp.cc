@@ -11,10 +11,10 @@
 #include "abi/vp.h"
 #include "atomic_word.h"
 #include "backend.h"
+#include "event_loop.h"
 #include "export.h"
 #include "export_list.h"
 #include "failed_step.h"
-#include "loop_callback.h"
 
 namespace mshv {
 

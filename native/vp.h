@@ -12,7 +12,7 @@
 
 #include "abi/mshv.h"
 #include "buffer_detacher.h"
-#include "closing_handles.h"
+#include "event_loop.h"
 #include "exit_message.h"
 #include "or_error.h"
 #include "ownership.h"

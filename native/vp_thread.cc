@@ -4,8 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "event_loop.h"
 #include "export.h"
-#include "loop_callback.h"
 #include "system_call.h"
 #include "thread_start.h"
 

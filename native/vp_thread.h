@@ -11,7 +11,7 @@
 #include <mutex>
 
 #include "abi/mshv.h"
-#include "closing_handles.h"
+#include "event_loop.h"
 #include "exit_message.h"
 #include "failed_step.h"
 #include "run_control.h"
