@@ -3,6 +3,8 @@
 #include "environment.h"
 #include "export_list.h"
 
+// Of node-addon-api the module only: its references and scopes throw an error, or end the process,
+// where a status is not napi_ok, as none need be in a Worker that is being terminated.
 namespace {
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {

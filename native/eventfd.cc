@@ -19,12 +19,9 @@ OrError<int> Adopt(Environment& environment, int32_t fd) {
 
 OrError<int> Show(Environment& environment, OwnedFd fd) { return environment.Show(fd.number); }
 
+template <bool kBounded>
 OrError<void> Signal(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
-  return backend::EventFdWrite(fd.number, count.value_or(1), false);
-}
-
-OrError<void> SignalBounded(Environment&, OwnedFd fd, std::optional<uint64_t> count) {
-  return backend::EventFdWrite(fd.number, count.value_or(1), true);
+  return backend::EventFdWrite(fd.number, count.value_or(1), kBounded);
 }
 
 OrError<uint64_t> Read(Environment&, OwnedFd fd) { return backend::EventFdRead(fd.number); }
@@ -37,8 +34,8 @@ void ExportEventFd(Environment& environment, napi_value exports) {
   Export<Create>(environment, exports, "eventfdCreate");
   Export<Adopt>(environment, exports, "eventfdAdopt");
   Export<Show>(environment, exports, "eventfdShow");
-  Export<Signal>(environment, exports, "eventfdSignal");
-  Export<SignalBounded>(environment, exports, "eventfdSignalBounded");
+  Export<Signal<false>>(environment, exports, "eventfdSignal");
+  Export<Signal<true>>(environment, exports, "eventfdSignalBounded");
   Export<Read>(environment, exports, "eventfdRead");
   Export<Poll>(environment, exports, "eventfdPoll");
 }

@@ -2,9 +2,8 @@
 {
   'defines': [
     'NAPI_VERSION=9',
+    # What node-addon-api calls -fno-exceptions: its header does not compile without either answer.
     'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
-    # Without it worker.terminate() during a call aborts the process.
-    'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
   ],
   'cflags': ['-Wall', '-Wextra', '-Wconversion', '-fvisibility=hidden'],
   'cflags_cc': [

@@ -10,8 +10,8 @@ namespace mshv {
 
 // Starts a thread that is joined, or detached, by the caller. Node's handlers belong on Node's
 // threads, so no signal is let in, but for the real-time ones that the caller lets in where the
-// thread is to be interrupted. Returns 0 or -errno.
-inline int StartThread(pthread_t* thread, bool interruptible, void* (*main)(void*), void* data) {
+// thread is to be interrupted. Returns 0 or an errno, as pthread_create(3) does.
+inline int CreateThread(pthread_t* thread, bool interruptible, void* (*main)(void*), void* data) {
   sigset_t blocked;
   sigset_t before;
   sigfillset(&blocked);
@@ -22,12 +22,16 @@ inline int StartThread(pthread_t* thread, bool interruptible, void* (*main)(void
     }
   }
   pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
-  const int error = kernel::TryDirect("pthread_create",
-                                      [&] { return pthread_create(thread, nullptr, main, data); })
-                        .error()
-                        .number();
+  const int error = pthread_create(thread, nullptr, main, data);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return error;
+}
+
+// The same, of the addon itself. Returns 0 or -errno.
+inline int StartThread(pthread_t* thread, bool interruptible, void* (*main)(void*), void* data) {
+  const auto started = kernel::TryDirect(
+      "pthread_create", [&] { return CreateThread(thread, interruptible, main, data); });
+  return started.error().number();
 }
 
 }  // namespace mshv

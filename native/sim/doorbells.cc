@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "../abi/hypercalls.h"
+#include "reserved.h"
 
 namespace mshv::sim {
 namespace {
@@ -17,8 +18,7 @@ constexpr uint32_t kDeassign = 1u << abi::MSHV_IOEVENTFD_BIT_DEASSIGN;
 
 OrError<void> Doorbells::Set(Hypervisor& hypervisor, const IdentifyFunction& known,
                              const abi::mshv_user_ioeventfd& argument) {
-  const bool reserved = std::ranges::any_of(argument.rsvd, [](uint8_t byte) { return byte != 0; });
-  if ((argument.flags & ~abi::MSHV_IOEVENTFD_FLAGS_MASK) != 0 || reserved) {
+  if ((argument.flags & ~abi::MSHV_IOEVENTFD_FLAGS_MASK) != 0 || AnySet(argument.rsvd)) {
     return Error(-EINVAL);
   }
   if ((argument.flags & kPio) != 0) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../abi/hypercalls.h"
+#include "reserved.h"
 #include "user_memory.h"
 
 namespace mshv::sim {
@@ -31,11 +32,6 @@ constexpr uint64_t kClearDirty = 4;
 constexpr uint64_t kSetDirty = 8;
 constexpr uint8_t kAccessedState = 1;
 constexpr uint8_t kDirtyState = 2;
-
-template <size_t kSize>
-bool AnySet(const uint8_t (&bytes)[kSize]) {
-  return std::ranges::any_of(bytes, [](uint8_t byte) { return byte != 0; });
-}
 
 uint32_t AccessOf(uint8_t flags) {
   return abi::HV_MAP_GPA_READABLE | ((flags & kWritable) != 0 ? abi::HV_MAP_GPA_WRITABLE : 0) |

@@ -1,7 +1,6 @@
 #include "signal_watcher.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "../kernel_eventfd.h"
+#include "../thread_start.h"
 
 namespace mshv::sim {
 
@@ -77,13 +77,7 @@ OrError<void> SignalWatcher::Start() {
   }
   epoll_ = *std::move(epoll);
   stop_ = *std::move(stop);
-  // Node's handlers belong on Node's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = pthread_create(&thread_, nullptr, Run, this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const int error = CreateThread(&thread_, false, Run, this);
   if (error != 0) {
     epoll_.reset();
     stop_.reset();

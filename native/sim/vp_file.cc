@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include "../abi/mshv.h"
 #include "file.h"
 #include "hypercalls.h"
+#include "reserved.h"
 #include "user_memory.h"
 
 namespace mshv::sim {
@@ -59,8 +59,7 @@ OrError<Opened> VpFile::Handle(uint32_t request, void* argument) {
 // mshv_vp_ioctl_get_set_state.
 OrError<void> VpFile::State(abi::mshv_get_set_vp_state* argument, bool set) {
   const abi::mshv_get_set_vp_state given = *argument;
-  const bool reserved = std::ranges::any_of(given.rsvd, [](uint8_t byte) { return byte != 0; });
-  if (given.type >= abi::MSHV_VP_STATE_COUNT || reserved || given.buf_sz == 0 ||
+  if (given.type >= abi::MSHV_VP_STATE_COUNT || AnySet(given.rsvd) || given.buf_sz == 0 ||
       given.buf_sz % kPageSize != 0 || given.buf_ptr % kPageSize != 0) {
     return Error(-EINVAL);
   }
