@@ -19,10 +19,10 @@
 #include "../abi/mshv.h"
 #include "../eventfd_identity.h"
 #include "../kernel_eventfd.h"
+#include "failing_calls.h"
 #include "file.h"
 #include "host.h"
 #include "registry.h"
-#include "system_call_plan.h"
 
 namespace mshv {
 namespace sim {
@@ -70,7 +70,7 @@ OrError<UniqueFd> NewDescriptor(const char* name) {
 
 namespace backend {
 
-Error Fault(const char* name) { return Error(sim::SystemCallPlan::Get().Next(name)); }
+Error Fault(const char* name) { return sim::FailingCalls::Get().Next(name); }
 
 OrError<int> Open(const char* path) {
   return kernel::Attempt("open", [path]() -> OrError<int> {
@@ -110,8 +110,8 @@ OrError<int> Dup(int fd) {
 
 OrError<int> Ioctl(int fd, unsigned long request, void* argument) {
   const uint32_t number = static_cast<uint32_t>(request);
-  if (sim::SystemCallPlan& plan = sim::SystemCallPlan::Get(); plan.IsCounted()) {
-    if (const Error fault(plan.Next(std::to_string(request))); fault != 0) {
+  if (sim::FailingCalls& calls = sim::FailingCalls::Get(); calls.IsCounted()) {
+    if (const Error fault = calls.Next(std::to_string(request)); fault != 0) {
       return IoctlStep(number, fault);
     }
   }

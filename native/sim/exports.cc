@@ -10,10 +10,11 @@
 #include <utility>
 
 #include "../export.h"
+#include "failing_calls.h"
 #include "file.h"
 #include "host.h"
 #include "registry.h"
-#include "system_call_plan.h"
+#include "reports.h"
 
 namespace mshv {
 namespace sim {
@@ -101,11 +102,11 @@ OrError<void> FailSystemCall(Environment&, int32_t error, uint32_t after) {
   if (error < 0) {
     return Error(-EINVAL);
   }
-  SystemCallPlan::Get().Begin(error, after);
+  FailingCalls::Get().Begin(error, after);
   return {};
 }
 
-std::string SystemCalls(Environment&) { return SystemCallPlan::Get().End(); }
+std::string SystemCalls(Environment&) { return FailingCalls::Get().End(); }
 
 uint64_t Calls(Environment&, Machine machine, uint32_t request) { return machine->Calls(request); }
 
@@ -116,7 +117,8 @@ std::string Oops(Environment&, int32_t id) {
 }
 
 int Interrupts(Environment&, Target target, std::span<uint64_t> out) {
-  return target.host().TakeInterrupts(target.partition(), out);
+  target.host().Settle();
+  return target.host().WhileLocked([&] { return TakeInterrupts(target.partition(), out); });
 }
 
 OrError<void> Listen(Environment&, Target target, OwnedFd event) {
@@ -191,14 +193,13 @@ OrError<void> Refuse(Environment&, Machine machine, uint32_t code, uint32_t stat
   return {};
 }
 
-// What is kept of a partition, as words.
 template <auto kRead>
-struct Words;
+struct Report;
 
-template <typename Word, int (Host::*kRead)(Partition&, std::span<Word>)>
-struct Words<kRead> {
+template <typename Word, int (*kRead)(const Partition&, std::span<Word>)>
+struct Report<kRead> {
   static int Copy(Environment&, Target target, std::span<Word> out) {
-    return (target.host().*kRead)(target.partition(), out);
+    return target.host().WhileLocked([&] { return kRead(target.partition(), out); });
   }
 };
 
@@ -222,18 +223,18 @@ void ExportBackend(Environment& environment, napi_value exports) {
   Export<sim::Interrupts>(environment, exports, "simInterrupts");
   Export<sim::Listen>(environment, exports, "simListen");
   Export<sim::EndOfInterrupt>(environment, exports, "simEndOfInterrupt");
-  Export<sim::Words<&sim::Host::Routes>::Copy>(environment, exports, "simRoutes");
-  Export<sim::Words<&sim::Host::ArmedIrqFds>::Copy>(environment, exports, "simIrqFds");
+  Export<sim::Report<sim::RoutesOf>::Copy>(environment, exports, "simRoutes");
+  Export<sim::Report<sim::IrqFdsOf>::Copy>(environment, exports, "simIrqFds");
   Export<sim::QueueMessage>(environment, exports, "simQueueMessage");
   Export<sim::AddSteps>(environment, exports, "simGuestSteps");
   Export<sim::PendingSteps>(environment, exports, "simPendingSteps");
   Export<sim::GuestAccess>(environment, exports, "simGuestAccess");
   Export<sim::WriteMmio>(environment, exports, "simWriteMmio");
   Export<sim::Refuse>(environment, exports, "simRefuse");
-  Export<sim::Words<&sim::Host::DoorbellsOf>::Copy>(environment, exports, "simDoorbells");
-  Export<sim::Words<&sim::Host::MemoryOf>::Copy>(environment, exports, "simMemory");
-  Export<sim::Words<&sim::Host::InterceptsOf>::Copy>(environment, exports, "simIntercepts");
-  Export<sim::Words<&sim::Host::ResultsOf>::Copy>(environment, exports, "simInterceptResults");
+  Export<sim::Report<sim::DoorbellsOf>::Copy>(environment, exports, "simDoorbells");
+  Export<sim::Report<sim::MemoryOf>::Copy>(environment, exports, "simMemory");
+  Export<sim::Report<sim::InterceptsOf>::Copy>(environment, exports, "simIntercepts");
+  Export<sim::Report<sim::ResultsOf>::Copy>(environment, exports, "simInterceptResults");
 }
 
 }  // namespace mshv

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <initializer_list>
 #include <iterator>
 #include <optional>
 
 #include "../abi/hypercalls.h"
 #include "../abi/mshv.h"
+#include "instructions.h"
 #include "partition.h"
 #include "virtual_processor.h"
 
@@ -16,12 +16,9 @@ namespace {
 
 constexpr uint64_t kPageSize = abi::MSHV_HV_PAGE_SIZE;
 
-// CR0.PE, ET and PG; CR4.PAE; EFER.LME and LMA.
-constexpr uint64_t kCr0LongMode = 0x80000011;
+// CR0.PE and AM; EFER.LMA.
 constexpr uint64_t kCr0Protected = 0x1;
 constexpr uint64_t kCr0AlignmentMask = 0x40000;
-constexpr uint64_t kCr4LongMode = 0x20;
-constexpr uint64_t kEferLongMode = 0x500;
 constexpr uint64_t kEferActive = 0x400;
 
 constexpr uint32_t kWriteBack = 6;
@@ -29,96 +26,16 @@ constexpr uint32_t kWriteBack = 6;
 constexpr uint8_t kGvaKnown = 0x3;
 constexpr uint64_t kFastHypercallCodeMask = 0xffff;
 
-// The upper word of a segment register.
-constexpr uint64_t SegmentHigh(uint32_t limit, uint16_t selector, uint16_t attributes) {
-  return limit | uint64_t{selector} << 32 | uint64_t{attributes} << 48;
-}
-
 abi::hv_u128 Segment(const Registers& registers, uint32_t name) {
   const abi::hv_register_value value = registers.Get(name);
   return {value.low, value.high};
 }
 
-// As an instruction with an operand of `size` bytes leaves it.
-void SetPart(Registers& registers, uint32_t name, uint64_t value, uint64_t size) {
-  switch (size) {
-    case 1:
-    case 2: {
-      const uint64_t mask = (uint64_t{1} << 8 * size) - 1;
-      registers.SetLow(name, (registers.Low(name) & ~mask) | (value & mask));
-      break;
-    }
-    case 4:
-      registers.SetLow(name, static_cast<uint32_t>(value));
-      break;
-    default:
-      registers.SetLow(name, value);
-  }
-}
-
-// An instruction's bytes.
-struct Instruction {
-  uint8_t bytes[16] = {};
-  uint8_t length = 0;
-
-  Instruction(std::initializer_list<uint8_t> all) : length(static_cast<uint8_t>(all.size())) {
-    std::ranges::copy(all, bytes);
-  }
-};
-
-Instruction IoInstruction(uint64_t size, bool out) {
-  // IN and OUT of AL, AX or EAX and the port in DX.
-  const uint8_t opcode = static_cast<uint8_t>((out ? 0xee : 0xec) | (size == 1 ? 0 : 1));
-  return size == 2 ? Instruction{0x66, opcode} : Instruction{opcode};
-}
-
-Instruction MoveInstruction(uint64_t size, bool write) {
-  // MOV between [RDI] and AL, AX, EAX or RAX.
-  const uint8_t opcode = static_cast<uint8_t>((write ? 0x88 : 0x8a) | (size == 1 ? 0 : 1));
-  constexpr uint8_t kRdiRax = 0x07;
-  switch (size) {
-    case 2:
-      return {0x66, opcode, kRdiRax};
-    case 8:
-      return {0x48, opcode, kRdiRax};
-    default:
-      return {opcode, kRdiRax};
-  }
-}
-
-// The register that the hypervisor keeps an MSR in.
-std::optional<uint32_t> RegisterOfMsr(uint64_t msr) {
-  constexpr struct {
-    uint64_t msr;
-    uint32_t name;
-    uint32_t count;
-  } kRanges[] = {
-      {0x10, 0x00080000, 1},         // TSC
-      {0x1b, 0x00080003, 1},         // APIC_BASE
-      {0x174, 0x00080005, 1},        // SYSENTER_CS
-      {0x175, 0x00080007, 1},        // SYSENTER_ESP
-      {0x176, 0x00080006, 1},        // SYSENTER_EIP
-      {0x277, 0x00080004, 1},        // PAT
-      {0x40000000, 0x00090002, 1},   // GUEST_OS_ID
-      {0x40000001, 0x00090001, 1},   // HYPERCALL
-      {0x40000080, 0x000a0010, 5},   // SCONTROL, SVERSION, SIEFP, SIMP, EOM
-      {0x40000090, 0x000a0000, 16},  // SINT0 to SINT15
-      {0xc0000080, 0x00080001, 1},   // EFER
-      {0xc0000081, 0x00080008, 4},   // STAR, LSTAR, CSTAR, SFMASK
-      {0xc0000102, 0x00080002, 1},   // KERNEL_GS_BASE
-  };
-  for (const auto& range : kRanges) {
-    if (msr >= range.msr && msr < range.msr + range.count) {
-      return range.name + static_cast<uint32_t>(msr - range.msr);
-    }
-  }
-  return std::nullopt;
-}
-
-class Runner {
+// What the guest of one VP does.
+class Guest {
  public:
-  Runner(Partition& partition, VirtualProcessor& vp, const RingFunction& ring,
-         std::span<uint8_t, abi::HV_MESSAGE_SIZE> message)
+  Guest(Partition& partition, VirtualProcessor& vp, const RingFunction& ring,
+        std::span<uint8_t, abi::HV_MESSAGE_SIZE> message)
       : partition_(partition), vp_(vp), registers_(vp.registers), ring_(ring), message_(message) {}
 
   bool Run() {
@@ -136,7 +53,7 @@ class Runner {
       }
       if (!step.begun) {
         if (step.kind != GuestStep::Kind::kMessage && !vp_.began) {
-          EnterLongMode();
+          registers_.EnterLongMode();
           vp_.began = true;
         }
         Begin(step);
@@ -178,21 +95,21 @@ class Runner {
     const auto& operands = step.operands;
     switch (step.kind) {
       case GuestStep::Kind::kIoPort:
-        SetPart(registers_, abi::HV_X64_REGISTER_RDX, operands[0], 2);
+        registers_.SetPart(abi::HV_X64_REGISTER_RDX, operands[0], 2);
         if (operands[2] == 1) {
-          SetPart(registers_, abi::HV_X64_REGISTER_RAX, operands[3], operands[1]);
+          registers_.SetPart(abi::HV_X64_REGISTER_RAX, operands[3], operands[1]);
         }
         break;
       case GuestStep::Kind::kMsr:
-        SetPart(registers_, abi::HV_X64_REGISTER_RCX, operands[0], 4);
+        registers_.SetPart(abi::HV_X64_REGISTER_RCX, operands[0], 4);
         if (operands[1] != 0) {
-          SetPart(registers_, abi::HV_X64_REGISTER_RAX, operands[2], 4);
-          SetPart(registers_, abi::HV_X64_REGISTER_RDX, operands[2] >> 32, 4);
+          registers_.SetPart(abi::HV_X64_REGISTER_RAX, operands[2], 4);
+          registers_.SetPart(abi::HV_X64_REGISTER_RDX, operands[2] >> 32, 4);
         }
         break;
       case GuestStep::Kind::kCpuid:
-        SetPart(registers_, abi::HV_X64_REGISTER_RAX, operands[0], 4);
-        SetPart(registers_, abi::HV_X64_REGISTER_RCX, operands[1], 4);
+        registers_.SetPart(abi::HV_X64_REGISTER_RAX, operands[0], 4);
+        registers_.SetPart(abi::HV_X64_REGISTER_RCX, operands[1], 4);
         break;
       case GuestStep::Kind::kHypercall:
         registers_.SetLow(abi::HV_X64_REGISTER_RCX, operands[0]);
@@ -202,7 +119,7 @@ class Runner {
       case GuestStep::Kind::kMemory:
         registers_.SetLow(abi::HV_X64_REGISTER_RDI, operands[0]);
         if (operands[2] != 0) {
-          SetPart(registers_, abi::HV_X64_REGISTER_RAX, operands[3], operands[1]);
+          registers_.SetPart(abi::HV_X64_REGISTER_RAX, operands[3], operands[1]);
         }
         break;
       default:
@@ -236,22 +153,6 @@ class Runner {
     return Outcome::kLastExit;
   }
 
-  // Where the VP is not in it: instructions are those of 64-bit mode.
-  void EnterLongMode() {
-    if ((registers_.Low(abi::HV_X64_REGISTER_EFER) & kEferActive) != 0) {
-      return;
-    }
-    registers_.SetLow(abi::HV_X64_REGISTER_CR0, kCr0LongMode);
-    registers_.SetLow(abi::HV_X64_REGISTER_CR4, kCr4LongMode);
-    registers_.SetLow(abi::HV_X64_REGISTER_EFER, kEferLongMode);
-    for (uint32_t i = 0; i < 6; ++i) {
-      // A flat 64-bit code segment, flat data segments.
-      const bool code = abi::HV_X64_REGISTER_ES + i == abi::HV_X64_REGISTER_CS;
-      const uint64_t high = code ? SegmentHigh(~0u, 0x08, 0xa09b) : SegmentHigh(~0u, 0x10, 0xc093);
-      registers_.Set(abi::HV_X64_REGISTER_ES + i, {0, high});
-    }
-  }
-
   Outcome IoPort(const GuestStep& step) {
     const bool out = step.operands[2] != 0;
     const Instruction instruction = IoInstruction(step.operands[1], out);
@@ -278,12 +179,11 @@ class Runner {
     const bool write = step.operands[1] != 0;
     const uint32_t mask =
         write ? abi::HV_INTERCEPT_ACCESS_MASK_WRITE : abi::HV_INTERCEPT_ACCESS_MASK_READ;
-    std::optional<uint32_t> name = RegisterOfMsr(msr);
-    if (name && write && !Synic::GuestMayWrite(*name, step.operands[2])) {
-      name = std::nullopt;
-    }
+    const std::optional<uint32_t> kept = Registers::OfMsr(msr);
+    const uint32_t name = kept.value_or(0);
+    const bool known = kept && (!write || Synic::GuestMayWrite(name, step.operands[2]));
     if (partition_.intercepts.Covers(abi::HV_INTERCEPT_TYPE_X64_MSR_INDEX, msr, mask) ||
-        (!name && partition_.intercepts.Covers(abi::HV_INTERCEPT_TYPE_X64_MSR, {}, mask))) {
+        (!known && partition_.intercepts.Covers(abi::HV_INTERCEPT_TYPE_X64_MSR, {}, mask))) {
       abi::hv_x64_msr_intercept_message exit{};
       exit.header =
           Header(kLength, write ? abi::HV_INTERCEPT_ACCESS_WRITE : abi::HV_INTERCEPT_ACCESS_READ);
@@ -293,19 +193,19 @@ class Runner {
       Exit(abi::HVMSG_X64_MSR_INTERCEPT, exit);
       return Outcome::kExit;
     }
-    if (name == abi::HV_REGISTER_EOM && write) {
+    if (known && name == abi::HV_REGISTER_EOM && write) {
       vp_.synic.Recheck();
-    } else if (name && write) {
-      registers_.SetLow(*name, step.operands[2]);
+    } else if (known && write) {
+      registers_.SetLow(name, step.operands[2]);
     } else if (!write) {
       // An unknown MSR is 0, or a #GP whose handler goes on behind the instruction.
-      const uint64_t value = name ? registers_.Low(*name) : 0;
-      const bool faults =
-          !name && partition_.properties.Get(abi::HV_PARTITION_PROPERTY_UNIMPLEMENTED_MSR_ACTION) !=
-                       abi::HV_UNIMPLEMENTED_MSR_ACTION_IGNORE_WRITE_READ_ZERO;
+      const uint64_t value = known ? registers_.Low(name) : 0;
+      const bool faults = !known && partition_.properties.Get(
+                                        abi::HV_PARTITION_PROPERTY_UNIMPLEMENTED_MSR_ACTION) !=
+                                        abi::HV_UNIMPLEMENTED_MSR_ACTION_IGNORE_WRITE_READ_ZERO;
       if (!faults) {
-        SetPart(registers_, abi::HV_X64_REGISTER_RAX, value, 4);
-        SetPart(registers_, abi::HV_X64_REGISTER_RDX, value >> 32, 4);
+        registers_.SetPart(abi::HV_X64_REGISTER_RAX, value, 4);
+        registers_.SetPart(abi::HV_X64_REGISTER_RDX, value >> 32, 4);
       }
     }
     Skip(kLength);
@@ -380,7 +280,7 @@ class Runner {
         uint64_t read = 0;
         std::memcpy(&read, bytes, sizeof(read));
         const uint64_t mask = size == sizeof(read) ? ~uint64_t{0} : (uint64_t{1} << 8 * size) - 1;
-        SetPart(registers_, abi::HV_X64_REGISTER_RAX, read & mask, size);
+        registers_.SetPart(abi::HV_X64_REGISTER_RAX, read & mask, size);
       }
       Skip(instruction.length);
       return Outcome::kDone;
@@ -458,7 +358,7 @@ class Runner {
 
 bool RunGuest(Partition& partition, VirtualProcessor& vp, const RingFunction& ring,
               std::span<uint8_t, abi::HV_MESSAGE_SIZE> message) {
-  return Runner(partition, vp, ring, message).Run();
+  return Guest(partition, vp, ring, message).Run();
 }
 
 }  // namespace mshv::sim

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -39,7 +38,8 @@ OrError<Opened> Host::Ioctl(File& file, uint32_t request, void* argument) {
 
 OrError<void> Host::Begin(uint32_t request) {
   irqfds_.ProcessPending();
-  const int fault = faults_.Next(request);
+  ++calls_[request];
+  const int fault = faults_[request].Next();
   return Error(Dead() ? -EIO : fault);
 }
 
@@ -100,33 +100,6 @@ void Host::Settle() {
   irqfds_.ProcessPending();
 }
 
-int Host::TakeInterrupts(Partition& partition, std::span<uint64_t> out) {
-  const std::lock_guard guard(lock_);
-  irqfds_.ProcessPending();
-  constexpr size_t kWords = 4;
-  // Of these nobody is to think that they were all.
-  if (partition.interrupts_lost > 0 && out.size() >= kWords) {
-    out[0] = 0;
-    out[1] = std::exchange(partition.interrupts_lost, 0);
-    return 1;
-  }
-  const size_t count = std::min(partition.interrupts.size(), out.size() / kWords);
-  for (size_t i = 0; i < count; ++i) {
-    const RecordedInterrupt& recorded = partition.interrupts.front();
-    const LapicInterrupt& interrupt = recorded.interrupt;
-    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
-    words[0] = recorded.sequence;
-    words[1] = interrupt.vector | uint64_t{interrupt.type & UINT16_MAX} << 32 |
-               uint64_t{interrupt.level} << 48 | uint64_t{interrupt.logical} << 49 |
-               uint64_t{recorded.fast} << 50 |
-               (recorded.vp ? uint64_t{*recorded.vp} + 1 : uint64_t{0}) << 51;
-    words[2] = interrupt.destination;
-    words[3] = recorded.time;
-    partition.interrupts.pop_front();
-  }
-  return static_cast<int>(count);
-}
-
 OrError<void> Host::AddListener(Partition& partition, int fd) {
   const std::lock_guard guard(lock_);
   if (Dead() || !partitions_.contains(&partition)) {
@@ -156,47 +129,13 @@ OrError<int> Host::EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t ve
 
 void Host::FailNext(uint32_t request, int error, uint32_t after, uint32_t count) {
   const std::lock_guard guard(lock_);
-  faults_.Set(request, error, after, count);
+  faults_[request] = {.answer = -error, .after = after, .count = count};
 }
 
 uint64_t Host::Calls(uint32_t request) {
   const std::lock_guard guard(lock_);
-  return faults_.calls(request);
-}
-
-int Host::Routes(Partition& partition, std::span<uint32_t> out) {
-  const std::lock_guard guard(lock_);
-  constexpr size_t kWords = 4;
-  size_t count = 0;
-  for (const GuestIrq& irq : partition.routes.slots()) {
-    if (!irq.valid) {
-      continue;
-    }
-    if (count < out.size() / kWords) {
-      const std::span<uint32_t> words = out.subspan(count * kWords, kWords);
-      words[0] = irq.number;
-      words[1] = irq.address_low;
-      words[2] = 0;
-      words[3] = irq.data;
-    }
-    ++count;
-  }
-  return static_cast<int>(count);
-}
-
-int Host::ArmedIrqFds(Partition& partition, std::span<uint32_t> out) {
-  const std::lock_guard guard(lock_);
-  std::vector<std::pair<uint32_t, uint32_t>> armed;
-  for (const auto& [id, irqfd] : partition.irqfds) {
-    armed.emplace_back(irqfd.gsi, irqfd.flags);
-  }
-  std::sort(armed.begin(), armed.end());
-  constexpr size_t kWords = 2;
-  for (size_t i = 0; i < std::min(armed.size(), out.size() / kWords); ++i) {
-    out[i * kWords] = armed[i].first;
-    out[i * kWords + 1] = armed[i].second;
-  }
-  return static_cast<int>(armed.size());
+  const auto found = calls_.find(request);
+  return found == calls_.end() ? 0 : found->second;
 }
 
 std::string Host::Oops() {
@@ -247,70 +186,7 @@ OrError<int> Host::WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, 
 
 void Host::PlanRefusal(uint16_t code, Refusal refusal, uint32_t after, uint32_t count) {
   const std::lock_guard guard(lock_);
-  refusals_.Set(code, refusal, after, count);
-}
-
-int Host::DoorbellsOf(Partition& partition, std::span<uint64_t> out) {
-  const std::lock_guard guard(lock_);
-  constexpr size_t kWords = 4;
-  const std::vector<Doorbell>& doorbells = partition.doorbells.all();
-  for (size_t i = 0; i < std::min(doorbells.size(), out.size() / kWords); ++i) {
-    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
-    words[0] = doorbells[i].gpa;
-    words[1] = doorbells[i].size;
-    words[2] = doorbells[i].wildcard ? 1 : 0;
-    words[3] = doorbells[i].match;
-  }
-  return static_cast<int>(doorbells.size());
-}
-
-int Host::MemoryOf(Partition& partition, std::span<uint64_t> out) {
-  const std::lock_guard guard(lock_);
-  constexpr size_t kWords = 4;
-  size_t count = 0;
-  for (const auto& [first, region] : partition.memory.regions()) {
-    if (count < out.size() / kWords) {
-      const std::span<uint64_t> words = out.subspan(count * kWords, kWords);
-      words[0] = first;
-      words[1] = region.pages;
-      words[2] = region.flags;
-      words[3] = 0;
-      for (const uint64_t part : region.present) {
-        words[3] +=
-            std::min(GuestMemory::kFaultInPages, region.pages - part * GuestMemory::kFaultInPages);
-      }
-    }
-    ++count;
-  }
-  return static_cast<int>(count);
-}
-
-int Host::InterceptsOf(Partition& partition, std::span<uint64_t> out) {
-  const std::lock_guard guard(lock_);
-  constexpr size_t kWords = 3;
-  const std::vector<InstalledIntercept>& installed = partition.intercepts.installed();
-  for (size_t i = 0; i < std::min(installed.size(), out.size() / kWords); ++i) {
-    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
-    words[0] = installed[i].type;
-    words[1] = installed[i].access;
-    words[2] = installed[i].parameter;
-  }
-  return static_cast<int>(installed.size());
-}
-
-int Host::ResultsOf(Partition& partition, std::span<uint64_t> out) {
-  const std::lock_guard guard(lock_);
-  // VP, type, then the parameters, filled up with zeroes.
-  constexpr size_t kWords = 2 + 6;
-  const std::vector<RegisteredResult>& registered = partition.intercepts.registered();
-  for (size_t i = 0; i < std::min(registered.size(), out.size() / kWords); ++i) {
-    const std::span<uint64_t> words = out.subspan(i * kWords, kWords);
-    std::ranges::fill(words, uint64_t{0});
-    words[0] = registered[i].vp;
-    words[1] = registered[i].type;
-    std::memcpy(&words[2], registered[i].parameters, sizeof(registered[i].parameters));
-  }
-  return static_cast<int>(registered.size());
+  refusals_[code] = {.answer = refusal, .after = after, .count = count};
 }
 
 OrError<void> Host::SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument) {

@@ -7,13 +7,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
-#include "fault_plan.h"
+#include "countdown.h"
 #include "hypervisor.h"
 #include "irqfds.h"
 #include "partition.h"
-#include "refusal_plan.h"
 #include "signal_watcher.h"
 
 namespace mshv::sim {
@@ -75,13 +75,10 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
 
   // The guest's side and the controls, as described in lib/native.ts.
   void Settle();
-  int TakeInterrupts(Partition& partition, std::span<uint64_t> out);
   OrError<void> AddListener(Partition& partition, int fd);
   OrError<int> EndOfInterrupt(Partition& partition, uint32_t vp, uint32_t vector);
   void FailNext(uint32_t request, int error, uint32_t after, uint32_t count);
   uint64_t Calls(uint32_t request);
-  int Routes(Partition& partition, std::span<uint32_t> out);
-  int ArmedIrqFds(Partition& partition, std::span<uint32_t> out);
   std::string Oops();
   // All of them, or none: -ENOBUFS.
   OrError<void> AddSteps(Partition& partition, uint32_t vp, std::span<const GuestStep> steps);
@@ -90,10 +87,12 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
                             bool write);
   OrError<int> WriteMmio(Partition& partition, uint64_t gpa, uint32_t size, uint64_t value);
   void PlanRefusal(uint16_t code, Refusal refusal, uint32_t after, uint32_t count);
-  int DoorbellsOf(Partition& partition, std::span<uint64_t> out);
-  int MemoryOf(Partition& partition, std::span<uint64_t> out);
-  int InterceptsOf(Partition& partition, std::span<uint64_t> out);
-  int ResultsOf(Partition& partition, std::span<uint64_t> out);
+  // Calls with the lock held: for reports.h.
+  template <typename Call>
+  auto WhileLocked(Call call) {
+    const std::lock_guard guard(lock_);
+    return call();
+  }
 
   // For the ioctl handlers, which run under the lock.
   std::shared_ptr<Partition> NewPartition(bool has_apics);
@@ -104,7 +103,7 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
                        abi::hv_register_value value);
   // The hypervisor asserts an interrupt: it is recorded.
   void Inject(Partition& partition, const LapicInterrupt& interrupt);
-  Refusal Refuse(uint16_t code) override { return refusals_.Next(code); }
+  Refusal Refuse(uint16_t code) override { return refusals_[code].Next(); }
 
  private:
   bool FastInjection() const override { return InjectsFast(); }
@@ -145,8 +144,10 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   std::mutex lock_;
   bool destroyed_ = false;
   std::string oops_;
-  FaultPlan faults_;
-  RefusalPlan refusals_;
+  // By ioctl, and by hypercall.
+  std::unordered_map<uint32_t, uint64_t> calls_;
+  std::unordered_map<uint32_t, Countdown<int>> faults_;
+  std::unordered_map<uint16_t, Countdown<Refusal>> refusals_;
   // Those whose thread waits.
   std::unordered_set<VirtualProcessor*> waiting_;
   uint64_t partitions_created_ = 0;

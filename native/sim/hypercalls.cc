@@ -1,16 +1,15 @@
 #include "hypercalls.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <type_traits>
 
 #include "../abi/vp.h"
 #include "host.h"
 #include "partition.h"
-#include "user_memory.h"
 
 namespace mshv::sim {
 namespace {
@@ -39,63 +38,7 @@ class Call {
         pages_(pages),
         done_(*done) {}
 
-  uint16_t Perform(uint16_t code) {
-    switch (code) {
-      case abi::HVCALL_GET_PARTITION_PROPERTY:
-      case abi::HVCALL_GET_PARTITION_PROPERTY_EX:
-        return GetProperty();
-      default:
-        // The driver lets the device's descriptor make those only.
-        return partition_ == nullptr ? abi::HV_STATUS_INVALID_PARTITION_ID : PerformOn(code);
-    }
-  }
-
- private:
-  uint16_t PerformOn(uint16_t code) {
-    switch (code) {
-      case abi::HVCALL_SET_PARTITION_PROPERTY:
-        return SetProperty();
-      case abi::HVCALL_INSTALL_INTERCEPT:
-        return InstallIntercept();
-      case abi::HVCALL_GET_VP_REGISTERS:
-        return GetRegisters();
-      case abi::HVCALL_SET_VP_REGISTERS:
-        return SetRegisters();
-      case abi::HVCALL_TRANSLATE_VIRTUAL_ADDRESS:
-        return Translate();
-      case abi::HVCALL_CLEAR_VIRTUAL_INTERRUPT:
-        return abi::HV_STATUS_SUCCESS;
-      case abi::HVCALL_REGISTER_INTERCEPT_RESULT:
-        return RegisterResult();
-      case abi::HVCALL_ASSERT_VIRTUAL_INTERRUPT:
-        return AssertInterrupt();
-      case abi::HVCALL_SIGNAL_EVENT_DIRECT:
-        return SignalEvent();
-      case abi::HVCALL_POST_MESSAGE_DIRECT:
-        return PostMessage();
-      case abi::HVCALL_GET_GPA_PAGES_ACCESS_STATES:
-        return AccessStates();
-      case abi::HVCALL_GET_VP_CPUID_VALUES:
-        return Cpuid();
-      default:
-        return abi::HV_STATUS_INVALID_HYPERCALL_CODE;
-    }
-  }
-
-  template <typename Type>
-  Type Input(size_t at = 0) const {
-    static_assert(std::is_trivially_copyable_v<Type>);
-    Type value;
-    std::memcpy(&value, pages_.input.data() + at, sizeof(value));
-    return value;
-  }
-
-  template <typename Type>
-  void Output(const Type& value, size_t at = 0) {
-    static_assert(std::is_trivially_copyable_v<Type>);
-    std::memcpy(pages_.output.data() + at, &value, sizeof(value));
-  }
-
+  // Each is the hypercall of its name: the status.
   uint16_t GetProperty() {
     const auto input = Input<abi::hv_input_get_partition_property>();
     if (!pages_.has_output) {
@@ -186,6 +129,8 @@ class Call {
     return abi::HV_STATUS_SUCCESS;
   }
 
+  uint16_t ClearInterrupt() { return abi::HV_STATUS_SUCCESS; }
+
   uint16_t Translate() {
     const auto input = Input<abi::hv_input_translate_virtual_address>();
     if (!pages_.has_output) {
@@ -236,13 +181,6 @@ class Call {
     return result.status;
   }
 
-  // A SINT comes to the VP's local APIC like an MSI for it.
-  void Raise(const VirtualProcessor& vp, const SintResult& result) {
-    if (result.vector) {
-      host_.Inject(*partition_, {.vector = *result.vector, .destination = vp.apic_id});
-    }
-  }
-
   uint16_t AccessStates() {
     const auto input = Input<abi::hv_input_get_gpa_pages_access_state>();
     if (!pages_.has_output || reps_ > abi::MSHV_HV_PAGE_SIZE) {
@@ -277,6 +215,28 @@ class Call {
     return abi::HV_STATUS_SUCCESS;
   }
 
+ private:
+  template <typename Type>
+  Type Input(size_t at = 0) const {
+    static_assert(std::is_trivially_copyable_v<Type>);
+    Type value;
+    std::memcpy(&value, pages_.input.data() + at, sizeof(value));
+    return value;
+  }
+
+  template <typename Type>
+  void Output(const Type& value, size_t at = 0) {
+    static_assert(std::is_trivially_copyable_v<Type>);
+    std::memcpy(pages_.output.data() + at, &value, sizeof(value));
+  }
+
+  // A SINT comes to the VP's local APIC like an MSI for it.
+  void Raise(const VirtualProcessor& vp, const SintResult& result) {
+    if (result.vector) {
+      host_.Inject(*partition_, {.vector = *result.vector, .destination = vp.apic_id});
+    }
+  }
+
   Host& host_;
   Partition* const partition_;
   const uint32_t reps_;
@@ -285,124 +245,74 @@ class Call {
   uint32_t& done_;
 };
 
-bool IsRep(uint16_t code) {
-  switch (code) {
-    case abi::HVCALL_GET_VP_REGISTERS:
-    case abi::HVCALL_SET_VP_REGISTERS:
-    case abi::HVCALL_GET_GPA_PAGES_ACCESS_STATES:
-    case abi::HVCALL_GET_VP_CPUID_VALUES:
-      return true;
-    default:
-      return false;
-  }
+// The driver's allow-list, all of which the hypervisor knows.
+struct Record {
+  HypercallTraits traits;
+  uint16_t (Call::*perform)();
+};
+
+constexpr Record kRecords[] = {
+    {{.code = abi::HVCALL_GET_PARTITION_PROPERTY, .of_host = true}, &Call::GetProperty},
+    {{.code = abi::HVCALL_GET_PARTITION_PROPERTY_EX, .of_host = true}, &Call::GetProperty},
+    {{.code = abi::HVCALL_SET_PARTITION_PROPERTY}, &Call::SetProperty},
+    {{.code = abi::HVCALL_INSTALL_INTERCEPT}, &Call::InstallIntercept},
+    {{.code = abi::HVCALL_GET_VP_REGISTERS, .rep = true}, &Call::GetRegisters},
+    {{.code = abi::HVCALL_SET_VP_REGISTERS, .rep = true}, &Call::SetRegisters},
+    {{.code = abi::HVCALL_TRANSLATE_VIRTUAL_ADDRESS}, &Call::Translate},
+    {{.code = abi::HVCALL_CLEAR_VIRTUAL_INTERRUPT}, &Call::ClearInterrupt},
+    {{.code = abi::HVCALL_REGISTER_INTERCEPT_RESULT}, &Call::RegisterResult},
+    {{.code = abi::HVCALL_ASSERT_VIRTUAL_INTERRUPT}, &Call::AssertInterrupt},
+    {{.code = abi::HVCALL_SIGNAL_EVENT_DIRECT}, &Call::SignalEvent},
+    {{.code = abi::HVCALL_POST_MESSAGE_DIRECT}, &Call::PostMessage},
+    {{.code = abi::HVCALL_GET_GPA_PAGES_ACCESS_STATES, .rep = true}, &Call::AccessStates},
+    {{.code = abi::HVCALL_GET_VP_CPUID_VALUES, .rep = true}, &Call::Cpuid},
+};
+
+const Record* Find(uint16_t code) {
+  const auto found =
+      std::ranges::find(kRecords, code, [](const Record& record) { return record.traits.code; });
+  return found == std::end(kRecords) ? nullptr : &*found;
 }
 
 }  // namespace
+
+const HypercallTraits* FindHypercall(uint16_t code) {
+  const Record* const record = Find(code);
+  return record == nullptr ? nullptr : &record->traits;
+}
 
 uint16_t Hypercall(Host& host, Partition* partition, uint16_t code, uint32_t reps, uint32_t start,
                    HypercallPages& pages, uint32_t* done) {
   *done = 0;
   const Refusal refusal = host.Refuse(code);
+  const Record* const record = Find(code);
+  const bool rep = record != nullptr && record->traits.rep;
   // The control word has 12 bits for the number of reps.
   constexpr uint32_t kMostReps = 0xfff;
-  const bool fits = IsRep(code) ? reps > start && reps <= kMostReps : reps == 0;
+  const bool fits = rep ? reps > start && reps <= kMostReps : reps == 0;
+  const auto perform = [&](uint32_t end) -> uint16_t {
+    if (partition == nullptr && (record == nullptr || !record->traits.of_host)) {
+      return abi::HV_STATUS_INVALID_PARTITION_ID;
+    }
+    if (record == nullptr) {
+      return abi::HV_STATUS_INVALID_HYPERCALL_CODE;
+    }
+    Call call(host, partition, end, start, pages, done);
+    return (call.*record->perform)();
+  };
   if (!refusal) {
-    return fits ? Call(host, partition, reps, start, pages, done).Perform(code)
-                : abi::HV_STATUS_INVALID_HYPERCALL_INPUT;
+    return fits ? perform(reps) : abi::HV_STATUS_INVALID_HYPERCALL_INPUT;
   }
   const uint32_t end = std::min(reps, start + std::min(refusal.reps, reps));
-  if (fits && IsRep(code) && end > start) {
-    const uint16_t status = Call(host, partition, end, start, pages, done).Perform(code);
+  if (fits && rep && end > start) {
+    const uint16_t status = perform(end);
     if (status != abi::HV_STATUS_SUCCESS) {
       return status;
     }
-  } else if (IsRep(code)) {
+  } else if (rep) {
     *done = start;
   }
   return refusal.status;
-}
-
-namespace {
-
-bool MayPass(CallerFile file, uint16_t code) {
-  switch (code) {
-    case abi::HVCALL_GET_PARTITION_PROPERTY:
-    case abi::HVCALL_GET_PARTITION_PROPERTY_EX:
-      return true;
-    case abi::HVCALL_SET_PARTITION_PROPERTY:
-    case abi::HVCALL_INSTALL_INTERCEPT:
-    case abi::HVCALL_GET_VP_REGISTERS:
-    case abi::HVCALL_SET_VP_REGISTERS:
-    case abi::HVCALL_TRANSLATE_VIRTUAL_ADDRESS:
-    case abi::HVCALL_CLEAR_VIRTUAL_INTERRUPT:
-    case abi::HVCALL_REGISTER_INTERCEPT_RESULT:
-    case abi::HVCALL_ASSERT_VIRTUAL_INTERRUPT:
-    case abi::HVCALL_SIGNAL_EVENT_DIRECT:
-    case abi::HVCALL_POST_MESSAGE_DIRECT:
-    case abi::HVCALL_GET_GPA_PAGES_ACCESS_STATES:
-    case abi::HVCALL_GET_VP_CPUID_VALUES:
-      return file != CallerFile::kDevice;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
-OrError<void> PassThrough(Host& host, Partition* partition, CallerFile file,
-                          abi::mshv_root_hvcall* argument) {
-  const abi::mshv_root_hvcall given = *argument;
-  const bool reserved = std::ranges::any_of(given.rsvd, [](uint8_t byte) { return byte != 0; });
-  if (given.status != 0 || given.in_ptr == 0 || given.in_sz < sizeof(uint64_t) ||
-      given.in_sz > abi::MSHV_HV_PAGE_SIZE || reserved) {
-    return Error(-EINVAL);
-  }
-  if (given.out_ptr != 0 && (given.out_sz == 0 || given.out_sz > abi::MSHV_HV_PAGE_SIZE)) {
-    return Error(-EINVAL);
-  }
-  if (!MayPass(file, given.code)) {
-    return Error(-EINVAL);
-  }
-  const bool async = given.code == abi::HVCALL_SET_PARTITION_PROPERTY;
-  if (async && file != CallerFile::kPartition) {
-    return Error(-EINVAL);
-  }
-  HypercallPages pages;
-  pages.has_output = given.out_ptr != 0;
-  if (!CopyFromUser(pages.input.data(), given.in_ptr, given.in_sz)) {
-    return Error(-EFAULT);
-  }
-  const uint64_t id = partition == nullptr ? abi::HV_PARTITION_ID_SELF : partition->id;
-  std::memcpy(pages.input.data(), &id, sizeof(id));
-
-  OrError<void> result;
-  uint16_t status = 0;
-  uint32_t done = 0;
-  do {
-    status = Hypercall(host, partition, given.code, given.reps, done, pages, &done);
-    if (status == abi::HV_STATUS_CALL_PENDING) {
-      if (!async) {
-        return Error(-EBADFD);
-      }
-      // The driver waits here; the completion message carries the status.
-      status = Hypercall(host, partition, given.code, given.reps, done, pages, &done);
-    }
-    if (NeedsMemory(status) && !host.options().deposits_inside) {
-      result = Error(-EAGAIN);
-    } else if (!NeedsMemory(status)) {
-      result = FromStatus(status);
-    }
-  } while (NeedsMemory(status) && result);
-
-  argument->status = status;
-  argument->reps = static_cast<uint16_t>(given.reps == 0 ? 0 : done);
-  // Drivers that leave the rest to their caller hand over what is there.
-  const bool outputs = result || result.error() == -EAGAIN;
-  if (outputs && pages.has_output &&
-      !CopyToUser(given.out_ptr, pages.output.data(), given.out_sz)) {
-    return Error(-EFAULT);
-  }
-  return result;
 }
 
 }  // namespace mshv::sim

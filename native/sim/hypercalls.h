@@ -23,6 +23,17 @@ struct HypercallPages {
   bool has_output = false;
 };
 
+// A hypercall of the driver's allow-list.
+struct HypercallTraits {
+  uint16_t code = 0;
+  bool rep = false;
+  // Of the host itself, too: on the device's descriptor it is one of those only.
+  bool of_host = false;
+};
+
+// Null where the driver does not let it pass.
+const HypercallTraits* FindHypercall(uint16_t code);
+
 // What the hypervisor does for a hypercall of the driver's allow-list. `partition` is null where it
 // is called for the host itself. `*done` is the number of completed reps, those before `start`
 // included.

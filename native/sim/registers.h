@@ -2,6 +2,7 @@
 #define MSHV_NATIVE_SIM_REGISTERS_H_
 
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 
 #include "../abi/hypercalls.h"
@@ -20,8 +21,15 @@ class Registers {
   }
   uint64_t Low(uint32_t name) const { return Get(name).low; }
 
+  // The register that the hypervisor keeps an MSR in.
+  static std::optional<uint32_t> OfMsr(uint64_t msr);
+
   void Set(uint32_t name, abi::hv_register_value value) { values_[name] = value; }
   void SetLow(uint32_t name, uint64_t value) { values_[name] = {value, 0}; }
+  // As an instruction with an operand of `size` bytes leaves it.
+  void SetPart(uint32_t name, uint64_t value, uint64_t size);
+  // Where they are not in it: instructions are those of 64-bit mode.
+  void EnterLongMode();
 
  private:
   std::unordered_map<uint32_t, abi::hv_register_value> values_;

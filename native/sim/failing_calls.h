@@ -1,30 +1,33 @@
-#ifndef MSHV_NATIVE_SIM_SYSTEM_CALL_PLAN_H_
-#define MSHV_NATIVE_SIM_SYSTEM_CALL_PLAN_H_
+#ifndef MSHV_NATIVE_SIM_FAILING_CALLS_H_
+#define MSHV_NATIVE_SIM_FAILING_CALLS_H_
 
 #include <cstdint>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+
+#include "../or_error.h"
+#include "countdown.h"
 
 namespace mshv::sim {
 
 // Which of the addon's next system calls is to fail: those of one thread, and those with which
 // threads begin that it starts. The simulated driver's own calls are none of them.
-class SystemCallPlan {
+class FailingCalls {
  public:
-  static SystemCallPlan& Get() {
-    static SystemCallPlan plan;
-    return plan;
+  static FailingCalls& Get() {
+    static FailingCalls calls;
+    return calls;
   }
 
   // Counts the calling thread's calls from now on: lets `after` pass, then fails one with the errno
-  // `error`, none where that is 0. Replaces the plan before.
+  // `error`, none where that is 0. Replaces what was planned before.
   void Begin(int error, uint32_t after) {
     const std::lock_guard guard(lock_);
     counting_ = true;
     thread_ = std::this_thread::get_id();
-    error_ = error;
-    after_ = after;
+    errors_ = {.answer = -error, .after = after, .count = 1};
     names_.clear();
   }
 
@@ -35,14 +38,14 @@ class SystemCallPlan {
     return std::move(names_);
   }
 
-  // Counts a call. 0, or the negative errno it is to fail with.
-  int Next(const std::string& name) {
+  // Counts a call. What it is to fail with, if at all.
+  Error Next(const std::string& name) {
     const std::lock_guard guard(lock_);
     if (!counting_) {
-      return 0;
+      return Error(0);
     }
     names_ += name + ' ';
-    return after_-- == 0 ? -error_ : 0;
+    return Error(errors_.Next());
   }
 
   // A thread that runs a VP makes ioctls whenever it comes to it.
@@ -55,11 +58,10 @@ class SystemCallPlan {
   std::mutex lock_;
   bool counting_ = false;
   std::thread::id thread_;
-  int error_ = 0;
-  uint32_t after_ = 0;
+  Countdown<int> errors_;
   std::string names_;
 };
 
 }  // namespace mshv::sim
 
-#endif  // MSHV_NATIVE_SIM_SYSTEM_CALL_PLAN_H_
+#endif  // MSHV_NATIVE_SIM_FAILING_CALLS_H_
