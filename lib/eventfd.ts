@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
+import { onAbort, throwIfAborted, type WaitOptions } from './abort-signal.js';
 import { functionArgument, integerArgument, uint64Argument } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { createHandle, type Handle } from './handle.js';
@@ -11,9 +12,9 @@ import { type Native, nativeOfOptions, nativeOption } from './native.js';
 import {
   boolean,
   defaulting,
-  optionalSignal,
   takeOptions,
   uint32,
+  waitOptions,
   type OptionTable,
 } from './options.js';
 import { watchRefusal } from './runtime.js';
@@ -37,8 +38,6 @@ const creationOptions = {
   semaphore: boolean(false),
   native: nativeOption,
 } satisfies OptionTable<EventFdOptions>;
-
-const waitOptions = { signal: optionalSignal } satisfies OptionTable<{ signal?: AbortSignal }>;
 
 // Marks an event as part of something else, whose close() is then the only way to close it.
 let setOwner: (event: EventFd, owner: string | undefined) => void;
@@ -225,38 +224,36 @@ export class EventFd implements Disposable {
    * where the EventFd is closed, before or meanwhile;
    * where nothing is there, with what `watch()` throws.
    */
-  wait(options: { signal?: AbortSignal } = {}): Promise<bigint> {
+  wait(options: WaitOptions = {}): Promise<bigint> {
     return new Promise((resolve, reject) => {
       const { signal } = takeOptions('options', options, waitOptions);
       this.#open();
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
       const count = this.#readAtOnce();
       if (count !== undefined) {
         resolve(count);
         return;
       }
-      const settle = (): void => {
-        this.#remove(this.#takers, taker);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const onAbort = (): void => {
-        settle();
-        // An abort reason is whatever the caller chose to abort with.
-        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
-        reject(signal?.reason);
-      };
       const taker: Taker = {
         onCount: (value) => {
-          settle();
+          this.#remove(this.#takers, taker);
+          stopListening?.();
           resolve(value);
         },
         onClose: () => {
-          signal?.removeEventListener('abort', onAbort);
+          stopListening?.();
           reject(closedError('EventFd'));
         },
       };
       this.#add(this.#takers, taker);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const stopListening =
+        signal &&
+        onAbort(signal, (reason) => {
+          this.#remove(this.#takers, taker);
+          // An abort reason is whatever the caller chose to abort with.
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+          reject(reason);
+        });
     });
   }
 
@@ -266,21 +263,32 @@ export class EventFd implements Disposable {
    * count, also of one that a `wait()` or an iterator gets. An error that a listener throws is an uncaught exception; the
    * other listeners still run.
    *
-   * Watching keeps the event loop alive, see `unref()`. Closing what this returns ends it; so does closing the EventFd.
+   * Watching keeps the event loop alive, see `unref()`. Closing what this returns ends it; so does closing the EventFd, and
+   * the abortion of `options.signal`.
    *
+   * @throws the reason of `options.signal` where that has aborted before
    * @throws MshvError `ERR_MSHV_RUNTIME` in Bun, which cannot watch; `ENOSPC` where the user watches as many as it may
    */
-  watch(listener: (count: bigint) => void): Handle {
+  watch(listener: (count: bigint) => void, options: WaitOptions = {}): Handle {
     functionArgument('listener', listener);
+    const { signal } = takeOptions('options', options, waitOptions);
     this.#open();
+    throwIfAborted(signal);
     // One function may be given twice.
-    const entry: Listener = { listener, context: new AsyncResource('MSHV_WATCH') };
+    const entry: Listener = {
+      listener,
+      context: new AsyncResource('MSHV_WATCH'),
+      stopListening: undefined,
+    };
     this.#add(this.#listeners, entry);
+    const end = (): void => {
+      entry.stopListening?.();
+      this.#remove(this.#listeners, entry);
+    };
+    entry.stopListening = signal && onAbort(signal, end);
     return createHandle(`the watch of eventfd ${this.#name}`, {
       isOpen: () => this.#listeners.has(entry),
-      end: () => {
-        this.#remove(this.#listeners, entry);
-      },
+      end,
     });
   }
 
@@ -289,9 +297,12 @@ export class EventFd implements Disposable {
    * is read: what is signalled meanwhile stays in the kernel and comes as one count.
    *
    * Calls of `next()` that overlap get one count after the other. `return()` ends those that wait; no count is lost by it.
+   * Where `options.signal` aborts, or has aborted before, one `next()` rejects with its reason, and nothing more comes.
    */
-  [Symbol.asyncIterator](): AsyncGenerator<bigint, void, undefined> {
+  counts(options: WaitOptions = {}): AsyncGenerator<bigint, void, undefined> {
+    const { signal } = takeOptions('options', options, waitOptions);
     return new TakingIterator({
+      signal,
       take: async (left) => {
         try {
           return await this.wait({ signal: left });
@@ -303,6 +314,11 @@ export class EventFd implements Disposable {
         }
       },
     });
+  }
+
+  /** `counts()`. */
+  [Symbol.asyncIterator](): AsyncGenerator<bigint, void, undefined> {
+    return this.counts();
   }
 
   /** A second descriptor of the same counter, owned by the new object. */
@@ -402,8 +418,12 @@ export class EventFd implements Disposable {
     this.#fd = -1;
     this.#shown = undefined;
     const takers = [...this.#takers];
+    const listeners = [...this.#listeners];
     this.#takers.clear();
     this.#listeners.clear();
+    for (const { stopListening } of listeners) {
+      stopListening?.();
+    }
     for (const taker of takers) {
       taker.onClose();
     }
@@ -505,6 +525,8 @@ interface Listener {
   readonly listener: (count: bigint) => void;
   /** In which it was given. */
   readonly context: AsyncResource;
+  /** Ends listening to the signal that ends the watch. */
+  stopListening: (() => void) | undefined;
 }
 
 function isSemaphore(fd: number): boolean {

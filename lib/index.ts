@@ -1,6 +1,7 @@
 export type { ErrnoCode } from './errno.js';
 export type { MshvErrorCode } from './error-codes.js';
 export { type HvStatus, MshvError, type MshvErrorDetails } from './errors.js';
+export type { WaitOptions } from './abort-signal.js';
 export { EventFd, type EventFdOptions } from './eventfd.js';
 export type { OpenFailure, OpenFailureCause } from './device/availability.js';
 export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
@@ -155,7 +156,12 @@ export { GuestMessages, type GuestMessagesOptions } from './synic/guest-messages
 export type { MessagePartition } from './synic/slot-post.js';
 export type { MessageVpOwner } from './synic/deliverability-notifications.js';
 export type { SavedGuestMessages, SavedQueue } from './synic/saved-guest-messages.js';
-export type { GuestEventPort, GuestMessagePort, MessagePoster } from './synic/guest-ports.js';
+export type {
+  GuestEventPort,
+  GuestMessagePort,
+  MessagePoster,
+  PostResult,
+} from './synic/guest-ports.js';
 export type { HostEventPort, HostMessagePort } from './synic/host-ports.js';
 export type { HypercallCompletion } from './synic/hypercall-completion.js';
 export {

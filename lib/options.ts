@@ -1,3 +1,4 @@
+import { abortSignalArgument, type WaitOptions } from './abort-signal.js';
 import {
   arrayArgument,
   booleanArgument,
@@ -130,7 +131,9 @@ export function instance<Instance extends object>(type: {
 /** What errors call a thing. */
 export const optionalName = optional<string, string>(stringArgument);
 
-export const optionalSignal = optional(instance(AbortSignal));
+export const waitOptions = {
+  signal: optional<AbortSignal, AbortSignal>(abortSignalArgument),
+} satisfies OptionTable<WaitOptions>;
 
 /** Any number of values. */
 export function array<Value, Taken>(

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { onAbort, throwIfAborted } from './abort-signal.js';
 import { inspected } from './inspection.js';
 
 export interface TakingIteratorOptions<Value> {
@@ -30,18 +31,10 @@ export class TakingIterator<Value> implements AsyncGenerator<Value, void, undefi
   #ended = false;
   /** Settles, without an error, when the last `next()` has. */
   #last: Promise<unknown> | undefined;
-  readonly #abort = (): void => {
-    this.#leave(this.#options.signal?.reason);
-  };
+  #stopListening: (() => void) | undefined;
 
   constructor(options: TakingIteratorOptions<Value>) {
     this.#options = options;
-    const { signal } = options;
-    if (signal?.aborted === true) {
-      this.#abort();
-    } else {
-      signal?.addEventListener('abort', this.#abort, { once: true });
-    }
   }
 
   next(): Promise<IteratorResult<Value, void>> {
@@ -82,6 +75,7 @@ export class TakingIterator<Value> implements AsyncGenerator<Value, void, undefi
       return done;
     }
     try {
+      this.#listen();
       this.#left.signal.throwIfAborted();
       const value = await this.#options.take(this.#left.signal);
       if (value !== undefined) {
@@ -96,6 +90,17 @@ export class TakingIterator<Value> implements AsyncGenerator<Value, void, undefi
     }
     this.#finish();
     return done;
+  }
+
+  /** From the first `next()` on: whoever never iterates leaves nothing at the signal. */
+  #listen(): void {
+    const { signal } = this.#options;
+    if (signal !== undefined && this.#stopListening === undefined) {
+      throwIfAborted(signal);
+      this.#stopListening = onAbort(signal, (reason) => {
+        this.#leave(reason);
+      });
+    }
   }
 
   /** It may have ended while a value was waited for. */
@@ -116,7 +121,7 @@ export class TakingIterator<Value> implements AsyncGenerator<Value, void, undefi
   #leave(reason: unknown): void {
     if (!this.#left.signal.aborted) {
       this.#left.abort(reason);
-      this.#options.signal?.removeEventListener('abort', this.#abort);
+      this.#stopListening?.();
       this.#options.end?.();
     }
   }

@@ -2,13 +2,14 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
+import type { WaitOptions } from '../abort-signal.js';
 import { ioctls } from '../abi/ioctls.js';
 import { bytesArgument, integerArgument, rangeError, uint64Argument } from '../arguments.js';
 import { Mshv } from '../device/mshv.js';
 import type { Partition } from '../device/partition.js';
 import { inspected } from '../inspection.js';
 import { simNative, type Native } from '../native.js';
-import { optionalSignal, takeOptions, type OptionTable } from '../options.js';
+import { takeOptions, waitOptions } from '../options.js';
 import {
   driverLists,
   type DriverDoorbell,
@@ -43,8 +44,6 @@ export interface EndOfInterrupt {
 const largestMessage = 256;
 /** What one guest access may transfer, so that nobody waits for one for long. */
 const largestTransfer = 1 << 30;
-
-const watchOptions = { signal: optionalSignal } satisfies OptionTable<{ signal?: AbortSignal }>;
 
 /**
  * A simulated machine: a hypervisor, Linux' mshv driver and the guests in its partitions, in this
@@ -123,10 +122,10 @@ export class Simulator implements Disposable {
    */
   watchInterrupts(
     partition: Partition,
-    options: { signal?: AbortSignal } = {},
+    options: WaitOptions = {},
   ): AsyncGenerator<GuestInterrupt, void, undefined> {
     const recorded = this.#machine.interruptsOf(partition);
-    const { signal } = takeOptions('options', options, watchOptions);
+    const { signal } = takeOptions('options', options, waitOptions);
     return recorded.watch(signal);
   }
 

@@ -25,7 +25,7 @@ import {
   DeliverabilityNotifications,
   type MessageVpOwner,
 } from './deliverability-notifications.js';
-import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
+import type { GuestMessagePort, MessagePoster, PostResult } from './guest-ports.js';
 import { savedMessages, type SavedGuestMessages } from './saved-guest-messages.js';
 import { SintMessagePort } from './sint-message-port.js';
 import { settle, type Poster, type QueuedMessage } from './sint-queue.js';
@@ -112,7 +112,7 @@ export class GuestMessages implements MessagePoster {
     sint: number,
     type: number,
     payload: Uint8Array,
-  ): boolean | Promise<void> {
+  ): PostResult {
     ({ vtl, vp, sint } = this.#targetArguments(vtl, vp, sint));
     messageArguments(type, payload);
     const queues = this.#queuesOf(vtl, vp);
@@ -258,7 +258,7 @@ export class GuestMessages implements MessagePoster {
     poster: Poster,
     type: number,
     payload: Uint8Array,
-  ): boolean | Promise<void> {
+  ): PostResult {
     const queue = queues.sints[sint];
     if (queue === undefined || poster.waiting !== undefined) {
       return false;
@@ -274,7 +274,7 @@ export class GuestMessages implements MessagePoster {
       this.#deliver(queues, sint);
       return true;
     }
-    const waiting = new Promise<void>((resolve, reject) => {
+    const waiting = new Promise<true>((resolve, reject) => {
       message.waiter = { resolve, reject };
     });
     // A poster that does not look at its promise must not end the process.

@@ -1,5 +1,11 @@
 import type { Interrupt } from '../irq/interrupt.js';
 
+/**
+ * Whether a message was taken: `true`, at once or awaited, where it has been delivered or waits in the bounded queue; `false`
+ * where it was not, and has to be posted again. Never awaited, a promise is as true as `true`: nobody has to post it again.
+ */
+export type PostResult = boolean | Promise<true>;
+
 /** Posts messages to one SINT of a VP. */
 export interface GuestMessagePort extends Disposable {
   /**
@@ -8,12 +14,12 @@ export interface GuestMessagePort extends Disposable {
    * @param type - 1 to 0xffffffff; 1 is VMBus's, from 0x80000000 on they are the hypervisor's own
    * @param payload - 0 to 240 bytes; copied
    * @returns `true` where the message is taken: it has been delivered, or waits in the bounded queue. A
-   *   promise where the queue is full: it resolves when the message is taken, and rejects where that will
+   *   promise where the queue is full: it resolves with `true` when the message is taken, and rejects where that will
    *   not happen any more. `false` where an earlier promise of this port has not settled: the message
    *   is not taken
    * @throws MshvError `ERR_MSHV_CLOSED` after `close()`
    */
-  post(type: number, payload: Uint8Array): boolean | Promise<void>;
+  post(type: number, payload: Uint8Array): PostResult;
   /**
    * Sends to the same SINT of another VP from now on, with what this port has posted and the guest has not
    * got yet.
@@ -37,13 +43,7 @@ export interface MessagePoster {
    *
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
    */
-  postMessage(
-    vtl: number,
-    vp: number,
-    sint: number,
-    type: number,
-    payload: Uint8Array,
-  ): boolean | Promise<void>;
+  postMessage(vtl: number, vp: number, sint: number, type: number, payload: Uint8Array): PostResult;
 }
 
 /** Signals one event flag of a SINT of a VP. */

@@ -39,7 +39,7 @@ import {
 } from './guest-event-port.js';
 import type { MessageVpOwner } from './deliverability-notifications.js';
 import { boundArgument, GuestMessages } from './guest-messages.js';
-import type { GuestMessagePort, MessagePoster } from './guest-ports.js';
+import type { GuestMessagePort, MessagePoster, PostResult } from './guest-ports.js';
 import { HypercallDispatcher } from './hypercall-dispatcher.js';
 import { isOwned, mappedMemory, type SynicMemory } from './partition-memory.js';
 import { PolledMonitorPages } from './polled-monitor-pages.js';
@@ -280,7 +280,7 @@ export class PartitionSynic implements Synic, Disposable {
     return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }
 
-  postMessage(...message: Parameters<MessagePoster['postMessage']>): boolean | Promise<void> {
+  postMessage(...message: Parameters<MessagePoster['postMessage']>): PostResult {
     return this.messages.postMessage(...message);
   }
 

@@ -4,13 +4,13 @@ import { vpArgument } from '../abi/arguments.js';
 import { closedError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { messageArguments, noVpError } from './arguments.js';
-import type { GuestMessagePort } from './guest-ports.js';
+import type { GuestMessagePort, PostResult } from './guest-ports.js';
 
 /** Where the messages of a port go. */
 export interface SintMessages {
   /** Whether the port may have this VP. */
   hasVp(index: number): boolean;
-  post(vp: number, type: number, payload: Uint8Array): boolean | Promise<void>;
+  post(vp: number, type: number, payload: Uint8Array): PostResult;
   /** The port has another VP from now on. */
   move(from: number, to: number): void;
   /** The port is closed, as `error` says. It may say so again. */
@@ -32,7 +32,7 @@ export class SintMessagePort implements GuestMessagePort {
     this.#messages = messages;
   }
 
-  post(type: number, payload: Uint8Array): boolean | Promise<void> {
+  post(type: number, payload: Uint8Array): PostResult {
     this.#open();
     messageArguments(type, payload);
     return this.#messages.post(this.#vp, type, payload);

@@ -1,7 +1,7 @@
 /** Who posts, as far as a queue cares. */
 export interface Poster {
   /** The promise of this poster that has not settled. */
-  waiting: Promise<void> | undefined;
+  waiting: Promise<true> | undefined;
 }
 
 /** A message on its way to a SINT. */
@@ -10,7 +10,7 @@ export interface QueuedMessage {
   readonly payload: Uint8Array;
   readonly poster: Poster | undefined;
   /** Ends the poster's promise; undefined once the message is taken. */
-  waiter: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  waiter: { resolve: (taken: true) => void; reject: (error: Error) => void } | undefined;
 }
 
 /**
@@ -118,7 +118,7 @@ export function settle(message: QueuedMessage, error?: Error): void {
     poster.waiting = undefined;
   }
   if (error === undefined) {
-    waiter.resolve();
+    waiter.resolve(true);
   } else {
     waiter.reject(error);
   }

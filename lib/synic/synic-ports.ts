@@ -17,7 +17,7 @@ import {
 } from '../options.js';
 import { implementationArgument, messageArguments, targetArguments } from './arguments.js';
 import { reasonOf } from '../failures.js';
-import type { GuestEventPort, GuestMessagePort } from './guest-ports.js';
+import type { GuestEventPort, GuestMessagePort, PostResult } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { SintMessagePort } from './sint-message-port.js';
 import { SynicPortMap } from './synic-port-map.js';
@@ -159,7 +159,7 @@ export class SynicPorts implements SynicPortAccess {
     sint: number,
     type: number,
     payload: Uint8Array,
-  ): boolean | Promise<void> {
+  ): PostResult {
     ({ vtl, vp, sint } = targetArguments(vtl, vp, sint));
     messageArguments(type, payload);
     return this.#synic.postMessage(vtl, vp, sint, type, payload);

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
+import { onAbort } from '../abort-signal.js';
 import { show } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
@@ -34,6 +35,7 @@ let begin: (
   pending: PendingExit,
   handler: ExitHandler,
   ended: () => void,
+  signal: AbortSignal | undefined,
 ) => VpRun;
 let finish: (run: VpRun, end: RunEnd) => void;
 
@@ -52,13 +54,16 @@ export class VpRun {
   readonly #onEnd: () => void;
   /** Undefined once the run has ended. */
   #settle: Settle | undefined;
+  readonly #stopListening: (() => void) | undefined;
+  /** Why it was stopped, where a signal did. */
+  #abortion: { readonly reason: unknown } | undefined;
 
   /**
    * Settles when the VP has stopped and its thread is gone; the handler is not called any more then.
    *
    * Rejects with what the handler threw or rejected with, and with an MshvError where the VP could not be
-   * run: `EFAULT`, `EIO`, …, `ERR_MSHV_VP_RUNNING` where another thread runs it or waits for an answer. Whoever does not
-   * look at it gets an unhandled rejection.
+   * run: `EFAULT`, `EIO`, …, `ERR_MSHV_VP_RUNNING` where another thread runs it or waits for an answer; with the reason of
+   * the signal that `start()` was given where that has aborted. Whoever does not look at it gets an unhandled rejection.
    */
   readonly finished: Promise<RunEnd>;
 
@@ -67,6 +72,7 @@ export class VpRun {
     pending: PendingExit,
     handler: ExitHandler,
     ended: () => void,
+    signal: AbortSignal | undefined,
   ) {
     this.#vp = vp;
     this.#pending = pending;
@@ -83,10 +89,15 @@ export class VpRun {
     this.finished = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
+    this.#stopListening =
+      signal &&
+      onAbort(signal, (reason) => {
+        this.#abort(reason);
+      });
   }
 
   static {
-    begin = (vp, pending, handler, ended) => new VpRun(vp, pending, handler, ended);
+    begin = (...args) => new VpRun(...args);
     finish = (run, end) => {
       run.#end()?.resolve(end);
     };
@@ -197,7 +208,31 @@ export class VpRun {
     const settle = this.#end();
     if (settle !== undefined) {
       settle.reject(error);
-    } else if (!(error instanceof MshvError && causedByTheEnd.has(error.code))) {
+    } else if (!this.#isOfTheEnd(error)) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  #isOfTheEnd(error: unknown): boolean {
+    if (error instanceof MshvError && causedByTheEnd.has(error.code)) {
+      return true;
+    }
+    // What the handler waited for with the same signal rejects with its reason, or with an AbortError of that cause.
+    const abortion = this.#abortion;
+    return (
+      abortion !== undefined &&
+      (error === abortion.reason || (error instanceof Error && error.cause === abortion.reason))
+    );
+  }
+
+  #abort(reason: unknown): void {
+    try {
+      const settle = this.#end();
+      this.#abortion = { reason };
+      settle?.reject(reason);
+    } catch (error) {
       queueMicrotask(() => {
         throw error;
       });
@@ -214,6 +249,7 @@ export class VpRun {
         throw stepError(native, `stop VP ${index}`, result);
       }
       this.#settle = undefined;
+      this.#stopListening?.();
       // Its handler may go on, and so long as another run.
       this.#pending.retire();
       this.#onEnd();

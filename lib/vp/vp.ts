@@ -13,12 +13,14 @@ import type { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import type { X64Intercept } from '../abi/messages/x64-intercept.js';
 import type { RegisterName } from '../abi/registers.js';
 import type { VpStateType } from '../abi/vp-state.js';
+import { throwIfAborted, type WaitOptions } from '../abort-signal.js';
 import { functionArgument, instanceArgument } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
 import { type Native, nativeOfOptions, vpPages } from '../native.js';
+import { takeOptions, waitOptions } from '../options.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
@@ -191,18 +193,26 @@ export class Vp implements Disposable {
    * loop. The VP waits for the answer: it runs on when the handler has returned, or its promise is
    * resolved. See `VpRun.finished` for how it ends. Running keeps the event loop alive, see `VpRun.unref()`.
    *
+   * Where `options.signal` aborts, the VP is stopped as by `VpRun.stop()`, and `finished` rejects with the signal's reason. What
+   * the handler rejects with then because of the same signal is no further error. Where the VP cannot be stopped, that is an
+   * uncaught exception, and the run goes on.
+   *
+   * @throws the reason of `options.signal` where that has aborted before: nothing has run then
    * @throws MshvError `ERR_MSHV_VP_RUNNING` where it was started already, while a run by another object shows in
    *   `finished`; `EAGAIN` where there is no room for a thread
    */
-  start(handler: ExitHandler): VpRun {
+  start(handler: ExitHandler, options: WaitOptions = {}): VpRun {
     functionArgument('handler', handler);
+    const { signal } = takeOptions('options', options, waitOptions);
     this.#descriptor.checkOpen();
+    throwIfAborted(signal);
     if (this.#run !== undefined) {
       throw runningError(this.index, `start VP ${this.index}`);
     }
-    this.#run = beginRun(this.#descriptor, this.#exits, handler, () => {
+    const ended = (): void => {
       this.#run = undefined;
-    });
+    };
+    this.#run = beginRun(this.#descriptor, this.#exits, handler, ended, signal);
     this.#exits.clear();
     return this.#run;
   }

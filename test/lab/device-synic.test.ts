@@ -6,6 +6,7 @@ import {
   hvStatusCodes,
   type GuestMessagePort,
   type HvStatusName,
+  type PostResult,
   type RetargetInterruptRequest,
 } from '../../lib/index.js';
 import { DeviceGuest } from './device-guest.js';
@@ -484,7 +485,7 @@ describe.skipIf(!executesGuests)(`a guest that its host calls${why}`, () => {
     vmm.hold(true);
     vmm.receive();
     using port = guest.ports.newGuestMessagePort(0, 0, sint);
-    const post = (word: bigint): boolean | Promise<void> => {
+    const post = (word: bigint): PostResult => {
       const { type, payload } = sequencedMessage(word);
       return port.post(type, payload);
     };

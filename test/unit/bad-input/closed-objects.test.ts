@@ -66,6 +66,7 @@ describe('a closed object', () => {
     'close',
     Symbol.dispose,
     Symbol.asyncIterator,
+    'counts',
     inspect.custom,
     'hasVp',
     'mappingAt',

@@ -101,7 +101,7 @@ describe('post()', () => {
     expect(settled).not.toHaveBeenCalled();
     guest.read(0, 2);
     guest.notify(messages);
-    await promise;
+    expect(await promise).toBe(true);
     const again = port.post(1, payloadOf(7));
     expect(again).toBeInstanceOf(Promise);
     expect(readAll(0, 2)).toEqual([1, 2, 3, 4, 6, 7]);

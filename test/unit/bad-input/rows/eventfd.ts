@@ -33,5 +33,20 @@ export const eventFdRows: readonly Row[] = [
     [only, keyed('options', 'signal')],
     [option('signal'), instance('options.signal', 'AbortSignal', new AbortController())],
   ),
-  ...rows('event', 'watch', [only, callback('listener')]),
+  ...rows(
+    'event',
+    'watch',
+    [only, callback('listener')],
+    [(wrong) => [() => undefined, wrong], keyed('options', 'signal')],
+    [
+      (wrong) => [() => undefined, { signal: wrong }],
+      instance('options.signal', 'AbortSignal', new AbortController()),
+    ],
+  ),
+  ...rows(
+    'event',
+    'counts',
+    [only, keyed('options', 'signal')],
+    [option('signal'), instance('options.signal', 'AbortSignal', new AbortController())],
+  ),
 ];

@@ -46,7 +46,16 @@ export const vpRows: readonly Row[] = [
     [(wrong) => [vpToken, wrong], keyed('options', 'native')],
     [(wrong) => [vpToken, { native: wrong }], addon('options.native')],
   ),
-  ...rows('vp', 'start', [only, callback('handler')]),
+  ...rows(
+    'vp',
+    'start',
+    [only, callback('handler')],
+    [(wrong) => [() => 'stop', wrong], keyed('options', 'signal')],
+    [
+      (wrong) => [() => 'stop', { signal: wrong }],
+      instance('options.signal', 'AbortSignal', new AbortController()),
+    ],
+  ),
   ...rows(
     'vp',
     'getRegisters',

@@ -121,10 +121,21 @@ export const eventfds: readonly Operation[] = [
     (step, _, index) => readAgain(step, index),
   ),
   onEvent(
-    'for await of an event',
+    'for await of an event, as such',
     5,
     async (event) => {
       for await (const count of event) {
+        expect(count).toBe(5n);
+        return;
+      }
+    },
+    whereEmpty('done'),
+  ),
+  onEvent(
+    'for await of an event, by counts()',
+    5,
+    async (event) => {
+      for await (const count of event.counts()) {
         expect(count).toBe(5n);
         return;
       }
