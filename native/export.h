@@ -236,7 +236,9 @@ struct Exported<kFunction> {
   }
 
  private:
-  // Reads one argument after the other, up to the first that does not fit, then calls.
+  // Reads one argument after the other, up to the first that does not fit, then calls. Each is a
+  // variable of its own: GCC 12 loses what a pointer points to that is copied into a tuple together
+  // with a number before it, and leaves out what is written there.
   template <typename... Known>
   static napi_value Invoke(Environment& environment, [[maybe_unused]] const napi_value* values,
                            Known&... known) {
