@@ -195,7 +195,7 @@ export interface Native {
   vpRun(vp: number, message: Uint8Array): number;
   /**
    * Makes the run under way, or the next one, return `-ECANCELED` once: at once where an exit is not
-   * already on its way, else the exit is returned first and the run after it is cancelled. The kick is
+   * already on its way, else the exit is returned first and the run after it is canceled. The kick is
    * repeated until then. Cancels before that are one. A cancel of a run that vpStop ends stays for the next run.
    *
    * Where others have taken the signals that interrupt a run, and there can be no other one: what that failed with

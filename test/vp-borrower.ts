@@ -8,7 +8,7 @@ export interface BorrowerData {
   readonly backend: 'simulator' | 'lab';
 }
 
-/** What it gets to use: it runs the VP until it is cancelled, and then gives everything back. */
+/** What it gets to use: it runs the VP until it is canceled, and then gives everything back. */
 export interface Loan {
   readonly vp: VpToken;
   readonly memory: GuestMemoryToken | undefined;

@@ -451,14 +451,14 @@ const memory: readonly Operation[] = [
     },
   ),
   operation(
-    'cancelled run',
+    'canceled run',
     1,
     (choices) => ({ vp: aVp(choices) }),
     (side, { vp }) => {
       const fd = side.fd(vp);
-      const cancelled = side.native.vpCancel(fd);
-      side.seen.push(cancelled);
-      if (cancelled === 0) side.seen.push(side.native.vpRun(fd, new Uint8Array(256)));
+      const canceled = side.native.vpCancel(fd);
+      side.seen.push(canceled);
+      if (canceled === 0) side.seen.push(side.native.vpRun(fd, new Uint8Array(256)));
     },
   ),
   operation(

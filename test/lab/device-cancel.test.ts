@@ -6,7 +6,7 @@ import { loadAddress } from './device-guest-memory.js';
 import { describeWays, some, sum, until } from './vmm-ways.js';
 import type { GuestRunEnd } from './vmm.js';
 
-// A VP whose guest never leaves is cancelled, and loses nothing by it.
+// A VP whose guest never leaves is canceled, and loses nothing by it.
 
 describeWays((boot) => {
   it('reads and writes registers of a VP that spins', async () => {

@@ -99,7 +99,7 @@ export class SynicVmm extends StartedVmm {
   async finish(): Promise<void> {
     this.guest.view.stop(this.vp.index);
     this.wake();
-    if ((await this.ended()) !== 'work') throw new Error('the run was cancelled');
+    if ((await this.ended()) !== 'work') throw new Error('the run was canceled');
   }
 
   /** Has the guest look at its slots and flags. */

@@ -43,14 +43,14 @@ export abstract class Vmm implements AsyncDisposable {
     this.guest.view.order(this.vp.index, order);
   }
 
-  /** Lets the VP run until it asks for work or is cancelled. */
+  /** Lets the VP run until it asks for work or is canceled. */
   abstract run(): Promise<GuestRunEnd>;
 
   /** Lets the guest do something to its end. */
   async perform(order: GuestOrder): Promise<GuestReport> {
     this.order(order);
     const end = await this.run();
-    if (end !== 'work') throw new Error('the run was cancelled');
+    if (end !== 'work') throw new Error('the run was canceled');
     return this.report;
   }
 

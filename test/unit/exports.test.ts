@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { expect, it } from 'vitest';
 
+import { allMessages } from '../../lib/abi/messages/table.js';
+
 // What a signature names, a program has to be able to name as well.
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -38,7 +40,7 @@ function isHidden(node: ts.Node): boolean {
   );
 }
 
-it('exports every type that an export names', () => {
+const { exported, checker } = (() => {
   const path = `${root}lib/index.ts`;
   const { config } = ts.readConfigFile(`${root}tsconfig.json`, (name) => ts.sys.readFile(name)) as {
     config: unknown;
@@ -49,9 +51,11 @@ it('exports every type that an export names', () => {
   const index = program.getSourceFile(path);
   const module = index && checker.getSymbolAtLocation(index);
   if (module === undefined) throw new Error('there is no index');
-  const exported = new Set(
-    checker.getExportsOfModule(module).map((symbol) => original(symbol, checker)),
-  );
+  const symbols = checker.getExportsOfModule(module).map((symbol) => original(symbol, checker));
+  return { exported: new Set(symbols), checker };
+})();
+
+it('exports every type that an export names', () => {
   // What a module keeps to itself is a name for its own use.
   const isShared = ({ declarations = [] }: ts.Symbol): boolean =>
     declarations.some(
@@ -67,4 +71,11 @@ it('exports every type that an export names', () => {
   );
   expect(exported.size).toBeGreaterThan(100);
   expect(lacking).toEqual([]);
+});
+
+it('exports the type of every exit', () => {
+  // `Intercept` is made of the table, and names none of them.
+  const names = new Set([...exported].map(({ name }) => name));
+  const views = Object.values(allMessages).map(({ view }) => view.name);
+  expect(views.filter((name) => !names.has(name))).toEqual([]);
 });

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeMessage, type EncodableType } from '../../../lib/sim/encode-message.js';
@@ -410,6 +412,19 @@ describe('message types', () => {
         .map(({ type, size }) => ({ code: type, size }))
         .sort((a, b) => a.code - b.code),
     );
+  });
+
+  test('have a row each in docs/vps.md, which says whether they come once', () => {
+    const page = readFileSync(new URL('../../../docs/vps.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| (`'.+?'`) +\| [^|]*\w[^|]*\| (once|again) +\|$/gm)].flatMap(
+      ([, names = '', comes]) =>
+        [...names.matchAll(/'([\w-]+)'/g)].map(([, type = '']) => [type, comes]),
+    );
+    const known = Object.entries(allMessages).map(([type, { comesOnce }]) => [
+      type,
+      comesOnce ? 'once' : 'again',
+    ]);
+    expect(rows.sort()).toEqual([...known, ['unknown', 'once']].sort());
   });
 });
 

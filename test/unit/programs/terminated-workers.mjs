@@ -244,7 +244,7 @@ const starts = {
     });
     n.eventfdSignal(t.event);
   },
-  'vpStart, called for cancelled runs': (n, t, round) => {
+  'vpStart, called for canceled runs': (n, t, round) => {
     n.vpStart(t.vp, t.bytes, () => {
       n.vpCancel(t.vp);
       n.vpResume(t.vp);

@@ -46,7 +46,7 @@ describe.each(['hypervisor', 'root'] as const)('a run that waits, %s scheduler',
     expect(seen).toEqual(['halt', 'halt', 'halt']);
   });
 
-  it('is cancelled, and runs again', async () => {
+  it('is canceled, and runs again', async () => {
     const run = vp.start(() => 'stop');
     vp.cancel();
     expect(await run.finished).toBe('canceled');

@@ -456,7 +456,7 @@ describe('on a host', () => {
     function handle(message: Uint8Array): boolean {
       fake.queue(message);
       const exit = vp.run();
-      if (exit === undefined) throw new Error('the VP was cancelled');
+      if (exit === undefined) throw new Error('the VP was canceled');
       host.native.record();
       return synic.handleExit(vp, exit);
     }

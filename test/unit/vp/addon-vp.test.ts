@@ -424,7 +424,7 @@ describe.each([
       return worker;
     }
 
-    it('is run there and cancelled here', async () => {
+    it('is run there and canceled here', async () => {
       const worker = await share(3);
       const ended = once(worker, 'exit');
       const results: unknown[] = [];
