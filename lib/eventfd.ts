@@ -24,18 +24,25 @@ import { TakingIterator } from './taking-iterator.js';
 /** The largest count that an eventfd holds, and that one signal may add. */
 const largestCount = 2n ** 64n - 2n;
 
-export interface EventFdOptions {
+export interface NewEventOptions {
   /** What the counter starts at: 0 to 2^32 - 1. Default 0. */
   initial?: number;
   /** Each read consumes one unit instead of the whole counter. Default false. */
   semaphore?: boolean;
+}
+
+export interface EventFdOptions extends NewEventOptions {
   /** The addon to use. An eventfd for a simulated partition should use that simulator's. */
   native?: Native;
 }
 
-const creationOptions = {
+export const newEventOptions = {
   initial: defaulting(uint32, 0),
   semaphore: boolean(false),
+} satisfies OptionTable<NewEventOptions>;
+
+const creationOptions = {
+  ...newEventOptions,
   native: nativeOption,
 } satisfies OptionTable<EventFdOptions>;
 

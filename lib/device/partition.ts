@@ -13,7 +13,8 @@ import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import { integer, optional, takeOptions, type Option } from '../options.js';
-import type { GuestMemory } from '../memory/guest-memory.js';
+import { GuestMemory } from '../memory/guest-memory.js';
+import { newMemoryOptions, type NewMemoryOptions } from '../memory/guest-memory-options.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
 import { announceMapping } from '../memory/mapping-listeners.js';
 import { MemoryMap } from '../memory/memory-map.js';
@@ -218,6 +219,21 @@ export class Partition extends PartitionCalls implements Disposable {
    */
   share(): PartitionToken {
     return sharePartition(this.#native, this.fd, this.#apicIds);
+  }
+
+  /**
+   * Allocates memory with the partition's own addon, to be mapped; also where it is a simulator's. It belongs to whoever asks for
+   * it, and outlives the partition.
+   *
+   * @param size - in bytes, a multiple of 4096 from 4096 to 2^47
+   * @throws MshvError as `GuestMemory.allocate()`; `ERR_MSHV_CLOSED`
+   */
+  allocateMemory(size: number | bigint, options: NewMemoryOptions = {}): GuestMemory {
+    const checked = takeOptions('options', options, newMemoryOptions);
+    if (this.closed) {
+      throw closedError('Partition');
+    }
+    return GuestMemory.allocate(size, { ...checked, native: this.#native });
   }
 
   /**

@@ -2,6 +2,8 @@ import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
 import { rangeError, typedArrayArgument } from '../arguments.js';
+import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd.js';
+import { takeOptions } from '../options.js';
 import { accessStates, type AccessStatesOptions } from './access-states.js';
 import { cpuidValues, type CpuidValuesOptions } from './cpuid-values.js';
 import {
@@ -82,6 +84,19 @@ export abstract class PartitionCalls {
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   abstract get fd(): number;
+
+  /**
+   * Creates an eventfd of the partition's own addon: for its routes and doorbells, also where it is a simulator's. It belongs
+   * to whoever asks for it, and outlives the partition.
+   *
+   * @throws MshvError as `EventFd.create()`; `ERR_MSHV_CLOSED`
+   */
+  createEvent(options: NewEventOptions = {}): EventFd {
+    const checked = takeOptions('options', options, newEventOptions);
+    const { native, fd } = this.#target;
+    fd();
+    return EventFd.create({ ...checked, native });
+  }
 
   /**
    * Whether the partition has this VP, closed or not. All environments of the process know; what another process does

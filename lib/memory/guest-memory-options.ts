@@ -4,7 +4,7 @@ import { boolean, defaulting, pageMultiple, unchecked, type OptionTable } from '
 /** An offset into a file, such that its end is a safe integer too. */
 export const largestFileOffset = 2n ** 52n;
 
-export interface GuestMemoryOptions {
+export interface NewMemoryOptions {
   /**
    * Backed by a file without a name (`memfd`) that cannot be resized, so that `share()` can hand it to Workers. Else it
    * is private to this environment. Default false.
@@ -15,6 +15,9 @@ export interface GuestMemoryOptions {
    * `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise` or more. Default false.
    */
   hugePages?: boolean;
+}
+
+export interface GuestMemoryOptions extends NewMemoryOptions {
   /** The addon to use. Memory for a simulated partition must use that simulator's. */
   native?: Native;
 }
@@ -31,9 +34,13 @@ export interface GuestMemoryFileOptions {
   native?: Native;
 }
 
-export const creationOptions = {
+export const newMemoryOptions = {
   shared: boolean(false),
   hugePages: boolean(false),
+} satisfies OptionTable<NewMemoryOptions>;
+
+export const creationOptions = {
+  ...newMemoryOptions,
   native: nativeOption,
 } satisfies OptionTable<GuestMemoryOptions>;
 

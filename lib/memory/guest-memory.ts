@@ -29,7 +29,7 @@ import {
   type GuestMemoryOptions,
 } from './guest-memory-options.js';
 import type { MemoryBits } from './memory-bits.js';
-import { fileHints, restOfFile } from './memory-file.js';
+import { fileHints, restOfFile, ShownDescriptor } from './memory-file.js';
 import { bufferHints, viewTypes, type MemoryView, type ViewConstructor } from './memory-view.js';
 
 /** More than a process on x86-64 or arm64 has addresses for, and every offset is a safe integer. */
@@ -56,14 +56,16 @@ let letGo: (memory: GuestMemory) => void;
 export class GuestMemory implements Disposable {
   readonly #native: Native;
   readonly #handle: number;
-  readonly #fileOffset: number;
+  #shown: ShownDescriptor | undefined;
   #closed = false;
   #holders = 0;
   #buffer: ArrayBuffer | undefined;
   /** In bytes, a multiple of 4096. */
   readonly size: number;
-  /** Whether there is a file behind it, which `share()` and `window()` need. */
+  /** Whether there is a file behind it, which `share()`, `window()` and `fd` need. */
   readonly shared: boolean;
+  /** Where it begins in its file, in bytes; 0 where it has none. */
+  readonly fileOffset: number;
 
   private constructor(
     native: Native,
@@ -73,7 +75,7 @@ export class GuestMemory implements Disposable {
   ) {
     this.#native = native;
     this.#handle = handle;
-    this.#fileOffset = fileOffset ?? 0;
+    this.fileOffset = fileOffset ?? 0;
     this.size = size;
     this.shared = fileOffset !== undefined;
   }
@@ -159,6 +161,25 @@ export class GuestMemory implements Disposable {
       throw stepError(native, attempt, handle, fileHints);
     }
     return new GuestMemory(native, handle, Number(size), Number(offset));
+  }
+
+  /**
+   * A descriptor of the file behind it, for others: to be sent to a vhost-user back end with `fileOffset` and `size`, or inherited.
+   * It is made when it is read first, is the same from then on, and is closed by `close()`; nobody else has to close it. Who does
+   * so all the same ends that number only: reading `fd` gives another one then.
+   *
+   * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; `ERR_MSHV_CLOSED`; `EMFILE`
+   */
+  get fd(): number {
+    this.#open();
+    const present = this.#shown?.fd;
+    if (present !== undefined) {
+      return present;
+    }
+    const fd = this.#file('give out a descriptor of');
+    this.#shown?.close();
+    this.#shown = new ShownDescriptor(this.#native, fd);
+    return fd;
   }
 
   get closed(): boolean {
@@ -297,7 +318,7 @@ export class GuestMemory implements Disposable {
     const length = pageMultipleArgument('size', size, 4096n, BigInt(this.size) - begin);
     const fd = this.#file('open a window of');
     try {
-      return GuestMemory.#map(this.#native, fd, BigInt(this.#fileOffset) + begin, length);
+      return GuestMemory.#map(this.#native, fd, BigInt(this.fileOffset) + begin, length);
     } finally {
       this.#native.close(fd);
     }
@@ -317,7 +338,7 @@ export class GuestMemory implements Disposable {
     const fd = this.#file('share');
     try {
       const offer = offerDescriptors(this.#native, 'guest memory', [fd]);
-      return { type: 'mshv-memory', offer, offset: this.#fileOffset, size: this.size };
+      return { type: 'mshv-memory', offer, offset: this.fileOffset, size: this.size };
     } finally {
       this.#native.close(fd);
     }
@@ -350,6 +371,8 @@ export class GuestMemory implements Disposable {
     }
     this.#closed = true;
     this.#buffer = undefined;
+    this.#shown?.close();
+    this.#shown = undefined;
   }
 
   [Symbol.dispose](): void {

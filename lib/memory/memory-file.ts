@@ -1,7 +1,8 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, type BigIntStats } from 'node:fs';
 import { constants } from 'node:os';
 
 import { systemError } from '../errors.js';
+import type { Native } from '../native.js';
 
 /** The whole pages of a file from `offset` on, in bytes. Of a device it says nothing. */
 export function restOfFile(fd: number, offset: bigint): bigint {
@@ -16,6 +17,45 @@ export function restOfFile(fd: number, offset: bigint): bigint {
     throw error;
   }
   return ((size - offset) / 4096n) * 4096n;
+}
+
+type Identity = Pick<BigIntStats, 'dev' | 'ino'>;
+
+function identityOf(fd: number): Identity | undefined {
+  try {
+    return fstatSync(fd, { bigint: true });
+  } catch {
+    return undefined;
+  }
+}
+
+/** A descriptor of a file for others to know: who closes it closes that number, and may make it another file's. */
+export class ShownDescriptor {
+  readonly #native: Native;
+  readonly #fd: number;
+  readonly #identity: Identity | undefined;
+
+  /** Takes ownership of `fd`. */
+  constructor(native: Native, fd: number) {
+    this.#native = native;
+    this.#fd = fd;
+    this.#identity = identityOf(fd);
+  }
+
+  /** The number; undefined where it is not that file's any more. */
+  get fd(): number | undefined {
+    const now = identityOf(this.#fd);
+    const { dev, ino } = this.#identity ?? {};
+    return now !== undefined && now.dev === dev && now.ino === ino ? this.#fd : undefined;
+  }
+
+  close(): void {
+    if (this.fd === undefined) {
+      this.#native.release(this.#fd);
+    } else {
+      this.#native.close(this.#fd);
+    }
+  }
 }
 
 /** Why a file cannot be mapped. */

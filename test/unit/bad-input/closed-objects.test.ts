@@ -13,6 +13,7 @@ useSubjects();
 describe('a closed object', () => {
   const args: ReadonlyMap<string | symbol, unknown[]> = new Map([
     ['createVp', [4]],
+    ['allocateMemory', [4096]],
     ['view', [Uint8Array]],
     ['read', [0, 1]],
     ['write', [0, new Uint8Array(1)]],

@@ -7,7 +7,7 @@ import { EventFd, GuestMemory, Interrupt, IrqFdRoute, MshvError, Vp } from '../.
 /** Accessors that make calls, and change something by it: each is an operation. */
 const lazy: ReadonlyMap<object, readonly string[]> = new Map<object, readonly string[]>([
   [EventFd.prototype, ['fd', 'pending']],
-  [GuestMemory.prototype, ['buffer', 'dataView']],
+  [GuestMemory.prototype, ['fd', 'buffer', 'dataView']],
   [Interrupt.prototype, ['event']],
   [IrqFdRoute.prototype, ['pending']],
   [Vp.prototype, ['registerPage', 'interceptPage']],

@@ -20,6 +20,13 @@ export const eventFdRows: readonly Row[] = [
     [option('native'), addon('options.native')],
   ),
   ...rows(
+    'calls',
+    'createEvent',
+    [only, keyed('options', 'initial', 'semaphore')],
+    [option('initial'), integer('options.initial', 0, 2 ** 32 - 1)],
+    [option('semaphore'), boolean('options.semaphore')],
+  ),
+  ...rows(
     'EventFd',
     'adopt',
     [only, required(integer('fd', 0, 2 ** 31 - 1))],

@@ -60,6 +60,10 @@ export const eventfds: readonly Operation[] = [
       situation.own(EventFd.create({ native: situation.native, semaphore: true, initial: 3 })),
   },
   {
+    name: 'partition.createEvent()',
+    arrange: (situation) => () => situation.own(situation.partition.createEvent({ initial: 3 })),
+  },
+  {
     name: 'EventFd.adopt()',
     arrange: (situation) => {
       const { native } = situation;

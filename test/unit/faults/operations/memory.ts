@@ -71,6 +71,13 @@ export const memory: readonly Operation[] = [
   onMemory('GuestMemory.allocate(), shared, of huge pages', 'memoryCreate', ({ native }) =>
     GuestMemory.allocate(0x400000, { native, shared: true, hugePages: true }),
   ),
+  onMemory('partition.allocateMemory()', 'memoryCreate', ({ partition }) =>
+    partition.allocateMemory(0x2000, { shared: true }),
+  ),
+  onMemory('memory.fd', 'memoryFd', ({ unmapped }) => {
+    expect(unmapped.fd).toBe(unmapped.fd);
+    return undefined;
+  }),
   onMemory('GuestMemory.fromFd()', 'memoryFromFd', ({ native }) => {
     writeFileSync(file, new Uint8Array(0x2000));
     const fd = openSync(file, 'r+');
