@@ -1,6 +1,7 @@
 // Who may know whom in `lib`, held by `npm run lint`. CONTRIBUTING.md draws it.
 
 const base = [
+  'abort-signal',
   'arguments',
   'closing',
   'errno',
@@ -18,8 +19,9 @@ const base = [
 /** Every folder of `lib`, and every file beside them: what of `lib` it may import besides itself. */
 const mayKnow = {
   arguments: [],
+  'abort-signal': ['arguments'],
   inspection: [],
-  options: ['arguments'],
+  options: ['abort-signal', 'arguments'],
   errno: [],
   'error-codes': [],
   errors: ['errno', 'error-codes'],
@@ -35,8 +37,9 @@ const mayKnow = {
   'step-error': ['abi', 'errors', 'native'],
   handle: ['inspection'],
   failures: ['arguments', 'errors', 'inspection'],
-  'taking-iterator': ['inspection'],
+  'taking-iterator': ['abort-signal', 'inspection'],
   eventfd: [
+    'abort-signal',
     'arguments',
     'errors',
     'handle',
@@ -55,6 +58,7 @@ const mayKnow = {
   synic: [...base, 'abi', 'eventfd', 'hypercall', 'irq', 'memory', 'vp'],
   sim: [
     'abi',
+    'abort-signal',
     'arguments',
     'device',
     'errors',
