@@ -51,7 +51,7 @@ const mayKnow = {
     'taking-iterator',
   ],
   irq: [...base, 'abi', 'eventfd'],
-  hypercall: [...base, 'abi', 'irq'],
+  hypercall: [...base, 'abi', 'eventfd', 'irq'],
   memory: [...base, 'abi', 'hypercall'],
   vp: [...base, 'abi', 'hypercall', 'irq'],
   device: [...base, 'abi', 'hypercall', 'irq', 'memory', 'vp'],
