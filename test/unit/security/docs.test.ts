@@ -49,14 +49,6 @@ describe('docs/security.md', () => {
     }
   });
 
-  it('names files that exist', () => {
-    const files = [...page.matchAll(/`((?:lib|native|test)\/[\w./-]+\.\w+)`/g)].map(
-      ([, file]) => file,
-    );
-    expect(files.length).toBeGreaterThan(20);
-    expect(files.filter((file) => file === undefined || !existsSync(`${root}${file}`))).toEqual([]);
-  });
-
   it('says what is not protected, and is found from README.md', () => {
     expect(sections.length).toBeGreaterThan(15);
     expect(unprotected).toContain('handlers');

@@ -1,0 +1,77 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+import { testTitles } from '../test-titles.js';
+
+// The pages name the code and the tests of what they say: all of it is there.
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const textOf = (file: string): string => readFileSync(`${root}${file}`, 'utf8');
+
+const titles = new Map<string, readonly string[]>();
+function titlesOf(file: string): readonly string[] {
+  const known = titles.get(file) ?? (existsSync(`${root}${file}`) ? testTitles(root + file) : []);
+  titles.set(file, known);
+  return known;
+}
+
+/** The anchor of a heading, as Markdown's readers make it. */
+const anchor = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+
+/** Sections that state no rule. */
+const withoutRules: readonly string[] = ['Nothing arrives'];
+
+const pages = ['routes', 'vps', 'memory', 'synic'].map((name) => {
+  const text = textOf(`docs/${name}.md`);
+  const [said = '', list = ''] = text.split('\n## Where each rule is kept\n');
+  const rules = list
+    .split(/^- /m)
+    .slice(1)
+    .map((rule): [name: string, rule: string] => [name, rule.trimEnd()]);
+  return { name, said, list, rules };
+});
+
+describe.each(pages)('the page $name', ({ said, list }) => {
+  it('has a rule of each of its sections in the list', () => {
+    const sections = [...said.matchAll(/^## (.+)$/gm)].map(([, heading = '']) => heading);
+    const listed = new Set([...list.matchAll(/^- \[.+?\]\(#(.+?)\): /gm)].map(([, to]) => to));
+    expect(
+      sections.filter((one) => !withoutRules.includes(one) && !listed.has(anchor(one))),
+    ).toEqual([]);
+    const anchors = [...said.matchAll(/^##+ (.+)$/gm)].map(([, heading = '']) => anchor(heading));
+    expect([...listed].filter((to) => to !== undefined && !anchors.includes(to))).toEqual([]);
+  });
+
+  it('has each of its numbered rules in the list', () => {
+    const numbered = [...said.matchAll(/^(\d+)\. \*\*/gm)].map(([, number]) => number);
+    const listed = new Set([...list.matchAll(/^- .*: rule (\d+), /gm)].map(([, number]) => number));
+    expect(numbered.filter((number) => !listed.has(number))).toEqual([]);
+  });
+});
+
+it.each(pages.flatMap(({ rules }) => rules))('docs/%s.md names code and tests of %s', (_, rule) => {
+  const [first = '', ...tests] = rule.split('\n');
+  const [, file = '', name = ''] = /\(`([\w./-]+)` `(\w+)`\)$/.exec(first) ?? [];
+  expect(existsSync(`${root}${file}`) && textOf(file)).toMatch(new RegExp(`\\b${name}\\b`));
+  expect(tests.length).toBeGreaterThan(0);
+  for (const test of tests) {
+    const [, testFile = '', title = ''] = /^ {2}- `(test\/[\w./-]+)`: (.+)$/.exec(test) ?? [];
+    expect(titlesOf(testFile)).toContain(title);
+  }
+});
+
+it('no page names a file that there is not', () => {
+  const all = readdirSync(`${root}docs`).map((file) => `docs/${file}`);
+  const named = [...all, 'README.md', 'CONTRIBUTING.md'].flatMap((page) =>
+    [...textOf(page).matchAll(/`((?:lib|native|test|lab|bench|packaging)\/[\w./-]+\.\w+)`/g)].map(
+      ([, file = '']) => `${page}: ${file}`,
+    ),
+  );
+  expect(named.length).toBeGreaterThan(100);
+  expect(named.filter((one) => !existsSync(root + one.replace(/^.*: /, '')))).toEqual([]);
+});
