@@ -198,14 +198,31 @@ export function optionsArgument<Options extends object>(
   return value;
 }
 
+/**
+ * How the instances of a class are told from what only inherits from it, `Object.create(EventFd.prototype)` or a proxy
+ * say: by a private field.
+ */
+export interface Brand<Instance extends object> {
+  /** Of the class. */
+  readonly name: string;
+  has(value: object): value is Instance;
+}
+
+export function isInstance<Instance extends object>(
+  value: unknown,
+  brand: Brand<Instance>,
+): value is Instance {
+  return typeof value === 'object' && value !== null && brand.has(value);
+}
+
 /** An instance of a class, private constructors included. */
 export function instanceArgument<Instance extends object>(
   name: string,
   value: Instance,
-  type: { readonly name: string; readonly prototype: Instance },
+  brand: Brand<Instance>,
 ): Instance {
-  if (isRevoked(value) || !Object.prototype.isPrototypeOf.call(type.prototype, value)) {
-    throw typeError(name, `an instance of ${type.name}`, value);
+  if (!isInstance(value, brand)) {
+    throw typeError(name, `an instance of ${brand.name}`, value);
   }
   return value;
 }

@@ -42,6 +42,7 @@ const optionalFields = [
  * (`ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`) or `RangeError` (`ERR_OUT_OF_RANGE`), before any system call.
  */
 export class MshvError extends Error {
+  readonly #isOne = true;
   /** `'EINVAL'` and the like where a system call failed, `'ERR_MSHV_…'` for misuse of this library. */
   readonly code: MshvErrorCode | ErrnoCode;
   /** The negative errno, as libuv has it; absent where there is none. */
@@ -82,6 +83,18 @@ export class MshvError extends Error {
       value: 'MshvError',
       configurable: true,
       writable: true,
+    });
+    // What handlers throw may be a revoked proxy, for which `instanceof` throws where nothing else is said.
+    Object.defineProperty(MshvError, Symbol.hasInstance, {
+      configurable: true,
+      value(this: typeof MshvError, value: unknown) {
+        return (
+          typeof value === 'object' &&
+          value !== null &&
+          #isOne in value &&
+          Object.prototype.isPrototypeOf.call(this.prototype, value)
+        );
+      },
     });
   }
 }

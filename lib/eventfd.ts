@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { onAbort, throwIfAborted, type WaitOptions } from './abort-signal.js';
-import { functionArgument, integerArgument, uint64Argument } from './arguments.js';
+import { type Brand, functionArgument, integerArgument, uint64Argument } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { createHandle, type Handle } from './handle.js';
 import { inspected } from './inspection.js';
@@ -51,6 +51,8 @@ let setOwner: (event: EventFd, owner: string | undefined) => void;
 let nativeOf: (event: EventFd) => Native;
 let numberOf: (event: EventFd) => number;
 
+let brand: Brand<EventFd>;
+
 /**
  * An eventfd: a 64-bit counter in the kernel that signals add to and reads reset to 0.
  *
@@ -93,6 +95,7 @@ export class EventFd implements Disposable {
   }
 
   static {
+    brand = { name: 'EventFd', has: (value): value is EventFd => #native in value };
     setOwner = (event, owner) => {
       event.#owner = owner;
     };
@@ -556,3 +559,5 @@ const adoptHints = new Map([
   [-constants.errno.EINVAL, 'it is not an eventfd'],
   [-constants.errno.EBUSY, ownedHint],
 ]);
+
+export { brand as eventFdBrand };

@@ -1,7 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
-import { functionArgument, isObject, isRevoked, typeError } from './arguments.js';
+import {
+  type Brand,
+  isInstance,
+  functionArgument,
+  isObject,
+  isRevoked,
+  typeError,
+} from './arguments.js';
 import { MshvError } from './errors.js';
 import { inspected } from './inspection.js';
 
@@ -20,6 +27,8 @@ const mostOfOne = 8;
 const mostInAll = 64;
 const intervalMs = 1000;
 
+let brand: Brand<FailureReports>;
+
 /**
  * What several objects report to one listener, no more of it together than `FailureListener` says. Given to each of
  * them as its `onError`.
@@ -35,6 +44,10 @@ export class FailureReports {
   #suppressed = 0;
   #last: (() => MshvError) | undefined;
   #timer: NodeJS.Timeout | undefined;
+
+  static {
+    brand = { name: 'FailureReports', has: (value): value is FailureReports => #listener in value };
+  }
 
   /** @param listener - what it throws is an uncaught exception */
   constructor(listener: FailureListener) {
@@ -117,7 +130,7 @@ export function reportsArgument(
   name: string,
   onError: FailureListener | FailureReports,
 ): FailureReports {
-  if (!isRevoked(onError) && onError instanceof FailureReports) {
+  if (isInstance(onError, brand)) {
     return onError;
   }
   if (typeof onError !== 'function' || isRevoked(onError)) {
@@ -170,3 +183,5 @@ export function reasonOf(error: unknown): string {
     return 'something that cannot be shown';
   }
 }
+
+export { brand as failureReportsBrand };

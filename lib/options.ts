@@ -2,6 +2,7 @@ import { abortSignalArgument, type WaitOptions } from './abort-signal.js';
 import {
   arrayArgument,
   booleanArgument,
+  type Brand,
   choiceArgument,
   instanceArgument,
   integerArgument,
@@ -121,11 +122,10 @@ export function pageMultiple(least?: bigint, most?: bigint): Option<number | big
 }
 
 /** An instance of a class that nobody can give in another form. */
-export function instance<Instance extends object>(type: {
-  readonly name: string;
-  readonly prototype: Instance;
-}): Option<Instance, Instance> {
-  return (name, value) => instanceArgument(name, value, type);
+export function instance<Instance extends object>(
+  brand: Brand<Instance>,
+): Option<Instance, Instance> {
+  return (name, value) => instanceArgument(name, value, brand);
 }
 
 /** What errors call a thing. */

@@ -13,6 +13,7 @@ import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import { integer, optional, takeOptions, type Option } from '../options.js';
+import type { Brand } from '../arguments.js';
 import { GuestMemory } from '../memory/guest-memory.js';
 import { newMemoryOptions, type NewMemoryOptions } from '../memory/guest-memory-options.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
@@ -52,6 +53,8 @@ export interface VpOptions {
 
 const vpOptions: { apicId?: Option<number | undefined, number | undefined> } =
   process.arch === 'x64' ? { apicId: optional(integer(0, highestApicId)) } : {};
+
+let brand: Brand<Partition>;
 
 /**
  * A partition: a virtual machine as the hypervisor sees it.
@@ -110,6 +113,7 @@ export class Partition extends PartitionCalls implements Disposable {
   }
 
   static {
+    brand = { name: 'Partition', has: (value): value is Partition => #native in value };
     create = (...args) => new Partition(...args);
   }
 
@@ -384,3 +388,5 @@ const vpHints = new Map([
   [-constants.errno.EEXIST, 'the partition has it already; a closed VP keeps its index'],
   [-constants.errno.EIO, 'the hypervisor refused; was the partition initialized?'],
 ]);
+
+export { brand as partitionBrand };

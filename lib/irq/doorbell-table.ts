@@ -3,7 +3,13 @@ import { constants } from 'node:os';
 import { ioeventfdFlags, ioeventfdSizes, type IoeventfdSize } from '../abi/ioeventfd.js';
 import { rangeError, typeError, uint64Argument } from '../arguments.js';
 import { MshvError, systemError } from '../errors.js';
-import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
+import {
+  EventFd,
+  eventFdBrand,
+  eventFdNative,
+  eventFdNumber,
+  setEventFdOwner,
+} from '../eventfd.js';
 import type { Native } from '../native.js';
 import {
   defaulting,
@@ -38,7 +44,7 @@ const doorbellOptions = {
   size: defaulting<IoeventfdSize, IoeventfdSize>(sizeArgument, 0),
   // What it may be depends on the size.
   match: unchecked<number | bigint | undefined>,
-  event: optional(instance(EventFd)),
+  event: optional(instance(eventFdBrand)),
   name: optionalName,
 } satisfies OptionTable<DoorbellOptions>;
 

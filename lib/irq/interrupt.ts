@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, instanceArgument } from '../arguments.js';
-import { EventFd } from '../eventfd.js';
+import { EventFd, eventFdBrand } from '../eventfd.js';
 import { inspected } from '../inspection.js';
 import { type Native, optionalNative } from '../native.js';
 import { takeOptions, type OptionTable } from '../options.js';
@@ -49,7 +49,7 @@ export class Interrupt implements Disposable {
 
   /** An interrupt that signals an event. The event is borrowed. */
   static fromEvent(event: EventFd): Interrupt {
-    instanceArgument('event', event, EventFd);
+    instanceArgument('event', event, eventFdBrand);
     return new Interrupt(undefined, event, undefined);
   }
 

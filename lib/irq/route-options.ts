@@ -1,4 +1,4 @@
-import { EventFd } from '../eventfd.js';
+import { type EventFd, eventFdBrand } from '../eventfd.js';
 import {
   boolean,
   instance,
@@ -39,7 +39,7 @@ const msiInput = {
 export const routeOptions = {
   msi: optional(table(msiInput)),
   masked: boolean(false),
-  event: optional(instance(EventFd)),
+  event: optional(instance(eventFdBrand)),
   name: optionalName,
 } satisfies OptionTable<NewRouteOptions>;
 

@@ -2,6 +2,7 @@ import { constants as bufferConstants } from 'node:buffer';
 import { inspect, type InspectOptions } from 'node:util';
 
 import {
+  type Brand,
   bytesArgument,
   integerArgument,
   pageMultipleArgument,
@@ -42,6 +43,8 @@ let nativeOf: (memory: GuestMemory) => Native;
 let hold: (memory: GuestMemory) => number;
 let letGo: (memory: GuestMemory) => void;
 
+let brand: Brand<GuestMemory>;
+
 /**
  * Memory of this process that can be a guest's: zeroed pages or a part of a file, mapped once for this environment.
  *
@@ -81,6 +84,7 @@ export class GuestMemory implements Disposable {
   }
 
   static {
+    brand = { name: 'GuestMemory', has: (value): value is GuestMemory => #handle in value };
     nativeOf = (memory) => memory.#native;
     bitsOf = (memory, begin) => ({
       setBits: (offset, bits) => {
@@ -419,3 +423,4 @@ export class GuestMemory implements Disposable {
 }
 
 export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative, bitsOf as memoryBits };
+export { brand as guestMemoryBrand };

@@ -12,7 +12,13 @@ import {
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
 import { takeOptions } from '../options.js';
-import { GuestMemory, holdMemory, letGoMemory, memoryNative } from './guest-memory.js';
+import {
+  type GuestMemory,
+  guestMemoryBrand,
+  holdMemory,
+  letGoMemory,
+  memoryNative,
+} from './guest-memory.js';
 import {
   addressLimit,
   gpaRange,
@@ -58,7 +64,7 @@ export class MemoryMap {
 
   map(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
     const { native } = this.#partition;
-    instanceArgument('memory', memory, GuestMemory);
+    instanceArgument('memory', memory, guestMemoryBrand);
     if (memoryNative(memory) !== native) {
       throw typeError('memory', "a GuestMemory of the partition's own addon", memory);
     }

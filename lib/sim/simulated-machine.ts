@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 
 import { vpArgument } from '../abi/arguments.js';
 import { instanceArgument, rangeError } from '../arguments.js';
-import { Partition } from '../device/partition.js';
+import { type Partition, partitionBrand } from '../device/partition.js';
 import { closedError, systemError } from '../errors.js';
 import { simNative, type SimNative } from '../native.js';
 import { readList, type DriverList, type ListWords } from './driver-state.js';
@@ -45,7 +45,7 @@ export class SimulatedMachine {
   /** The descriptor of a partition of this simulator. */
   fdOf(partition: Partition): number {
     this.usable();
-    instanceArgument('partition', partition, Partition);
+    instanceArgument('partition', partition, partitionBrand);
     const { fd } = partition;
     if (this.native.simOf(fd) !== this.id) {
       throw rangeError('partition', 'a partition of this simulator', partition);

@@ -29,7 +29,7 @@ import {
 import { postMessageCall } from './post-message-call.js';
 import { retargetInterruptCall, type RetargetInterruptHandler } from './retarget-interrupt-call.js';
 import { signalEventCall } from './signal-event-call.js';
-import { SynicPortMap } from './synic-port-map.js';
+import { type SynicPortMap, synicPortMapBrand } from './synic-port-map.js';
 
 export interface HypercallDispatcherOptions {
   /** Where messages and events go. */
@@ -46,7 +46,7 @@ export interface HypercallDispatcherOptions {
 }
 
 const dispatcherOptions = {
-  portMap: instance(SynicPortMap),
+  portMap: instance(synicPortMapBrand),
   memory: implementation<HypercallMemory>(['read']),
   retargetDeviceInterrupt: optional<RetargetInterruptHandler, RetargetInterruptHandler>(
     functionArgument,

@@ -24,7 +24,7 @@ import {
 } from '../failures.js';
 import type { MemoryBits } from '../memory/memory-bits.js';
 import { takeTrigger, ViewedBits } from './monitor-bits.js';
-import { SynicPortMap } from './synic-port-map.js';
+import { type SynicPortMap, synicPortMapBrand } from './synic-port-map.js';
 import type { SynicMonitor } from './synic.js';
 
 /** What monitor pages need of the guest's memory. */
@@ -108,7 +108,7 @@ export class MonitorPages implements SynicMonitor, Disposable {
 
   /** @param portMap - where the connections are signalled, with the VTL of the page and flag 0 */
   constructor(portMap: SynicPortMap, options: MonitorPagesOptions = {}) {
-    instanceArgument('portMap', portMap, SynicPortMap);
+    instanceArgument('portMap', portMap, synicPortMapBrand);
     const { memory, onError } = takeOptions('options', options, pagesOptions);
     this.#failures = onError;
     this.#portMap = portMap;

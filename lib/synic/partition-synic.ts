@@ -4,7 +4,7 @@ import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import type { Intercept } from '../abi/intercepts.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
-import { Message } from '../abi/messages/message.js';
+import { Message, messageBrand } from '../abi/messages/message.js';
 import {
   functionArgument,
   instanceArgument,
@@ -16,7 +16,7 @@ import type { HypercallAnswer } from '../vp/exit-completion.js';
 import type { InterceptRequest } from '../hypercall/intercept-request.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
 import { closedError } from '../errors.js';
-import { EventFd } from '../eventfd.js';
+import { type EventFd, eventFdBrand } from '../eventfd.js';
 import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
@@ -46,6 +46,8 @@ import { PolledMonitorPages } from './polled-monitor-pages.js';
 import type { RetargetInterruptHandler } from './retarget-interrupt-call.js';
 import { SynicPortMap } from './synic-port-map.js';
 import type { Synic } from './synic.js';
+
+const exitBrand = messageBrand(Message);
 
 /** What the SynIC needs of a partition: a `Partition` has it, and a `SharedPartition`. */
 export interface SynicPartition extends RegisterPartition {
@@ -255,7 +257,7 @@ export class PartitionSynic implements Synic, Disposable {
    */
   handleExit(vp: SynicVp, exit: Intercept): boolean {
     implementationArgument('vp', vp, ['completeHypercall'], ['checkExit']);
-    instanceArgument<Message>('exit', exit, Message);
+    instanceArgument<Message>('exit', exit, exitBrand);
     switch (exit.type) {
       case 'hypercall':
         vp.completeHypercall(exit, this.#answer);
@@ -276,7 +278,7 @@ export class PartitionSynic implements Synic, Disposable {
   ): Disposable | undefined {
     connectionId = connectionIdArgument(connectionId);
     minimumVtl = vtlArgument('minimumVtl', minimumVtl);
-    instanceArgument('event', event, EventFd);
+    instanceArgument('event', event, eventFdBrand);
     return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }
 

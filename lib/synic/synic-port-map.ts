@@ -4,9 +4,15 @@ import { inspect, type InspectOptions } from 'node:util';
 import { vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import { synicLimits } from '../abi/synic.js';
-import { booleanArgument, bytesArgument, instanceArgument, integerArgument } from '../arguments.js';
+import {
+  booleanArgument,
+  type Brand,
+  bytesArgument,
+  instanceArgument,
+  integerArgument,
+} from '../arguments.js';
 import { MshvError } from '../errors.js';
-import { EventFd } from '../eventfd.js';
+import { eventFdBrand } from '../eventfd.js';
 import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { takeOptions, type OptionTable } from '../options.js';
@@ -60,6 +66,8 @@ interface EventEntry {
 
 type Entry = MessageEntry | EventEntry;
 
+let brand: Brand<SynicPortMap>;
+
 /**
  * The host's message and event ports of one partition, by connection id: where the guest's `HvPostMessage`
  * and `HvSignalEvent` go.
@@ -72,6 +80,10 @@ type Entry = MessageEntry | EventEntry;
 export class SynicPortMap {
   readonly #ports = new Map<number, Entry>();
   readonly #failures: Failures;
+
+  static {
+    brand = { name: 'SynicPortMap', has: (value): value is SynicPortMap => #ports in value };
+  }
 
   constructor(options: SynicPortMapOptions = {}) {
     this.#failures = takeOptions('options', options, portMapOptions).onError;
@@ -125,7 +137,7 @@ export class SynicPortMap {
     if (osEvent === undefined) {
       implementationArgument('port', port, ['handleEvent']);
     } else {
-      instanceArgument('port.osEvent', osEvent, EventFd);
+      instanceArgument('port.osEvent', osEvent, eventFdBrand);
     }
     const flagCount = integerArgument('port.flagCount', flags, 1, synicLimits.eventFlags);
     return this.#add({
@@ -388,3 +400,5 @@ const callerContext = (): AsyncResource => new AsyncResource('MSHV_PORT');
 function portText({ kind, connectionId }: Entry): string {
   return `the ${kind} port of connection 0x${connectionId.toString(16)}`;
 }
+
+export { brand as synicPortMapBrand };

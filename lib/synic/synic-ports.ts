@@ -20,7 +20,7 @@ import { reasonOf } from '../failures.js';
 import type { GuestEventPort, GuestMessagePort, PostResult } from './guest-ports.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { SintMessagePort } from './sint-message-port.js';
-import { SynicPortMap } from './synic-port-map.js';
+import { synicPortMapBrand } from './synic-port-map.js';
 import type {
   MonitorInfo,
   MonitorPageGpas,
@@ -52,7 +52,7 @@ export class SynicPorts implements SynicPortAccess {
       ['postMessage', 'newGuestEventPort'],
       ['newHostEventPort', 'newGuestMessagePort'],
     );
-    instanceArgument('synic.portMap', synic.portMap, SynicPortMap);
+    instanceArgument('synic.portMap', synic.portMap, synicPortMapBrand);
     this.#synic = synic;
   }
 

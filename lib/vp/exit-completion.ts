@@ -2,6 +2,7 @@ import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
 import { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
 import { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
+import { messageBrand } from '../abi/messages/message.js';
 import { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import { X64Intercept } from '../abi/messages/x64-intercept.js';
 import { registerCode } from '../abi/registers.js';
@@ -15,6 +16,14 @@ import {
 import { MshvError } from '../errors.js';
 import { defaulting, integer, takeOptions, uint32, type OptionTable } from '../options.js';
 import { RegisterSet } from './vp-registers.js';
+
+const brands = {
+  x64: messageBrand(X64Intercept),
+  ioPort: messageBrand(IoPortIntercept),
+  msr: messageBrand(MsrIntercept),
+  cpuid: messageBrand(CpuidIntercept),
+  hypercall: messageBrand(HypercallIntercept),
+};
 
 /** What the hypervisor's answer to a guest's hypercall is. */
 export interface HypercallResult {
@@ -75,7 +84,7 @@ export class ExitCompletion {
   }
 
   ioPort(exit: IoPortIntercept, value: number | undefined): void {
-    instanceArgument('exit', exit, IoPortIntercept);
+    instanceArgument('exit', exit, brands.ioPort);
     this.#vp.check(exit);
     const { size } = exit;
     if (size !== 1 && size !== 2 && size !== 4) {
@@ -96,7 +105,7 @@ export class ExitCompletion {
   }
 
   msr(exit: MsrIntercept, value: bigint | number | undefined): void {
-    instanceArgument('exit', exit, MsrIntercept);
+    instanceArgument('exit', exit, brands.msr);
     this.#vp.check(exit);
     if (exit.isWrite) {
       absentArgument('value', value, 'WRMSR');
@@ -108,14 +117,14 @@ export class ExitCompletion {
   }
 
   cpuid(exit: CpuidIntercept, result: CpuidValues): void {
-    instanceArgument('exit', exit, CpuidIntercept);
+    instanceArgument('exit', exit, brands.cpuid);
     this.#vp.check(exit);
     const { eax, ebx, ecx, edx } = takeOptions('result', result, cpuidResult);
     this.#write(exit, cpuidRegisters, BigInt(eax), BigInt(ebx), BigInt(ecx), BigInt(edx));
   }
 
   hypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
-    instanceArgument('exit', exit, HypercallIntercept);
+    instanceArgument('exit', exit, brands.hypercall);
     this.#vp.check(exit);
     let result;
     if (typeof answer === 'function') {
@@ -138,7 +147,7 @@ export class ExitCompletion {
   }
 
   skip(exit: X64Intercept): void {
-    instanceArgument('exit', exit, X64Intercept);
+    instanceArgument('exit', exit, brands.x64);
     this.#vp.check(exit);
     this.#write(exit, nothing);
   }

@@ -222,8 +222,7 @@ export class VpRun {
     // What the handler waited for with the same signal rejects with its reason, or with an AbortError of that cause.
     const abortion = this.#abortion;
     return (
-      abortion !== undefined &&
-      (error === abortion.reason || (error instanceof Error && error.cause === abortion.reason))
+      abortion !== undefined && (error === abortion.reason || causeOf(error) === abortion.reason)
     );
   }
 
@@ -262,6 +261,15 @@ export { begin as beginRun, finish as finishRun };
 
 /** What a handler runs into that goes on after its run has ended, or its VP was closed. */
 const causedByTheEnd: ReadonlySet<string> = new Set(['ERR_MSHV_CLOSED', 'ERR_MSHV_STALE_EXIT']);
+
+function causeOf(error: unknown): unknown {
+  try {
+    return error instanceof Error ? error.cause : undefined;
+  } catch {
+    // A revoked proxy, say: what was thrown may be anything.
+    return undefined;
+  }
+}
 
 function answerError(answer: unknown): TypeError {
   return Object.assign(

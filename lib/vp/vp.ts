@@ -8,7 +8,7 @@ import { messageLayout } from '../abi/message-types.js';
 import type { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
 import type { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
-import { Message } from '../abi/messages/message.js';
+import { Message, messageBrand } from '../abi/messages/message.js';
 import type { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import type { X64Intercept } from '../abi/messages/x64-intercept.js';
 import type { RegisterName } from '../abi/registers.js';
@@ -46,6 +46,7 @@ import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
 import { runError, runningError } from './run-errors.js';
 import { getVpState, setVpState } from './vp-state.js';
 
+const exitBrand = messageBrand(Message);
 const { EBUSY, ECANCELED, EINTR } = constants.errno;
 
 let create: (native: Native, fd: number, index: number, partition: PartitionCalls) => Vp;
@@ -389,7 +390,7 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_STALE_EXIT` where it is not; `ERR_MSHV_CLOSED`
    */
   checkExit(exit: Message): void {
-    instanceArgument('exit', exit, Message);
+    instanceArgument('exit', exit, exitBrand);
     this.#descriptor.checkOpen();
     this.#exits.check(exit);
   }

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import type { Brand } from '../../arguments.js';
 import { hexadecimal, inspected } from '../../inspection.js';
 import { messageLayout, messageTypeName, type MessageTypeName } from '../message-types.js';
 
@@ -20,6 +21,8 @@ function fieldNames(message: object): readonly string[] {
 // Which stop of a VP a message was handed out for.
 let markStop: (message: Message, stop: number) => void;
 let stopOf: (message: Message) => number;
+
+let isMessage: (value: object) => value is Message;
 
 /** What all messages over the same bytes share. */
 interface Views {
@@ -129,6 +132,7 @@ export abstract class Message {
       message.#stop = stop;
     };
     stopOf = (message) => message.#stop;
+    isMessage = (value): value is Message => #header in value;
   }
 
   /** The hypervisor's code for the type. */
@@ -204,6 +208,16 @@ export abstract class Message {
 }
 
 export { markStop, stopOf };
+
+/** What tells the messages of a class. */
+export function messageBrand<Class extends Message>(
+  type: abstract new (...parameters: never) => Class,
+): Brand<Class> {
+  return {
+    name: type.name,
+    has: (value): value is Class => isMessage(value) && value instanceof type,
+  };
+}
 
 /** A message that this library knows no fields of. Its payload is all there is. */
 export class UnknownMessage extends Message {

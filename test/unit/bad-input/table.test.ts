@@ -7,6 +7,8 @@ import { table } from './table.js';
 describe('the table', () => {
   /** Functions that take nothing. */
   const withoutArguments = [
+    // Of `instanceof`.
+    'MshvError.[Symbol.hasInstance]',
     'new GsiAllocator',
     'MsiRouteTable#markUnknown',
     'IrqFdRoute#clearMsi',
