@@ -1,9 +1,11 @@
 import { constants } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { hypercalls } from '../../lib/abi/hypercalls.js';
 import { simNative, type SimNative } from '../../lib/native.js';
 import { Choices } from '../differential/choices.js';
 import { Differential, type Found } from '../differential/differential.js';
+import { drawCall } from '../differential/hypercalls.js';
 import { SimulatedMachine } from '../differential/machine.js';
 import { shrink } from '../differential/shrink.js';
 
@@ -51,6 +53,13 @@ describe('the differential run', () => {
     expect(byName.size).toBeGreaterThanOrEqual(30);
     expect(failed / operations).toBeGreaterThan(0.05);
     expect(failed / operations).toBeLessThan(0.6);
+  });
+
+  it('makes each hypercall that the driver passes through', () => {
+    const choices = Choices.random(seed);
+    const drawn = new Set(Array.from({ length: 3000 }, () => drawCall(choices).code));
+    const codes = Object.values(hypercalls).map(({ code }) => code);
+    expect(codes.filter((code) => !drawn.has(code))).toEqual([]);
   });
 
   const wrong: [string, (right: SimNative) => Partial<SimNative>, string][] = [

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
+import { guestHypercalls } from '../../../lib/abi/synic.js';
 import type { MshvError } from '../../../lib/index.js';
 import { HypercallDispatcher } from '../../../lib/synic/hypercall-dispatcher.js';
 import type { HypercallCall, HypercallDefinition } from '../../../lib/synic/hypercall-table.js';
@@ -65,6 +66,13 @@ function placed(input: Uint8Array, gpa = 0x2000): bigint {
   memory.bytes.set(input, gpa);
   return BigInt(gpa);
 }
+
+it.each(Object.entries(guestHypercalls))('answers the guest’s %s', (_, code) => {
+  const retargetDeviceInterrupt = (): number => success;
+  const all = new HypercallDispatcher({ portMap, memory, retargetDeviceInterrupt });
+  const { status: answer } = all.dispatch(hypercall({ code, input: 0x2000n }));
+  expect(answer).not.toBe(hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_CODE);
+});
 
 describe('HvSignalEvent', () => {
   const fast = (input: Uint8Array, others: Partial<HypercallInput> = {}): number =>
