@@ -1,4 +1,7 @@
-/** The table of `MSHV_SET_MSI_ROUTING` in 32-bit words. Source: `mshv_user_irq_table` and `mshv_user_irq_entry` of Linux 7.2. */
+/**
+ * The layout of the MSI routing table, as `MSHV_SET_MSI_ROUTING` takes it, in 32-bit words. Source: `mshv_user_irq_table`
+ * and `mshv_user_irq_entry` of Linux 7.2.
+ */
 export const msiRoutingWords = {
   /** How many entries follow. */
   count: 0,

@@ -75,3 +75,14 @@ it('no page names a file that there is not', () => {
   expect(named.length).toBeGreaterThan(100);
   expect(named.filter((one) => !existsSync(root + one.replace(/^.*: /, '')))).toEqual([]);
 });
+
+it('canceled has one spelling, in code and prose', () => {
+  const files = ['lib', 'native', 'test', 'examples', 'bench', 'docs'].flatMap((folder) =>
+    readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
+      .map((file) => `${folder}/${file}`)
+      .filter((file) => /\.(ts|mjs|cc|h|md)$/.test(file)),
+  );
+  const all = [...files, 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+  expect(all.length).toBeGreaterThan(500);
+  expect(all.filter((file) => /cancell(?:ed|ing)/i.test(textOf(file)))).toEqual([]);
+});

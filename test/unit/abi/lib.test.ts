@@ -4,9 +4,10 @@ import { hvStatusCodes, hvStatusErrno, hvStatusName } from '../../../lib/abi/hv-
 import { ioctls } from '../../../lib/abi/ioctls.js';
 import { irqfdFlags } from '../../../lib/abi/irqfd.js';
 import { limits } from '../../../lib/abi/limits.js';
+import { msiRoutingWords } from '../../../lib/abi/msi-routing.js';
 import { decodeMsi, deliveryModes } from '../../../lib/abi/msi.js';
 import { partitionFlags, partitionIsolation } from '../../../lib/abi/partition.js';
-import { facts } from './facts.js';
+import { facts, structsOf } from './facts.js';
 
 /** The constants that begin with `prefix`, without it and without the COUNT that ends an enum. */
 function members(prefix: string): [string, number][] {
@@ -41,6 +42,20 @@ test('irqfdFlags are the masks of MSHV_IRQFD_BIT_*', () => {
 
 test('limits are those of the driver', () => {
   expect(facts.constants.mshv).toMatchObject(limits);
+});
+
+test('the words of the MSI routing table lie where the driver has them', () => {
+  const { mshv_user_irq_table: table, mshv_user_irq_entry: entry } = structsOf('x64');
+  const word = (fact: { offset: number } | undefined): number => (fact?.offset ?? NaN) / 4;
+  expect(msiRoutingWords).toEqual({
+    count: word(table?.fields['nr']),
+    header: word(table?.fields['entries']),
+    entry: (entry?.size ?? NaN) / 4,
+    gsi: word(entry?.fields['gsi']),
+    addressLow: word(entry?.fields['address_lo']),
+    addressHigh: word(entry?.fields['address_hi']),
+    data: word(entry?.fields['data']),
+  });
 });
 
 describe('decodeMsi', () => {
