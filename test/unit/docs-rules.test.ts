@@ -76,6 +76,19 @@ it('no page names a file that there is not', () => {
   expect(named.filter((one) => !existsSync(root + one.replace(/^.*: /, '')))).toEqual([]);
 });
 
+it('CONTRIBUTING.md shows every folder of lib and its order', () => {
+  const page = textOf('CONTRIBUTING.md');
+  const order = /^ +errors, arguments(.*?)```/ms.exec(page)?.[1] ?? '';
+  const folders = readdirSync(`${root}lib`, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  expect(folders.length).toBeGreaterThan(5);
+  for (const folder of folders) {
+    expect(page).toMatch(new RegExp(`^\\| \`lib/${folder}/\` +\\|`, 'm'));
+    expect(order).toMatch(new RegExp(`\\b${folder}\\b`));
+  }
+});
+
 it('canceled has one spelling, in code and prose', () => {
   const files = ['lib', 'native', 'test', 'examples', 'bench', 'docs'].flatMap((folder) =>
     readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
