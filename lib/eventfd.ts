@@ -271,7 +271,7 @@ export class EventFd implements Disposable {
    * Calls `listener` with the consumed count each time the counter has become non-zero, once in a turn of the event
    * loop at most. Signals that come faster than the event loop turns are added up, never lost. All listeners hear of each
    * count, also of one that a `wait()` or an iterator gets. An error that a listener throws is an uncaught exception; the
-   * other listeners still run.
+   * other listeners still run. Listeners run in the async context (`AsyncLocalStorage`) of the call that added them.
    *
    * Watching keeps the event loop alive, see `unref()`. Closing what this returns ends it; so does closing the EventFd, and
    * the abortion of `options.signal`.

@@ -192,7 +192,8 @@ export class Vp implements Disposable {
   /**
    * Runs the VP on a native thread of its own and calls `handler` with each exit on this environment's event
    * loop. The VP waits for the answer: it runs on when the handler has returned, or its promise is
-   * resolved. See `VpRun.finished` for how it ends. Running keeps the event loop alive, see `VpRun.unref()`.
+   * resolved. See `VpRun.finished` for how it ends. Running keeps the event loop alive, see `VpRun.unref()`. The handler runs in
+   * the async context (`AsyncLocalStorage`) of this call.
    *
    * Where `options.signal` aborts, the VP is stopped as by `VpRun.stop()`, and `finished` rejects with the signal's reason. What
    * the handler rejects with then because of the same signal is no further error. Where the VP cannot be stopped, that is an
