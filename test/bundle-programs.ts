@@ -1,6 +1,6 @@
 import { build, type Plugin } from 'esbuild';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -26,7 +26,7 @@ const alone = [
   'test/vp-borrower.ts',
   'test/vp-worker.ts',
 ];
-const programs = ['test/conformance/programs', 'test/unit/programs'];
+const programs = ['examples', 'test/conformance/programs', 'test/unit/programs'];
 const tests = ['test/conformance', 'test/device', 'test/fast-injection', 'test/lab'];
 
 function namesIn(folders: readonly string[], extension: string): string[] {
@@ -41,7 +41,7 @@ function namesIn(folders: readonly string[], extension: string): string[] {
 const urlsOfSources: Plugin = {
   name: 'urls-of-sources',
   setup(bundling) {
-    bundling.onLoad({ filter: /[\\/](test|lab)[\\/].*\.ts$/ }, async ({ path }) => {
+    bundling.onLoad({ filter: /[\\/](examples|lab|test)[\\/].*\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
       const url = JSON.stringify(pathToFileURL(path).href);
       return { contents: source.replaceAll('import.meta.url', url), loader: 'ts' };
@@ -74,6 +74,15 @@ export default async function bundlePrograms(): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(written, contents);
     await rename(written, path);
+  }
+  // The lab runs the tests that it finds.
+  const made = new Set(outputFiles.map(({ path }) => path));
+  for (const name of namesIn(
+    tests.map((folder) => `build/programs/${folder}`),
+    '.test.js',
+  )) {
+    const path = join(root, name);
+    if (!made.has(path)) await rm(path);
   }
 }
 
