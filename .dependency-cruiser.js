@@ -12,6 +12,7 @@ const base = [
   'lasting-bytes',
   'native',
   'options',
+  'share-token',
   'step-error',
   'thenable',
 ];
@@ -35,6 +36,7 @@ const mayKnow = {
   'load-addon': ['errors', 'installer', 'prebuilt', 'runtime'],
   native: ['arguments', 'load-addon', 'options'],
   'step-error': ['abi', 'errors', 'native'],
+  'share-token': ['arguments', 'errors', 'native', 'options', 'step-error'],
   handle: ['inspection'],
   failures: ['arguments', 'errors', 'inspection'],
   'taking-iterator': ['abort-signal', 'inspection'],
@@ -47,6 +49,7 @@ const mayKnow = {
     'native',
     'options',
     'runtime',
+    'share-token',
     'step-error',
     'taking-iterator',
   ],

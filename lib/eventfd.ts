@@ -4,7 +4,13 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { onAbort, throwIfAborted, type WaitOptions } from './abort-signal.js';
-import { type Brand, functionArgument, integerArgument, uint64Argument } from './arguments.js';
+import {
+  type Brand,
+  booleanArgument,
+  functionArgument,
+  integerArgument,
+  uint64Argument,
+} from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
 import { createHandle, type Handle } from './handle.js';
 import { inspected } from './inspection.js';
@@ -18,6 +24,14 @@ import {
   type OptionTable,
 } from './options.js';
 import { watchRefusal } from './runtime.js';
+import {
+  makeToken,
+  receiveError,
+  receivingNative,
+  tokenArgument,
+  type EventFdToken,
+  type ReceiveOptions,
+} from './share-token.js';
 import { stepError } from './step-error.js';
 import { TakingIterator } from './taking-iterator.js';
 
@@ -62,8 +76,8 @@ let brand: Brand<EventFd>;
  *
  * Nothing here blocks the event loop, whatever others do with what they share. Flags and counter belong to the open file,
  * so whoever has a descriptor of it can make it blocking, fill it and take counts away. Reads do not wait for a
- * blocking eventfd (`preadv2` with `RWF_NOWAIT`). A `signal()` of one that others have (its `fd` was read, it was adopted, it or a
- * clone was released) waits for no more than about a millisecond where the counter is full and blocking; that bound costs
+ * blocking eventfd (`preadv2` with `RWF_NOWAIT`). A `signal()` of one that others have (its `fd` was read, it was adopted or received,
+ * it or a clone was shared or released) waits for no more than about a millisecond where the counter is full and blocking; that bound costs
  * a few system calls, which the signals of any other do without. What others take is gone, as it is from any eventfd. Code of
  * this process that closes numbers at random can do anything.
  *
@@ -118,8 +132,8 @@ export class EventFd implements Disposable {
   }
 
   /**
-   * Takes ownership of a descriptor that came from elsewhere: from another Worker's `release()`, over
-   * a socket, or inherited. The number is closed, in favour of another one of the same open file that nobody knows; the
+   * Takes ownership of a descriptor that came from elsewhere: over a socket, inherited, or from another addon. What another Worker has
+   * comes by `share()` and `receive()`. The number is closed, in favour of another one of the same open file that nobody knows; the
    * open file stays blocking or not, as those who share it have it.
    *
    * The caller must not use or close the number afterwards. Where this throws, it is still the
@@ -140,6 +154,25 @@ export class EventFd implements Disposable {
       throw stepError(native, attempt, result, adoptHints);
     }
     return new EventFd(native, result, isSemaphore(result), { isShared: true });
+  }
+
+  /**
+   * Takes what `share()` of another environment returned, which nobody else can receive then: a descriptor of the same
+   * counter, with the sender's addon, which the token names.
+   *
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; `EMFILE`. Where
+   *   anything but `ERR_MSHV_TOKEN_TAKEN` is thrown, the token can be received again
+   * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
+   */
+  static receive(token: EventFdToken, options: ReceiveOptions = {}): EventFd {
+    const checked = tokenArgument('event', token);
+    const semaphore = booleanArgument('token.semaphore', token.semaphore);
+    const native = receivingNative(checked, options);
+    const fd = native.receiveEventfd(checked.offer);
+    if (fd < 0) {
+      throw receiveError(native, fd, adoptHints);
+    }
+    return new EventFd(native, fd, semaphore, { isShared: true });
   }
 
   /**
@@ -341,10 +374,25 @@ export class EventFd implements Disposable {
   }
 
   /**
-   * Gives up the descriptor without closing it and returns it; the object is closed afterwards. This
-   * is how an eventfd gets to another Worker: post `event.clone().release()`, then `EventFd.adopt` it
-   * there. A number that nobody adopts stays open until the process ends: so does that of a Worker which is terminated between
-   * this and the other's `adopt()`, in whose message it is lost. What `fd` has given out is closed.
+   * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`, and call
+   * `EventFd.receive()` there. Both have a descriptor of the same counter, and close it on their own. Of a route's or doorbell's
+   * event too: whoever receives it signals the route.
+   *
+   * A token that nobody receives keeps a descriptor open until this environment ends, and is of no use after that:
+   * `EventFd.receive(token).close()` takes it back.
+   *
+   * @throws MshvError `ERR_MSHV_CLOSED`; `EMFILE`
+   */
+  share(): EventFdToken {
+    const token = makeToken(this.#native, 'event', `eventfd ${this.#name}`, [this.#open()]);
+    this.#file.isShared = true;
+    return { ...token, semaphore: this.semaphore };
+  }
+
+  /**
+   * Gives up the descriptor without closing it and returns it; the object is closed afterwards. For what is no environment of
+   * this process, or no EventFd there: another Worker gets `share()`. A number that nobody takes over stays open until the process
+   * ends. What `fd` has given out is closed.
    *
    * @throws MshvError `ERR_MSHV_OWNED` where the event belongs to a route
    */

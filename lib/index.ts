@@ -130,8 +130,14 @@ export type {
   TranslateGvaFlag,
   TranslateGvaOptions,
 } from './hypercall/translate-gva.js';
-export { type ReceiveOptions, SharedPartition } from './hypercall/shared-partition.js';
-export type { GuestMemoryToken, PartitionToken, VpToken } from './hypercall/share-token.js';
+export { SharedPartition } from './hypercall/shared-partition.js';
+export type {
+  EventFdToken,
+  GuestMemoryToken,
+  PartitionToken,
+  ReceiveOptions,
+  VpToken,
+} from './share-token.js';
 export { Vp } from './vp/vp.js';
 export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './vp/vp-run.js';
 export type { RegisterInputs, Registers } from './vp/named-registers.js';

@@ -172,6 +172,11 @@ export interface Native {
    */
   receiveMemory(token: Int32Array, offset: bigint, size: bigint): number;
   /**
+   * Takes ownership of the eventfd in a token, as eventfdAdopt does, so that its number in the token is nobody's. Returns another
+   * descriptor. Fails like receive; the token is as it was then.
+   */
+  receiveEventfd(token: Int32Array): number;
+  /**
    * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `control` is -1, or the
    * run-control descriptor of an environment that attached the same VP: all of them can cancel each other's
    * runs. `comesAgain` has the types of the messages, up to 64, that may be dropped where nobody could be told of them;
@@ -411,6 +416,19 @@ export function linuxNative(): Native {
 /** The addon that ends in the simulated driver. Loaded, and failing, like the other one. */
 export function simNative(): SimNative {
   return (sim ??= loadAddon('mshv_sim') as SimNative);
+}
+
+/** Which of the two addons. */
+export type AddonName = 'mshv' | 'mshv_sim';
+
+/** Which one an addon is, or stands for. */
+export function addonOf(native: Native): AddonName {
+  return 'simCreate' in native ? 'mshv_sim' : 'mshv';
+}
+
+/** This environment's own. */
+export function nativeOfAddon(addon: AddonName): Native {
+  return addon === 'mshv' ? linuxNative() : simNative();
 }
 
 /** An addon. One function of it stands for all of them. */

@@ -193,12 +193,22 @@ OrError<int> ReceiveMemory(Environment& environment, std::span<int32_t> words, u
   });
 }
 
+OrError<int> ReceiveEventFd(Environment& environment, std::span<int32_t> words) {
+  return TakeToken(words, 1, [&](std::span<const int32_t> descriptors) -> OrError<int> {
+    if (environment.Owns(descriptors[0])) {
+      return Error(-EBUSY);
+    }
+    return environment.Own(backend::EventFdAdopt(descriptors[0]));
+  });
+}
+
 }  // namespace
 
 void ExportShareTokens(Environment& environment, napi_value exports) {
   Export<Share>(environment, exports, "share");
   Export<Receive>(environment, exports, "receive");
   Export<ReceiveMemory>(environment, exports, "receiveMemory");
+  Export<ReceiveEventFd>(environment, exports, "receiveEventfd");
 }
 
 }  // namespace mshv

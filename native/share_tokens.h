@@ -12,7 +12,7 @@
 
 namespace mshv {
 
-// The words of a token, in memory that all environments share: lib/hypercall/share-token.ts.
+// The words of a token, in memory that all environments share: lib/share-token.ts.
 class TokenWords {
  public:
   // Before the descriptors.

@@ -401,6 +401,12 @@ export class FakeNative implements Native {
     );
   }
 
+  receiveEventfd(token: Int32Array): number {
+    return this.#perform('receiveEventfd', [], () =>
+      this.#forgotten(this.#linux.receiveEventfd(token)),
+    );
+  }
+
   vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number {
     return this.#perform('vpAttach', [vp, control, comesAgain], () => this.vps.attach(vp, control));
   }

@@ -1,22 +1,18 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { EventFd } from '../lib/index.js';
-import { linuxNative, simNative } from '../lib/native.js';
+import { EventFd, type EventFdToken } from '../lib/index.js';
 
 /** What the thread is started with. */
 export interface SignallerData {
-  readonly backend: 'simulator' | 'lab';
-  /** Eventfds that become the thread's own. */
-  readonly fds: readonly number[];
+  readonly events: readonly EventFdToken[];
   /** Word 0: the round that may begin; word 1: the round that is done. */
   readonly rounds: Int32Array;
   readonly last: number;
 }
 
 // Signals each eventfd once a round.
-const { backend, fds, rounds, last } = workerData as SignallerData;
-const native = backend === 'simulator' ? simNative() : linuxNative();
-const events = fds.map((fd) => EventFd.adopt(fd, { native }));
+const { events: tokens, rounds, last } = workerData as SignallerData;
+const events = tokens.map((token) => EventFd.receive(token));
 parentPort?.postMessage('ready');
 for (let round = 1; round <= last; round++) {
   // The wake-up for a round may come after the round, and wakes the wait for the next one.

@@ -27,8 +27,8 @@ import type {
 } from '../memory/memory-map-options.js';
 import type { PageBitmap } from '../memory/page-bitmap.js';
 import { apicIdsOf, lookUpRegisters, PartitionCalls } from '../hypercall/partition-calls.js';
-import type { PartitionToken } from '../hypercall/share-token.js';
 import { sharePartition } from '../hypercall/shared-partition.js';
+import type { PartitionToken } from '../share-token.js';
 import { createVp, pagedRegisters, type Vp } from '../vp/vp.js';
 
 /** Which argument of `MSHV_CREATE_PARTITION` the driver took: with feature banks (v2) or without. */

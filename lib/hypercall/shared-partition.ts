@@ -3,15 +3,16 @@ import { inspect, type InspectOptions } from 'node:util';
 import { closedError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
-import { type Native, nativeOfOptions } from '../native.js';
+import type { Native } from '../native.js';
+import {
+  makeToken,
+  receivingNative,
+  takeOffer,
+  tokenArgument,
+  type PartitionToken,
+  type ReceiveOptions,
+} from '../share-token.js';
 import { apicIdsOf, PartitionCalls } from './partition-calls.js';
-import { offerDescriptors, takeOffer, tokenArgument, type PartitionToken } from './share-token.js';
-
-/** How to receive what another environment shares. */
-export interface ReceiveOptions {
-  /** The addon to use: the sender's. Default: the one that makes system calls. */
-  native?: Native;
-}
 
 let own: (native: Native, fd: number, apicIds: ApicIds) => SharedPartition;
 
@@ -40,14 +41,14 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   /**
    * Takes what `partition.share()` returned, which nobody else can receive then.
    *
-   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; `EINVAL` where the sender used
-   *   another addon
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended
+   * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
    */
   static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {
-    const offer = tokenArgument('partition', token);
+    const checked = tokenArgument('partition', token);
     const apicIds = ApicIds.ofToken(token);
-    const native = nativeOfOptions(options);
-    const [fd = -1] = takeOffer(native, 'partition', offer);
+    const native = receivingNative(checked, options);
+    const [fd = -1] = takeOffer(native, checked);
     return own(native, fd, apicIds);
   }
 
@@ -99,6 +100,6 @@ export class SharedPartition extends PartitionCalls implements Disposable {
 export { own as ownPartition };
 
 export function sharePartition(native: Native, fd: number, apicIds: ApicIds): PartitionToken {
-  const offer = offerDescriptors(native, 'the partition', [fd]);
-  return { type: 'mshv-partition', offer, apicIds: apicIds.memory };
+  const token = makeToken(native, 'partition', 'the partition', [fd]);
+  return { ...token, apicIds: apicIds.memory };
 }

@@ -12,16 +12,17 @@ import {
 } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
-import { type Native, nativeOfOptions } from '../native.js';
+import type { Native } from '../native.js';
 import { takeOptions } from '../options.js';
-import { stepError } from '../step-error.js';
 import {
-  offerDescriptors,
+  makeToken,
   receiveError,
+  receivingNative,
   tokenArgument,
   type GuestMemoryToken,
-} from '../hypercall/share-token.js';
-import type { ReceiveOptions } from '../hypercall/shared-partition.js';
+  type ReceiveOptions,
+} from '../share-token.js';
+import { stepError } from '../step-error.js';
 import {
   creationOptions,
   fileOptions,
@@ -145,13 +146,14 @@ export class GuestMemory implements Disposable {
    * Maps what `share()` of another environment returned, which nobody else can receive then.
    *
    * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; otherwise as `fromFd` does
+   * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
    */
   static receive(token: GuestMemoryToken, options: ReceiveOptions = {}): GuestMemory {
-    const offer = tokenArgument('memory', token);
+    const checked = tokenArgument('memory', token);
     const offset = pageMultipleArgument('token.offset', token.offset, 0n, largestFileOffset);
     const size = pageMultipleArgument('token.size', token.size, 4096n, largestMemory);
-    const native = nativeOfOptions(options);
-    const handle = native.receiveMemory(offer, offset, size);
+    const native = receivingNative(checked, options);
+    const handle = native.receiveMemory(checked.offer, offset, size);
     if (handle < 0) {
       throw receiveError(native, handle, fileHints);
     }
@@ -341,8 +343,8 @@ export class GuestMemory implements Disposable {
   share(): GuestMemoryToken {
     const fd = this.#file('share');
     try {
-      const offer = offerDescriptors(this.#native, 'guest memory', [fd]);
-      return { type: 'mshv-memory', offer, offset: this.fileOffset, size: this.size };
+      const token = makeToken(this.#native, 'memory', 'guest memory', [fd]);
+      return { ...token, offset: this.fileOffset, size: this.size };
     } finally {
       this.#native.close(fd);
     }

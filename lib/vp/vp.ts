@@ -19,8 +19,16 @@ import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
-import { type Native, nativeOfOptions, vpPages } from '../native.js';
+import { type Native, vpPages } from '../native.js';
 import { takeOptions, waitOptions } from '../options.js';
+import {
+  makeToken,
+  receivingNative,
+  takeOffer,
+  tokenArgument,
+  type ReceiveOptions,
+  type VpToken,
+} from '../share-token.js';
 import { stepError } from '../step-error.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
 import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
@@ -33,13 +41,7 @@ import {
 import { apicIdsOf, registerCallsOf, type PartitionCalls } from '../hypercall/partition-calls.js';
 import { PendingExit, told } from './pending-exit.js';
 import { mapRegisterPage, type RegisterPage } from './register-page.js';
-import {
-  offerDescriptors,
-  takeOffer,
-  tokenArgument,
-  type VpToken,
-} from '../hypercall/share-token.js';
-import { ownPartition, type ReceiveOptions } from '../hypercall/shared-partition.js';
+import { ownPartition } from '../hypercall/shared-partition.js';
 import { VpDescriptor } from './vp-descriptor.js';
 import { VpRegisters } from './vp-registers.js';
 import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
@@ -116,15 +118,16 @@ export class Vp implements Disposable {
    *
    * The new object has descriptors of its own and a `partition` that is closed with it.
    *
-   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; `EINVAL` where the sender used
-   *   another addon. The token can be received again then
+   * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended. Where
+   *   anything else is thrown, the token can be received again
+   * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
    */
   static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
-    const offer = tokenArgument('vp', token);
+    const checked = tokenArgument('vp', token);
     const index = vpArgument('token.index', token.index);
     const apicIds = ApicIds.ofToken(token);
-    const native = nativeOfOptions(options);
-    const [vp = -1, control = -1, partition = -1] = takeOffer(native, 'vp', offer);
+    const native = receivingNative(checked, options);
+    const [vp = -1, control = -1, partition = -1] = takeOffer(native, checked);
     const shared = ownPartition(native, partition, apicIds);
     return new Vp(new VpDescriptor(native, vp, index, control), shared, shared);
   }
@@ -418,9 +421,8 @@ export class Vp implements Disposable {
   share(): VpToken {
     const { native, attached, control } = this.#descriptor;
     const descriptors = [attached, control, this.partition.fd];
-    const offer = offerDescriptors(native, `VP ${this.index}`, descriptors);
-    const apicIds = apicIdsOf(this.partition).memory;
-    return { type: 'mshv-vp', index: this.index, offer, apicIds };
+    const token = makeToken(native, 'vp', `VP ${this.index}`, descriptors);
+    return { ...token, index: this.index, apicIds: apicIdsOf(this.partition).memory };
   }
 
   /**

@@ -44,8 +44,7 @@ it(`loses none of ${routeCount * rounds} signals from another thread and injects
   };
 
   const data: SignallerData = {
-    backend: guest.backend,
-    fds: routes.map((route) => route.event.clone().release()),
+    events: routes.map(({ event }) => event.share()),
     rounds: new Int32Array(new SharedArrayBuffer(8)),
     last: rounds,
   };

@@ -59,7 +59,6 @@ function offer(guest: DeviceGuest, worker: Worker): void {
     vp: guest.vp(1).share(),
     memory: guest.memory.share(),
     account: DeviceGuestExits.newAccount(),
-    halting: -1,
   };
   // It has the VP.
   worker.once('message', () => {

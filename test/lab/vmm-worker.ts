@@ -1,6 +1,13 @@
 import { parentPort, type MessagePort } from 'node:worker_threads';
 
-import { EventFd, GuestMemory, Vp, type GuestMemoryToken, type VpToken } from '../../lib/index.js';
+import {
+  EventFd,
+  GuestMemory,
+  Vp,
+  type EventFdToken,
+  type GuestMemoryToken,
+  type VpToken,
+} from '../../lib/index.js';
 import { DeviceGuestExits } from './device-guest-exits.js';
 import { DeviceGuestMemory } from './device-guest-memory.js';
 import { SynicEcho, type EchoRoute } from './synic-echo.js';
@@ -10,8 +17,7 @@ export interface VmmOffer {
   readonly vp: VpToken;
   readonly memory: GuestMemoryToken;
   readonly account: BigUint64Array;
-  /** A descriptor to adopt; -1 where there is none. */
-  readonly halting: number;
+  readonly halting?: EventFdToken | undefined;
   /** Have the thread answer the VP's messages. */
   readonly echo?: EchoRoute | undefined;
 }
@@ -32,7 +38,7 @@ class WorkerVp {
   constructor({ vp, memory, account, halting, echo }: VmmOffer) {
     this.#vp = Vp.receive(vp);
     this.#memory = GuestMemory.receive(memory);
-    this.#halting = halting < 0 ? undefined : EventFd.adopt(halting);
+    this.#halting = halting && EventFd.receive(halting);
     const view = new DeviceGuestMemory(this.#memory.buffer);
     this.#exits = new DeviceGuestExits(this.#vp, view, account, this.#halting);
     this.#echo = echo && new SynicEcho(this.#vp, view.bytes, echo);

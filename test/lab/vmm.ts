@@ -131,7 +131,7 @@ export class WorkerVmm extends Vmm {
       vp: vmm.vp.share(),
       memory: guest.memory.share(),
       account: vmm.words,
-      halting: halting?.clone().release() ?? -1,
+      halting: halting?.share(),
       echo,
     });
     return vmm;

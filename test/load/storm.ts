@@ -106,7 +106,7 @@ async function throughStorm(
 export function stormFromAThread(guest: GuestSide): Promise<StormReport> {
   const event = EventFd.create({ native: guest.native });
   const stop = new Int32Array(new SharedArrayBuffer(4));
-  const data: StormData = { backend: guest.backend, fd: event.clone().release(), stop };
+  const data: StormData = { event: event.share(), stop };
   const thread = typescriptWorker(new URL('storm-worker.ts', import.meta.url), {
     workerData: data,
   });

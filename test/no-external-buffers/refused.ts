@@ -133,7 +133,7 @@ export const elsewhere: readonly { readonly file: string; readonly because: stri
   { file: 'limits-and-filters.test.ts', because: 'each of its cases is a process under a limit' },
   { file: 'workers.test.ts', because: 'it terminates thousands of Workers' },
   {
-    file: 'hypercall/share-tokens.test.ts',
+    file: 'share-tokens.test.ts',
     because: 'it terminates Workers inside share() and receive()',
   },
   { file: 'killed-processes.test.ts', because: 'it kills processes' },

@@ -99,6 +99,7 @@ const both: { [Name in keyof Native]: (given: Given) => readonly unknown[] } = {
   share: () => [new Int32Array(0), new Int32Array(2)],
   receive: () => [new Int32Array(2), new Uint32Array(0)],
   receiveMemory: () => [new Int32Array(3), uint64(0n), uint64(4096n)],
+  receiveEventfd: () => [new Int32Array(3)],
   vpAttach: ({ other, control }) => [other, control],
   vpRun: ({ event }) => [event, bytes],
   vpCancel: ({ event }) => [event],

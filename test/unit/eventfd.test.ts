@@ -481,6 +481,42 @@ describe('clone()', () => {
   });
 });
 
+describe('share() and receive()', () => {
+  it('give an eventfd to a Worker, whose end closes what it has', async () => {
+    const before = openDescriptors();
+    const requests = create();
+    const answers = create();
+    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
+      workerData: { requests: requests.share(), answers: answers.share() },
+    });
+    await once(worker, 'message');
+    for (const n of [1n, 21n, 2n ** 60n]) {
+      const answer = answers.wait();
+      requests.signal(n);
+      expect(await answer).toBe(n * 2n);
+    }
+    await worker.terminate();
+    requests.close();
+    answers.close();
+    expect(openDescriptors()).toBe(before);
+  });
+
+  it('leave a count that is on its way to a Worker which is terminated in the counter', async () => {
+    const requests = create();
+    const answers = create();
+    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
+      workerData: { requests: requests.share(), answers: answers.share(), busy: true },
+    });
+    await once(worker, 'message');
+    requests.signal(7n);
+    await worker.terminate();
+    expect(requests.tryRead()).toBe(7n);
+    expect(answers.tryRead()).toBeUndefined();
+    requests.close();
+    answers.close();
+  });
+});
+
 describe('release() and adopt()', () => {
   it('hand a descriptor over without closing it', () => {
     const before = openDescriptors();
@@ -497,44 +533,6 @@ describe('release() and adopt()', () => {
     expect(adopted.tryRead()).toBe(1n);
     adopted.close();
     expect(openDescriptors()).toBe(before);
-  });
-
-  it('hand it to a Worker, whose end closes it', async () => {
-    const before = openDescriptors();
-    const requests = create();
-    const answers = create();
-    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
-      workerData: { requests: requests.clone().release(), answers: answers.clone().release() },
-    });
-    await once(worker, 'message');
-    for (const n of [1n, 21n, 2n ** 60n]) {
-      const answer = answers.wait();
-      requests.signal(n);
-      expect(await answer).toBe(n * 2n);
-    }
-    await worker.terminate();
-    requests.close();
-    answers.close();
-    expect(openDescriptors()).toBe(before);
-  });
-
-  it('leaves a count that is on its way to a Worker which is terminated in the counter', async () => {
-    const requests = create();
-    const answers = create();
-    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
-      workerData: {
-        requests: requests.clone().release(),
-        answers: answers.clone().release(),
-        busy: true,
-      },
-    });
-    await once(worker, 'message');
-    requests.signal(7n);
-    await worker.terminate();
-    expect(requests.tryRead()).toBe(7n);
-    expect(answers.tryRead()).toBeUndefined();
-    requests.close();
-    answers.close();
   });
 
   it('refuses a descriptor that is not open', () => {

@@ -73,7 +73,14 @@ const scenarios: Record<string, () => void | Promise<void>> = {
     makeBlocking(released.clone().release());
     const cloned = create();
     makeBlocking(cloned.fd);
-    for (const event of [shown, adopted, released, cloned.clone()]) {
+    const offered = create();
+    const received = EventFd.receive(offered.share());
+    makeBlocking(received.fd);
+    const other = create();
+    const toClone = EventFd.receive(other.share());
+    makeBlocking(other.fd);
+    const events = [shown, adopted, released, cloned.clone(), offered, received, toClone.clone()];
+    for (const event of events) {
       expectEqual('an empty counter', event.tryRead(), undefined);
       event.signal(2n ** 64n - 2n);
       expectEqual('what a full counter takes', signal(event), 0n);
@@ -197,8 +204,7 @@ const scenarios: Record<string, () => void | Promise<void>> = {
     );
     const rounds = 150;
     const data: SignallerData = {
-      backend: guest.backend,
-      fds: routes.map((route) => route.event.clone().release()),
+      events: routes.map(({ event }) => event.share()),
       rounds: new Int32Array(new SharedArrayBuffer(8)),
       last: rounds,
     };

@@ -33,6 +33,7 @@ describe('the table', () => {
     'EventFd#tryRead',
     'EventFd#clone',
     'EventFd#release',
+    'EventFd#share',
     'EventFd#ref',
     'EventFd#unref',
     'EventFd#[Symbol.asyncIterator]',

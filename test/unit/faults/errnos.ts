@@ -129,6 +129,7 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
     calls: ['fcntl', 'fstat', 'fstatfs', 'mmap'],
     own: ['ENXIO', 'ENODEV', 'EBUSY'],
   },
+  receiveEventfd: { calls: ['fcntl', 'readlink'], own: ['EINVAL', 'EBUSY'] },
   vpAttach: { calls: control, own: ['EINVAL', 'EEXIST'] },
   vpRun: { calls: [...runner, 'pthread_create', 'MSHV_RUN_VP'], own: ['EBUSY', 'ECANCELED'] },
   vpCancel: { calls: ['sigaction', 'timer_create'], own: ['EBADF', 'ENOSPC'] },

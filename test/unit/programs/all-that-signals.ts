@@ -3,7 +3,7 @@ import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 
-import { EventFd, type MshvError } from '../../../lib/index.js';
+import { EventFd, type EventFdToken, type MshvError } from '../../../lib/index.js';
 import { linuxNative, simNative } from '../../../lib/native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { makeBlocking } from '../../hostile-peer.js';
@@ -12,8 +12,6 @@ import { typescriptWorker } from '../../typescript-program.js';
 
 // Does all that takes signals, by both addons, in this environment and in a Worker: writes to eventfds that others have made
 // blocking and full, and interrupts runs. SIGUSR2 comes before, and after.
-
-const natives = [linuxNative(), simNative()];
 
 function write(event: EventFd): void {
   try {
@@ -41,23 +39,21 @@ async function interruptRun(): Promise<void> {
 }
 
 if (isMainThread) {
-  const events = natives.map((native) => EventFd.create({ native }));
+  const events = [linuxNative(), simNative()].map((native) => EventFd.create({ native }));
   for (const event of events) event.signal(2n ** 64n - 2n);
   makeBlocking(...events.map((event) => event.fd));
   process.kill(process.pid, 'SIGUSR2');
   events.forEach(write);
   await interruptRun();
   const worker = typescriptWorker(new URL(import.meta.url), {
-    workerData: events.map((event) => event.clone().release()),
+    workerData: events.map((event) => event.share()),
   });
   await once(worker, 'message');
   process.kill(process.pid, 'SIGUSR2');
   await worker.terminate();
   process.kill(process.pid, 'SIGUSR2');
 } else {
-  for (const [i, native] of natives.entries()) {
-    write(EventFd.adopt((workerData as number[])[i] ?? -1, { native }));
-  }
+  for (const token of workerData as EventFdToken[]) write(EventFd.receive(token));
   await interruptRun();
   parentPort?.postMessage('done');
 }

@@ -1,14 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { EventFd } from '../../../lib/index.js';
+import { EventFd, type EventFdToken } from '../../../lib/index.js';
 import { Simulator } from '../../../lib/sim/index.js';
 
-/** What the Worker is to do: signal an eventfd that becomes its own, or keep a simulator open. */
-export type SimulatorWork = { signal: { fd: number; times: number } } | { keepOpen: true };
+/** What the Worker is to do: signal an eventfd that is shared with it, or keep a simulator open. */
+export type SimulatorWork = { signal: { token: EventFdToken; times: number } } | { keepOpen: true };
 
 const work = workerData as SimulatorWork;
 if ('signal' in work) {
-  const event = EventFd.adopt(work.signal.fd, { native: Simulator.native });
+  const event = EventFd.receive(work.signal.token);
   for (let i = 0; i < work.signal.times; i++) {
     event.signal();
   }

@@ -167,6 +167,10 @@ const rounds = {
       n.memoryUnmap(n.receiveMemory(token, 4096n, 4096n)),
     ];
   },
+  receiveEventfd: (n, t) => {
+    const token = new Int32Array(new SharedArrayBuffer(12));
+    return [n.share(Int32Array.of(t.event), token), n.close(n.receiveEventfd(token))];
+  },
   vpAttach: (n, t) => {
     const vp = n.dup(t.vp);
     const control = n.vpAttach(vp, t.count % 2 === 0 ? t.control : -1);

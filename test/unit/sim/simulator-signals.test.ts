@@ -47,7 +47,7 @@ describe('signals', () => {
   it('from Workers are one interrupt each', async () => {
     const times = 5000;
     const workers = Array.from({ length: 3 }, () =>
-      worker({ signal: { fd: route.event.clone().release(), times } }),
+      worker({ signal: { token: route.event.share(), times } }),
     );
     await Promise.all(workers.map((each) => once(each, 'exit')));
     expect(simulator.interrupts(partition)).toHaveLength(workers.length * times);

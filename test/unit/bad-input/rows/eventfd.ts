@@ -9,6 +9,7 @@ import {
   required,
 } from '../argument.js';
 import { type Row, only, option, rows } from '../row.js';
+import { eventToken, token } from '../token.js';
 
 export const eventFdRows: readonly Row[] = [
   ...rows(
@@ -32,6 +33,14 @@ export const eventFdRows: readonly Row[] = [
     [only, required(integer('fd', 0, 2 ** 31 - 1))],
     [(wrong) => [2 ** 31 - 1, wrong], keyed('options', 'native')],
     [(wrong) => [2 ** 31 - 1, { native: wrong }], addon('options.native')],
+  ),
+  ...rows(
+    'EventFd',
+    'receive',
+    [only, token('event', eventToken)],
+    [(wrong) => [{ ...eventToken, semaphore: wrong }], required(boolean('token.semaphore'))],
+    [(wrong) => [eventToken, wrong], keyed('options', 'native')],
+    [(wrong) => [eventToken, { native: wrong }], addon('options.native')],
   ),
   ...rows('event', 'signal', [only, quantity('n', 1n, 2n ** 64n - 2n)]),
   ...rows(

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'vitest';
 
-import { EventFd, type Handle, Interrupt } from '../../../../lib/index.js';
+import { EventFd, type EventFdToken, type Handle, Interrupt } from '../../../../lib/index.js';
 import type { Operation } from '../engine.js';
-import type { Step } from '../situation.js';
+import type { Situation, Step } from '../situation.js';
 
 /** An operation on an eventfd. */
 function onEvent(
@@ -49,6 +49,13 @@ async function signalledAnd(
   }
 }
 
+function takenBackAtEnd(situation: Situation, token: EventFdToken): void {
+  const { native } = situation;
+  situation.atEnd(() => {
+    if (Atomics.load(token.offer, 0) === 0) EventFd.receive(token, { native }).close();
+  });
+}
+
 export const eventfds: readonly Operation[] = [
   {
     name: 'EventFd.create()',
@@ -76,6 +83,26 @@ export const eventfds: readonly Operation[] = [
         adopted = situation.own(EventFd.adopt(fd, { native }));
       };
     },
+  },
+  {
+    name: 'event.share()',
+    arrange: (situation) => {
+      const event = situation.own(EventFd.create({ native: situation.native }));
+      return () => {
+        takenBackAtEnd(situation, event.share());
+      };
+    },
+    steps: 'share',
+  },
+  {
+    name: 'EventFd.receive()',
+    arrange: (situation) => {
+      const { native } = situation;
+      const token = situation.own(EventFd.create({ native, initial: 5 })).share();
+      takenBackAtEnd(situation, token);
+      return () => situation.own(EventFd.receive(token, { native }));
+    },
+    steps: 'receiveEventfd',
   },
   onEvent('event.signal()', 0, (event) => {
     event.signal();

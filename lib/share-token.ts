@@ -1,14 +1,23 @@
 import { constants } from 'node:os';
 import { types } from 'node:util';
 
-import { isObject, typeError } from '../arguments.js';
-import { MshvError } from '../errors.js';
-import { descriptorKinds, type Native } from '../native.js';
-import { stepError } from '../step-error.js';
+import { isObject, typeError, valueError } from './arguments.js';
+import { MshvError } from './errors.js';
+import {
+  addonOf,
+  descriptorKinds,
+  nativeOfAddon,
+  optionalNative,
+  type AddonName,
+  type Native,
+} from './native.js';
+import { takeOptions, type OptionTable } from './options.js';
+import { stepError } from './step-error.js';
 
 // A token is descriptors that nobody owns: duplicates of the sender's, until the receiver takes them. They are in shared
 // memory with a mark, so that of several copies of a token only one can be received: two owners of one descriptor would
-// close each other's. Each is made, and taken, by one call of the addon's, which knows of it whenever a Worker ends.
+// close each other's. Each is made, and taken, by one call of the addon's, which knows of it whenever a Worker ends. It names
+// that addon: the simulator's descriptors mean nothing to the other one, and what is an eventfd to both is exact only in its own.
 
 /** Before the descriptors: whether it is taken, and whether its maker lives. */
 const header = 2;
@@ -18,6 +27,7 @@ const contents = {
   partition: ['partition'],
   vp: ['vp', 'runControl', 'partition'],
   memory: ['file'],
+  event: ['eventfd'],
 } as const;
 
 type TokenKind = keyof typeof contents;
@@ -25,6 +35,8 @@ type TokenKind = keyof typeof contents;
 /** Descriptors on their way to another environment of this process. */
 interface ShareToken<Kind extends TokenKind> {
   readonly type: `mshv-${Kind}`;
+  /** The sender's, with which it is received: `mshv_sim` is the simulator's. */
+  readonly addon: AddonName;
   readonly offer: Int32Array;
 }
 
@@ -50,38 +62,70 @@ export interface GuestMemoryToken extends ShareToken<'memory'> {
   readonly size: number;
 }
 
+/** What `event.share()` returns, for `EventFd.receive()`: post it, or pass it as `workerData`. */
+export interface EventFdToken extends ShareToken<'event'> {
+  /** Whether each read consumes one unit. */
+  readonly semaphore: boolean;
+}
+
+/** How to receive what another environment shares. */
+export interface ReceiveOptions {
+  /** The addon to use, where it is another object than the environment's own: it must be the one that the token names. */
+  native?: Native;
+}
+
+const receiveOptions = { native: optionalNative } satisfies OptionTable<ReceiveOptions>;
+
 /**
- * Offers duplicates of descriptors.
+ * Makes a token of duplicates of descriptors.
  *
  * @param what - what is shared, for errors: `'VP 3'`
  */
-export function offerDescriptors(
+export function makeToken<Kind extends TokenKind>(
   native: Native,
+  kind: Kind,
   what: string,
   descriptors: readonly number[],
-): Int32Array {
+): ShareToken<Kind> {
   const offer = new Int32Array(new SharedArrayBuffer(4 * (header + descriptors.length)));
   const result = native.share(Int32Array.from(descriptors), offer);
   if (result < 0) {
     throw stepError(native, `share ${what}`, result);
   }
-  return offer;
+  return { type: `mshv-${kind}`, addon: addonOf(native), offer };
 }
 
-/** The token's descriptors, as the argument of a function. */
-export function tokenArgument(kind: TokenKind, value: unknown): Int32Array {
-  if (
-    isObject(value) &&
-    'type' in value &&
-    value.type === `mshv-${kind}` &&
-    'offer' in value &&
-    types.isInt32Array(value.offer) &&
-    types.isSharedArrayBuffer(value.offer.buffer) &&
-    value.offer.length === header + contents[kind].length
-  ) {
-    return value.offer;
+/** What all tokens have, as the argument of a function. */
+export function tokenArgument<Kind extends TokenKind>(
+  kind: Kind,
+  value: ShareToken<Kind>,
+): ShareToken<Kind> {
+  const given: unknown = value;
+  if (isObject(given) && 'type' in given && 'addon' in given && 'offer' in given) {
+    const { type, addon, offer } = given;
+    if (
+      type === `mshv-${kind}` &&
+      (addon === 'mshv' || addon === 'mshv_sim') &&
+      types.isInt32Array(offer) &&
+      types.isSharedArrayBuffer(offer.buffer) &&
+      offer.length === header + contents[kind].length
+    ) {
+      return { type: `mshv-${kind}`, addon, offer };
+    }
   }
   throw typeError('token', `a token that ${kind}.share() returned in this process`, value);
+}
+
+/** The addon that receives a token. */
+export function receivingNative({ addon }: ShareToken<TokenKind>, options: ReceiveOptions): Native {
+  const { native } = takeOptions('options', options, receiveOptions);
+  if (native === undefined) {
+    return nativeOfAddon(addon);
+  }
+  if (addonOf(native) !== addon) {
+    throw valueError('options.native', `the addon of the token, ${addon}`, addonOf(native));
+  }
+  return native;
 }
 
 /**
@@ -90,11 +134,12 @@ export function tokenArgument(kind: TokenKind, value: unknown): Int32Array {
  */
 export function takeOffer(
   native: Native,
-  kind: 'partition' | 'vp',
-  offer: Int32Array,
+  { type, offer }: ShareToken<'partition'> | ShareToken<'vp'>,
 ): readonly number[] {
   const descriptors = [...offer.subarray(header)];
-  const kinds = contents[kind].map((each) => descriptorKinds[each]);
+  const kinds = contents[type === 'mshv-vp' ? 'vp' : 'partition'].map(
+    (each) => descriptorKinds[each],
+  );
   const result = native.receive(offer, Uint32Array.from(kinds));
   if (result < 0) {
     throw receiveError(native, result, receiveHints);
@@ -118,5 +163,5 @@ export function receiveError(
 
 const receiveHints = new Map([
   [-constants.errno.EBADF, 'somebody has closed what the token holds'],
-  [-constants.errno.EINVAL, "the sender used another addon: pass it as 'native'"],
+  [-constants.errno.EINVAL, 'what it holds is something else by now'],
 ]);
