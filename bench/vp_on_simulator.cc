@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../native/abi/mshv.h"
 #include "../native/backend.h"
@@ -47,10 +48,8 @@ Machine OpenMachine() { return Get().machine; }
 void PrepareExits(long times) {
   // Port 0x10, one byte, a write.
   const sim::GuestStep step{.kind = sim::GuestStep::Kind::kIoPort, .operands = {0x10, 1, 1, 0x55}};
-  for (long i = 0; i < times; ++i) {
-    Check(Get().file->host().AddSteps(*Get().file->partition(), 0, {&step, 1}),
-          "a step of the guest");
-  }
+  const std::vector<sim::GuestStep> steps(static_cast<size_t>(times), step);
+  Check(Get().file->host().AddSteps(*Get().file->partition(), 0, steps), "steps of the guest");
 }
 
 void WriteMmio(uint64_t gpa) {

@@ -186,18 +186,27 @@ export interface Native {
    */
   vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number;
   /**
-   * `MSHV_RUN_VP` on this thread, into the first 256 bytes of `message`. `-ECANCELED`: a cancel was acknowledged and
+   * Gives this environment's memory for exits of the VP, before it is run: 384 bytes over a SharedArrayBuffer, at an address
+   * that divides by 8, which are in use until the descriptor is closed. In host byte order, from byte
+   *
+   * - 0: the message of the last exit, 256 bytes, as vpRun and vpStart hand it over
+   * - 256: a mark: 0 until the caller says that somebody was told of what comes once, which is a cancel, and an
+   *   exit that is not of `comesAgain`. Where this environment ends before that, and before it calls the addon for this VP
+   *   again, it is the next run's, whoever runs the VP
+   * - 260: the number of the run (see vpLastRun), a 32-bit word
+   * - 264: 10 words of 64 bits, and from 344 on 10 words of 32 bits: see vpCompleteExit
+   *
+   * `-EINVAL` where it is something else, `-EEXIST` where there is one.
+   */
+  vpUseBlock(vp: number, block: Uint8Array): number;
+  /**
+   * `MSHV_RUN_VP` on this thread; `-EINVAL` without a block. `-ECANCELED`: a cancel was acknowledged and
    * the VP did not exit. `-EINTR`: nothing happened, call again; a run is interrupted ten times a second, so that
    * a Worker can be terminated. It is the same run until then, or until the descriptor is closed: nobody else can run the
    * VP. `-ESHUTDOWN`: it is being terminated; do not call again. `-EBUSY`: the VP is running already, or a thread holds
    * it.
-   *
-   * A `message` of 264 bytes gets the number of the run (see vpLastRun) in the last four, in host byte order, and a mark in
-   * the one behind the message: 0 until the caller says that somebody was told of what comes once, which is a cancel, and an
-   * exit that is not of `comesAgain`. Where this environment ends before that, and
-   * before it calls the addon for this VP again, it is the next run's, whoever runs the VP.
    */
-  vpRun(vp: number, message: Uint8Array): number;
+  vpRun(vp: number): number;
   /**
    * Makes the run under way, or the next one, return `-ECANCELED` once: at once where an exit is not
    * already on its way, else the exit is returned first and the run after it is canceled. The kick is
@@ -213,12 +222,11 @@ export interface Native {
    */
   vpLastRun(vp: number): number;
   /**
-   * Runs the VP on a thread of its own. After each run `message` is filled and `onExit` called with what
-   * vpRun would have returned, never `-EINTR`; the VP waits for `vpResume` then, and nobody else can run it until `vpStop`.
-   * `-EFAULT`: there is an exit, but `message` has been detached; it is handed over again. Holds the loop. `-EBUSY` where the
-   * VP has a thread here.
+   * Runs the VP on a thread of its own. After each run `onExit` is called with what vpRun would have returned, never
+   * `-EINTR`; the VP waits for `vpResume` then, and nobody else can run it until `vpStop`. Holds the loop. `-EBUSY` where the
+   * VP has a thread here, `-EINVAL` where it has no block.
    */
-  vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number;
+  vpStart(vp: number, onExit: (result: number) => void): number;
   /** `-EBUSY` where no exit was handed over since the last one, `-ENOENT` where there is no thread. */
   vpResume(vp: number): number;
   /**
@@ -251,6 +259,12 @@ export interface Native {
     words: BigUint64Array,
     dirty: number,
   ): number;
+  /**
+   * Writes the first `count` of the block's words to the register page, at the places that its other words have, likewise.
+   * `-ESTALE`: the run of this number is not the VP's last one, or goes on; the VP cannot come to run meanwhile. `-ENODEV` as
+   * for vpPage, after that.
+   */
+  vpCompleteExit(vp: number, run: number, count: number, dirty: number): number;
   /**
    * `MSHV_GET_VP_STATE` into `state`, through a page-aligned buffer of `state.length` rounded up. Returns
    * the number of bytes the state has, which may be more than fit: then nothing was read. `-EBUSY` where the VP is running,

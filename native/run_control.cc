@@ -106,13 +106,11 @@ int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
   return 0;
 }
 
-int RunControl::Run(Runner& runner, int vp, void* message) {
-  if (const int error = Enter(runner); error < 0) {
-    return error;
+int RunControl::Run(Runner& runner, int vp, void* message, bool hold) {
+  if (const std::optional<int> ended = Enter(runner, message, hold)) {
+    return *ended;
   }
-  return Leave(runner, TakeKept(message)
-                           ? 0
-                           : backend::Ioctl(vp, abi::MSHV_RUN_VP, message).error().number());
+  return Leave(runner, backend::Ioctl(vp, abi::MSHV_RUN_VP, message).error().number(), hold);
 }
 
 bool RunControl::ComesOnce(int result, const void* message) const {
@@ -130,8 +128,7 @@ void RunControl::Release(const Runner& runner, int untold, const void* message) 
   if (!IsHeldBy(runner)) {
     return;
   }
-  EndRun();
-  block().holder = nullptr;
+  EndRun(/*hold=*/false);
   KeepLocked(untold, message);
 }
 
@@ -162,14 +159,9 @@ void RunControl::DropKept() {
   --block().kept_size;
 }
 
-bool RunControl::TakeKept(void* message) {
-  const Lock lock(*this);
-  if (block().kept_size == 0) {
-    return false;
-  }
+void RunControl::TakeKept(void* message) {
   std::memcpy(message, block().kept.data(), sizeof(abi::mshv_run_vp));
   DropKept();
-  return true;
 }
 
 int RunControl::Cancel() {
@@ -204,7 +196,7 @@ void RunControl::Abandon(Runner& runner) {
 
 int RunControl::LastRun() const {
   const Lock lock(*this);
-  return static_cast<int>(block().last_run);
+  return static_cast<int>(NumberOfLastRun());
 }
 
 void RunControl::Acquire() const { pthread_mutex_lock(&block().lock); }
@@ -212,6 +204,8 @@ void RunControl::Acquire() const { pthread_mutex_lock(&block().lock); }
 void RunControl::Release() const { pthread_mutex_unlock(&block().lock); }
 
 bool RunControl::Running() const { return block().running; }
+
+uint32_t RunControl::NumberOfLastRun() const { return block().last_run; }
 
 bool RunControl::IsHeldBy(const Runner& runner) const { return block().holder == &runner; }
 
@@ -233,25 +227,34 @@ int RunControl::Kick() {
   return error;
 }
 
-int RunControl::Enter(Runner& runner) {
+// What the run has come to where it needs no VP.
+std::optional<int> RunControl::Enter(Runner& runner, void* message, bool hold) {
   const Lock lock(*this);
   if (block().holder != nullptr && !IsHeldBy(runner)) {
     return runner.ended ? -ESHUTDOWN : -EBUSY;
   }
   block().holder = &runner;
   block().running = true;
-  const bool canceled = !runner.ended && std::exchange(block().canceled, false);
-  if (runner.ended || canceled) {
-    EndRun();
-    return canceled ? -ECANCELED : -ESHUTDOWN;
+  if (runner.ended) {
+    EndRun(hold);
+    return -ESHUTDOWN;
   }
-  block().inside = true;
+  if (std::exchange(block().canceled, false)) {
+    EndRun(hold);
+    return -ECANCELED;
+  }
   // It is an int for JavaScript.
   runner.run = block().last_run = block().last_run % INT32_MAX + 1;
-  return 0;
+  if (block().kept_size > 0) {
+    TakeKept(message);
+    EndRun(hold);
+    return 0;
+  }
+  block().inside = true;
+  return std::nullopt;
 }
 
-int RunControl::Leave(const Runner& runner, int result) {
+int RunControl::Leave(const Runner& runner, int result, bool hold) {
   const Lock lock(*this);
   block().inside = false;
   // Nothing else is to be interrupted by it.
@@ -262,11 +265,16 @@ int RunControl::Leave(const Runner& runner, int result) {
   const bool acknowledged =
       result == -EINTR && !runner.ended && std::exchange(block().canceled, false);
   if (result != -EINTR || acknowledged || runner.ended) {
-    EndRun();
+    EndRun(hold);
   }
   return acknowledged ? -ECANCELED : result;
 }
 
-void RunControl::EndRun() { block().running = false; }
+void RunControl::EndRun(bool hold) {
+  block().running = false;
+  if (!hold) {
+    block().holder = nullptr;
+  }
+}
 
 }  // namespace mshv

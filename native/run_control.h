@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -20,8 +21,8 @@ namespace mshv {
 // interrupted while it is there, acknowledges it; an exit that comes first is not thrown away for
 // it. Kicks go on until the runner has left.
 //
-// Who has run the VP holds it until Release, so that nobody runs it between the end of a run and
-// the keeping of what came of it.
+// Who runs the VP holds it from then on, through -EINTR. RunAndHold goes on with that until
+// Release, so that nobody runs it between the end of a run and the keeping of what came of it.
 class RunControl {
  public:
   // Makes a block. `comes_again`: the types of the messages of instructions, which the guest
@@ -32,9 +33,14 @@ class RunControl {
   static int Open(int fd, std::unique_ptr<RunControl>* control);
 
   // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End. -EBUSY where
-  // another runner holds the VP, else this one does from now on. After -EINTR the run goes on with
-  // its next call.
-  int Run(Runner& runner, int vp, void* message);
+  // another runner holds the VP. After -EINTR the run goes on with its next call, or ends by
+  // Release.
+  int Run(Runner& runner, int vp, void* message) {
+    return Run(runner, vp, message, /*hold=*/false);
+  }
+  int RunAndHold(Runner& runner, int vp, void* message) {
+    return Run(runner, vp, message, /*hold=*/true);
+  }
 
   // Whether what Run returned does not come again by itself.
   bool ComesOnce(int result, const void* message) const;
@@ -71,6 +77,14 @@ class RunControl {
     return Running() ? -EBUSY : call();
   }
 
+  // Likewise, as long as the run of this number is the last one. -ESTALE where it is not, or goes
+  // on.
+  template <typename Call>
+  int AfterRun(uint32_t run, Call call) {
+    const Lock lock(*this);
+    return Running() || NumberOfLastRun() != run ? -ESTALE : call();
+  }
+
  private:
   struct Block;
 
@@ -91,14 +105,16 @@ class RunControl {
   void Acquire() const;
   void Release() const;
   bool Running() const;
+  uint32_t NumberOfLastRun() const;
   bool IsHeldBy(const Runner& runner) const;
   int Kick();
-  int Enter(Runner& runner);
-  bool TakeKept(void* message);
+  int Run(Runner& runner, int vp, void* message, bool hold);
+  std::optional<int> Enter(Runner& runner, void* message, bool hold);
+  void TakeKept(void* message);
   void KeepLocked(int untold, const void* message);
   void DropKept();
-  int Leave(const Runner& runner, int result);
-  void EndRun();
+  int Leave(const Runner& runner, int result, bool hold);
+  void EndRun(bool hold);
 
   const Mapping mapping_;
 };

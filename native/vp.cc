@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include "abi/mshv.h"
 #include "abi/vp.h"
@@ -44,12 +45,10 @@ OrError<napi_value> Vp::Page(const BufferDetacher& detacher, uint32_t number) {
 
 int Vp::End() { return thread == nullptr ? -ENOENT : VpThread::End(thread); }
 
-void Vp::Offer(napi_value message, int result, const void* exit) {
-  if (message_.Refer(message)) {
+void Vp::Offer(int result) {
+  if (control_->ComesOnce(result, block_.message())) {
     offered_ = result;
-    if (result == 0) {
-      std::memcpy(&offered_exit_, exit, sizeof(offered_exit_));
-    }
+    std::memcpy(&offered_exit_, block_.message(), sizeof(offered_exit_));
   }
 }
 
@@ -58,17 +57,13 @@ void Vp::Tell() {
     thread->Tell();
   }
   offered_ = -EINTR;
-  message_.Forget();
 }
 
 void Vp::KeepUntold() {
-  if (thread != nullptr && thread->IsTold()) {
-    thread->Tell();
+  if (block_ && block_.IsMarked()) {
+    Tell();
   }
-  if (!message_.IsMarked()) {
-    control_->Keep(offered_, &offered_exit_);
-  }
-  message_.Forget();
+  control_->Keep(offered_, &offered_exit_);
 }
 
 int VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
@@ -92,6 +87,7 @@ int VpTable::Detach(int fd) {
     return error;
   }
   Leave(vp);
+  vp.block().Forget();
   for (ViewedMapping& page : vp.pages()) {
     // A buffer that is locked stays, over a page of nobody.
     if (!page.Detach(detacher_)) {
@@ -112,6 +108,7 @@ void VpTable::Forget() {
     vp->KeepUntold();
     const int ended = vp->End();
     Leave(*vp);
+    vp->block().Forget();
     for (ViewedMapping& page : vp->pages()) {
       page.Forget(env_);
     }
@@ -134,26 +131,24 @@ void VpTable::Leave(Vp& vp) {
   }
 }
 
-int VpTable::Run(Vp& vp, napi_value array, std::span<uint8_t> message) {
+int VpTable::Run(Vp& vp) {
   // V8 ends a loop only after so many rounds, which are minutes where one takes a tenth of a
   // second.
   if (ending_) {
     return -ESHUTDOWN;
   }
   vp.Tell();
-  RunControl& control = vp.control();
-  const int result = RunPaced(control, vp.fd(), message.data());
-  ending_ = result == -EINTR && IsEnding(env_);
+  const int result = RunPaced(vp.control(), vp.fd(), vp.block().message());
   if (result == 0 || result == -ECANCELED) {
-    ExitMessage::Unmark(message, runner_->run);
+    vp.block().Unmark(runner_->run);
+    vp.Offer(result);
   }
-  if (control.ComesOnce(result, message.data())) {
-    vp.Offer(array, result, message.data());
+  if (result == -EINTR && IsEnding(env_)) {
+    ending_ = true;
+    Leave(vp);
+    return -ESHUTDOWN;
   }
-  if (runner_ != nullptr && (result != -EINTR || ending_)) {
-    control.Release(*runner_, -EINTR, nullptr);
-  }
-  return ending_ ? -ESHUTDOWN : result;
+  return result;
 }
 
 int VpTable::RunPaced(RunControl& control, int fd, void* message) {
@@ -174,16 +169,20 @@ int VpTable::RunPaced(RunControl& control, int fd, void* message) {
   int result = look ? runner_->timer.Prepare() : 0;
   if (result == 0) {
     result = control.Run(*runner_, fd, message);
+  } else {
+    control.Release(*runner_, -EINTR, nullptr);
   }
   pacer_->End();
   return result;
 }
 
-int VpTable::Start(Vp& vp, napi_value message, napi_value on_exit) {
+int VpTable::Start(Vp& vp, napi_value on_exit) {
   if (vp.thread != nullptr) {
     return -EBUSY;
   }
-  return VpThread::Start(env_, loop_, closing_, vp.fd(), vp.control(), message, on_exit,
+  // What run() has returned before is no longer what the block's mark is about.
+  vp.Tell();
+  return VpThread::Start(env_, loop_, closing_, vp.fd(), vp.control(), vp.block(), on_exit,
                          &vp.thread);
 }
 
@@ -269,25 +268,32 @@ int Attach(Environment& environment, OwnedFd vp, int32_t control,
   return error < 0 ? error : fd;
 }
 
-int Run(Environment& environment, AttachedVp vp, KeptArray<uint8_t> message) {
-  if (message.elements.size() < sizeof(abi::mshv_run_vp)) {
+// The memory of an exit block, before it is looked at.
+struct BlockArgument {
+  napi_value array = nullptr;
+
+  static OrError<BlockArgument> Read(Environment&, napi_value value) {
+    return BlockArgument{value};
+  }
+};
+
+int UseBlock(Environment&, AttachedVp vp, BlockArgument block) {
+  return vp->block().Use(block.array);
+}
+
+int Run(Environment& environment, AttachedVp vp) {
+  if (!vp->block()) {
     return -EINVAL;
   }
-  if (vp->thread != nullptr) {
-    return -EBUSY;
-  }
-  return environment.vps().Run(*vp.vp, message.array, message.elements);
+  return vp->thread == nullptr ? environment.vps().Run(*vp.vp) : -EBUSY;
 }
 
 int Cancel(Environment&, AttachedVp vp) { return vp->control().Cancel(); }
 
 int LastRun(Environment&, AttachedVp vp) { return vp->control().LastRun(); }
 
-int Start(Environment& environment, AttachedVp vp, KeptArray<uint8_t> message, Callback on_exit) {
-  if (message.elements.size() < sizeof(abi::mshv_run_vp)) {
-    return -EINVAL;
-  }
-  return environment.vps().Start(*vp.vp, message.array, on_exit.function);
+int Start(Environment& environment, AttachedVp vp, Callback on_exit) {
+  return vp->block() ? environment.vps().Start(*vp.vp, on_exit.function) : -EINVAL;
 }
 
 int Resume(Environment&, AttachedVp vp) {
@@ -313,50 +319,87 @@ OrError<napi_value> Page(Environment& environment, AttachedVp vp, uint32_t numbe
 
 constexpr uint32_t kRegisterPage = 0;
 
-// The register page while the VP does not run: `use` is called where it is valid. Returns 1 then, 0
-// where it is not, or -errno.
-template <typename Use>
-int UseRegisterPage(AttachedVp vp, Use use) {
-  std::span<uint8_t> page;
-  if (const int error = vp->Map(kRegisterPage, &page); error < 0) {
-    return error;
-  }
-  return vp->control().WhileIdle([&] {
-    if (page[offsetof(abi::hv_vp_register_page, isvalid)] != 1) {
-      return 0;
-    }
-    uint8_t* const dirty = page.data() + offsetof(abi::hv_vp_register_page, dirty);
-    use(page, AtomicWord(*reinterpret_cast<uint32_t*>(dirty)));
-    return 1;
+// The words of a register page, and the places in it that are to take them: none where a place is
+// 0.
+constexpr size_t kWord = sizeof(uint64_t);
+
+bool ArePlaces(std::span<const uint32_t> places) {
+  return std::ranges::all_of(places, [](uint32_t at) {
+    return at % kWord == 0 && at <= sizeof(abi::hv_vp_register_page) - kWord;
   });
+}
+
+void PutWords(std::span<uint8_t> page, std::span<const uint32_t> places, const uint64_t* words) {
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (places[i] != 0) {
+      std::memcpy(page.data() + places[i], &words[i], kWord);
+    }
+  }
+}
+
+// Calls `use` with the register page where it is valid, while nobody runs the VP. Returns 1 then, 0
+// where it is not.
+template <typename Use>
+int UseRegisterPage(std::span<uint8_t> page, Use use) {
+  if (page[offsetof(abi::hv_vp_register_page, isvalid)] != 1) {
+    return 0;
+  }
+  uint8_t* const dirty = page.data() + offsetof(abi::hv_vp_register_page, dirty);
+  use(AtomicWord(*reinterpret_cast<uint32_t*>(dirty)));
+  return 1;
 }
 
 int ReadRegisterPage(Environment&, AttachedVp vp, std::span<uint8_t> into, uint32_t clear) {
   if (into.size() > abi::MSHV_HV_PAGE_SIZE) {
     return -EINVAL;
   }
-  return UseRegisterPage(vp, [into, clear](std::span<uint8_t> page, auto dirty) {
-    std::ranges::copy(page.first(into.size()), into.begin());
-    dirty.FetchAnd(~clear);
+  std::span<uint8_t> page;
+  if (const int error = vp->Map(kRegisterPage, &page); error < 0) {
+    return error;
+  }
+  return vp->control().WhileIdle([&] {
+    return UseRegisterPage(page, [&](auto dirty) {
+      std::ranges::copy(page.first(into.size()), into.begin());
+      dirty.FetchAnd(~clear);
+    });
   });
 }
 
-int WriteRegisterPage(Environment&, AttachedVp vp, std::span<uint32_t> places,
+int WriteRegisterPage(Environment&, AttachedVp vp, std::span<uint32_t> shared_places,
                       std::span<uint64_t> words, uint32_t mark) {
-  constexpr size_t kWord = sizeof(uint64_t);
-  const bool fit = std::ranges::all_of(places, [](uint32_t at) {
-    return at % kWord == 0 && at <= sizeof(abi::hv_vp_register_page) - kWord;
-  });
-  if (!fit || words.size() < places.size()) {
+  // Another thread may write there.
+  const std::vector<uint32_t> places(shared_places.begin(), shared_places.end());
+  if (!ArePlaces(places) || words.size() < places.size()) {
     return -EINVAL;
   }
-  return UseRegisterPage(vp, [places, words, mark](std::span<uint8_t> page, auto dirty) {
-    for (size_t i = 0; i < places.size(); ++i) {
-      if (places[i] != 0) {
-        std::memcpy(page.data() + places[i], &words[i], kWord);
-      }
-    }
-    dirty.FetchOr(mark);
+  std::span<uint8_t> page;
+  if (const int error = vp->Map(kRegisterPage, &page); error < 0) {
+    return error;
+  }
+  return vp->control().WhileIdle([&] {
+    return UseRegisterPage(page, [&](auto dirty) {
+      PutWords(page, places, words.data());
+      dirty.FetchOr(mark);
+    });
+  });
+}
+
+int CompleteExit(Environment&, AttachedVp vp, uint32_t run, uint32_t count, uint32_t mark) {
+  if (!vp->block() || count > ExitBlock::Completion::kMost) {
+    return -EINVAL;
+  }
+  const ExitBlock::Completion completion = vp->block().completion();
+  const std::span places = std::span(completion.places).first(count);
+  if (!ArePlaces(places)) {
+    return -EINVAL;
+  }
+  std::span<uint8_t> page;
+  const int mapped = vp->Map(kRegisterPage, &page);
+  return vp->control().AfterRun(run, [&] {
+    return mapped < 0 ? mapped : UseRegisterPage(page, [&](auto dirty) {
+      PutWords(page, places, completion.words.data());
+      dirty.FetchOr(mark);
+    });
   });
 }
 
@@ -403,6 +446,7 @@ int SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> stat
 
 void ExportVp(Environment& environment, napi_value exports) {
   Export<Attach>(environment, exports, "vpAttach");
+  Export<UseBlock>(environment, exports, "vpUseBlock");
   Export<Run>(environment, exports, "vpRun");
   Export<Cancel>(environment, exports, "vpCancel");
   Export<LastRun>(environment, exports, "vpLastRun");
@@ -413,6 +457,7 @@ void ExportVp(Environment& environment, napi_value exports) {
   Export<Page>(environment, exports, "vpPage");
   Export<ReadRegisterPage>(environment, exports, "vpReadRegisterPage");
   Export<WriteRegisterPage>(environment, exports, "vpWriteRegisterPage");
+  Export<CompleteExit>(environment, exports, "vpCompleteExit");
   Export<GetState>(environment, exports, "vpGetState");
   Export<SetState>(environment, exports, "vpSetState");
 }

@@ -13,7 +13,7 @@
 #include "abi/mshv.h"
 #include "buffer_detacher.h"
 #include "event_loop.h"
-#include "exit_message.h"
+#include "exit_block.h"
 #include "or_error.h"
 #include "ownership.h"
 #include "pacer.h"
@@ -30,7 +30,7 @@ class Environment;
 class Vp {
  public:
   Vp(napi_env env, int fd, std::unique_ptr<RunControl> control)
-      : fd_(fd), control_(std::move(control)), message_(env) {}
+      : fd_(fd), control_(std::move(control)), block_(env) {}
 
   Vp(const Vp&) = delete;
   Vp& operator=(const Vp&) = delete;
@@ -43,8 +43,11 @@ class Vp {
   // -ENOENT where it does not, or as VpThread::End.
   int End();
 
-  // A run has returned what comes once, in this array.
-  void Offer(napi_value message, int result, const void* exit);
+  // In which exits are handed over and completed.
+  ExitBlock& block() { return block_; }
+
+  // A run has returned this, with an exit in the block.
+  void Offer(int result);
   // JavaScript goes on: somebody was told of what was handed over last.
   void Tell();
   // It does not: where nobody was told, it is the next run's.
@@ -59,10 +62,10 @@ class Vp {
  private:
   const int fd_;
   const std::unique_ptr<RunControl> control_;
-  // What a run has returned that comes once, and where. Else -EINTR.
+  // What a run has returned that comes once. Else -EINTR.
   int offered_ = -EINTR;
   abi::mshv_run_vp offered_exit_{};
-  ExitMessage message_;
+  ExitBlock block_;
   std::array<ViewedMapping, 2> pages_;
 };
 
@@ -90,8 +93,8 @@ class VpTable {
   void Forget();
 
   // MSHV_RUN_VP on the environment's own thread. -ESHUTDOWN where the environment ends.
-  int Run(Vp& vp, napi_value array, std::span<uint8_t> message);
-  int Start(Vp& vp, napi_value message, napi_value on_exit);
+  int Run(Vp& vp);
+  int Start(Vp& vp, napi_value on_exit);
 
  private:
   int RunPaced(RunControl& control, int fd, void* message);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "event_loop.h"
@@ -12,9 +13,9 @@
 namespace mshv {
 
 int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
-                    RunControl& control, napi_value message, napi_value on_exit,
+                    RunControl& control, const ExitBlock& block, napi_value on_exit,
                     std::unique_ptr<VpThread>* thread) {
-  std::unique_ptr<VpThread> started(new VpThread(env, closing, vp, control));
+  std::unique_ptr<VpThread> started(new VpThread(env, closing, vp, control, block));
   started->async_.data = started.get();
   // A handle whose init failed is not a handle yet.
   if (const int error =
@@ -25,8 +26,7 @@ int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int 
       error < 0) {
     return error;
   }
-  const bool referred = started->message_.Refer(message) &&
-                        napi_create_reference(env, on_exit, 1, &started->on_exit_) == napi_ok;
+  const bool referred = napi_create_reference(env, on_exit, 1, &started->on_exit_) == napi_ok;
   const int error = referred ? started->StartThread() : Step("napi_create_reference", -EINVAL);
   if (error < 0) {
     Discard(std::move(started));
@@ -88,7 +88,6 @@ void VpThread::Discard(std::unique_ptr<VpThread> thread) {
 }
 
 void VpThread::ForgetEnvironment() {
-  message_.Forget();
   if (on_exit_ != nullptr) {
     napi_delete_reference(env_, std::exchange(on_exit_, nullptr));
   }
@@ -96,7 +95,7 @@ void VpThread::ForgetEnvironment() {
 
 void VpThread::Tell() {
   const std::lock_guard guard(lock_);
-  if (state_ == State::kHandedOver && filled_) {
+  if (state_ == State::kHandedOver) {
     untold_ = -EINTR;
   }
 }
@@ -161,13 +160,10 @@ void* VpThread::Main(void* self) {
 void VpThread::Loop() {
   std::unique_lock guard(lock_);
   while (true) {
-    // What could not be handed over is offered again.
-    if (untold_ == -EINTR) {
-      guard.unlock();
-      const int result = RunUntilExit();
-      guard.lock();
-      untold_ = result;
-    }
+    guard.unlock();
+    const int result = RunUntilExit();
+    guard.lock();
+    untold_ = result;
     if (state_ == State::kEnding) {
       return;
     }
@@ -193,7 +189,7 @@ void VpThread::Finish() {
 int VpThread::RunUntilExit() {
   int result = -EINTR;
   while (result == -EINTR) {
-    result = control_.Run(*runner_, vp_, &exit_);
+    result = control_.RunAndHold(*runner_, vp_, &exit_);
   }
   return result;
 }
@@ -210,14 +206,11 @@ napi_value VpThread::HandOver() {
     return nullptr;
   }
   state_ = State::kHandedOver;
-  int error = 0;
   if (untold_ == 0) {
-    error = message_.Fill(exit_, runner_->run);
-  } else {
-    message_.Unmark(runner_->run);
+    std::memcpy(block_.message(), &exit_, sizeof(exit_));
   }
-  filled_ = error == 0;
-  return ToResult(env_, filled_ ? untold_ : error);
+  block_.Unmark(runner_->run);
+  return ToResult(env_, untold_);
 }
 
 }  // namespace mshv

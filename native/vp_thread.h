@@ -12,7 +12,7 @@
 
 #include "abi/mshv.h"
 #include "event_loop.h"
-#include "exit_message.h"
+#include "exit_block.h"
 #include "failed_step.h"
 #include "run_control.h"
 #include "runner.h"
@@ -24,9 +24,9 @@ namespace mshv {
 // or -errno.
 class VpThread {
  public:
-  // `message` is the Uint8Array for the exits. `vp` and `control` outlive the thread.
+  // `vp`, `control` and `block`, which has memory, outlive the thread.
   static int Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
-                   RunControl& control, napi_value message, napi_value on_exit,
+                   RunControl& control, const ExitBlock& block, napi_value on_exit,
                    std::unique_ptr<VpThread>* thread);
 
   // Interrupts and joins it. The function is not called any more: what comes once and nobody was
@@ -41,9 +41,7 @@ class VpThread {
   VpThread(const VpThread&) = delete;
   VpThread& operator=(const VpThread&) = delete;
 
-  // Whether JavaScript says that somebody was told of what was handed over last.
-  bool IsTold() const { return message_.IsMarked(); }
-  // Somebody was.
+  // Somebody was told of what was handed over last.
   void Tell();
   // The same, and the VP runs on. -EBUSY where nothing was handed over since the last time.
   int Resume();
@@ -52,8 +50,9 @@ class VpThread {
  private:
   enum class State { kStarting, kRunning, kExited, kHandedOver, kEnding };
 
-  VpThread(napi_env env, ClosingHandles& closing, int vp, RunControl& control)
-      : env_(env), closing_(closing), vp_(vp), control_(control), message_(env) {}
+  VpThread(napi_env env, ClosingHandles& closing, int vp, RunControl& control,
+           const ExitBlock& block)
+      : env_(env), closing_(closing), vp_(vp), control_(control), block_(block) {}
 
   static void Discard(std::unique_ptr<VpThread> thread);
   int Leave();
@@ -71,8 +70,9 @@ class VpThread {
   ClosingHandles& closing_;
   const int vp_;
   RunControl& control_;
+  // The loop's.
+  const ExitBlock& block_;
   uv_async_t async_{};
-  ExitMessage message_;
   napi_ref on_exit_ = nullptr;
   pthread_t thread_{};
   std::unique_ptr<Runner> runner_;
@@ -85,8 +85,6 @@ class VpThread {
   bool done_ = false;
   // What the last run returned and nobody was told of yet, -EINTR where there is no such thing.
   int untold_ = -EINTR;
-  // It could be handed over.
-  bool filled_ = false;
   // Where the thread could not begin.
   FailedStep failed_step_;
   abi::mshv_run_vp exit_{};

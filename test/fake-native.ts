@@ -32,6 +32,7 @@ type InfallibleCall =
   | 'memoryTakeBits'
   | 'memoryDetach'
   | 'memoryUnmap'
+  | 'vpUseBlock'
   | 'vpLastRun'
   | 'vpHoldLoop'
   | 'unwatch'
@@ -411,8 +412,12 @@ export class FakeNative implements Native {
     return this.#perform('vpAttach', [vp, control, comesAgain], () => this.vps.attach(vp, control));
   }
 
-  vpRun(vp: number, message: Uint8Array): number {
-    return this.#perform('vpRun', [vp], () => this.vps.run(vp, message));
+  vpUseBlock(vp: number, block: Uint8Array): number {
+    return this.vps.useBlock(vp, block);
+  }
+
+  vpRun(vp: number): number {
+    return this.#perform('vpRun', [vp], () => this.vps.run(vp));
   }
 
   vpCancel(vp: number): number {
@@ -423,8 +428,8 @@ export class FakeNative implements Native {
     return this.vps.lastRun(vp);
   }
 
-  vpStart(vp: number, message: Uint8Array, onExit: (result: number) => void): number {
-    return this.#perform('vpStart', [vp], () => this.vps.start(vp, message, onExit));
+  vpStart(vp: number, onExit: (result: number) => void): number {
+    return this.#perform('vpStart', [vp], () => this.vps.start(vp, onExit));
   }
 
   vpResume(vp: number): number {
@@ -458,6 +463,10 @@ export class FakeNative implements Native {
     return this.#perform('vpWriteRegisterPage', [vp, places.slice(), words.slice(), dirty], () =>
       this.vps.writeRegisterPage(...args),
     );
+  }
+
+  vpCompleteExit(...args: [vp: number, run: number, count: number, dirty: number]): number {
+    return this.#perform('vpCompleteExit', args, () => this.vps.completeExit(...args));
   }
 
   vpGetState(vp: number, type: number, state: Uint8Array): number {

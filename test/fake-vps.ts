@@ -4,10 +4,12 @@ import { messageLayout } from '../lib/abi/message-types.js';
 import { registerPageLayout } from '../lib/abi/register-page.js';
 import type { Native } from '../lib/native.js';
 
-const { EBADF, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENODEV, ENOENT } = constants.errno;
+const { EBADF, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENODEV, ENOENT, ESTALE } = constants.errno;
 
-/** Where the addon puts the number of the run. */
+/** Where a block has the number of the run, and what completes its exit. */
 const runAt = messageLayout.size + 4;
+const wordsAt = runAt + 4;
+const placesAt = wordsAt + 10 * 8;
 
 /** What a run of a fake VP ends with: a message, or a positive errno. */
 export type FakeOutcome = Uint8Array | number;
@@ -53,7 +55,7 @@ export class FakeVp {
   }
 
   /** One run. Undefined where it would not end. */
-  run(message: Uint8Array): number | undefined {
+  run(block: Uint8Array): number | undefined {
     if (this.running) return -EBUSY;
     if (this.canceled) {
       this.canceled = false;
@@ -63,8 +65,8 @@ export class FakeVp {
     if (outcome === undefined) return undefined;
     this.runs++;
     if (typeof outcome === 'number') return -outcome;
-    message.set(outcome);
-    if (message.length > runAt) new DataView(message.buffer).setUint32(runAt, this.runs, true);
+    block.set(outcome);
+    new DataView(block.buffer).setUint32(runAt, this.runs, true);
     return 0;
   }
 }
@@ -72,16 +74,16 @@ export class FakeVp {
 /** The thread of a started run: it lives on the event loop here. */
 class FakeThread {
   readonly #vp: FakeVp;
-  readonly #message: Uint8Array;
+  readonly #block: Uint8Array;
   readonly #onExit: (result: number) => void;
   readonly #asleep: () => void;
   #waits = false;
   #ended = false;
   #holdsLoop: NodeJS.Timeout;
 
-  constructor(vp: FakeVp, message: Uint8Array, onExit: (result: number) => void) {
+  constructor(vp: FakeVp, block: Uint8Array, onExit: (result: number) => void) {
     this.#vp = vp;
-    this.#message = message;
+    this.#block = block;
     this.#onExit = onExit;
     this.#asleep = vp.onWake(() => {
       this.#later();
@@ -121,7 +123,7 @@ class FakeThread {
 
   #run(): void {
     while (!this.#ended && !this.#waits) {
-      const result = this.#vp.run(this.#message);
+      const result = this.#vp.run(this.#block);
       if (result === undefined) return;
       if (result === -EINTR) continue;
       this.#waits = true;
@@ -133,6 +135,7 @@ class FakeThread {
 interface Attached {
   readonly control: number;
   readonly pages: (ArrayBuffer | undefined)[];
+  block?: Uint8Array;
   thread?: FakeThread;
 }
 
@@ -193,9 +196,18 @@ export class FakeVps {
     return own;
   }
 
-  run(fd: number, message: Uint8Array): number {
-    return this.#with(fd, ({ thread }) => {
-      const result = thread === undefined ? this.of(fd).run(message) : -EBUSY;
+  useBlock(fd: number, block: Uint8Array): number {
+    return this.#with(fd, (attached) => {
+      if (attached.block !== undefined) return -EEXIST;
+      attached.block = block;
+      return 0;
+    });
+  }
+
+  run(fd: number): number {
+    return this.#with(fd, ({ block, thread }) => {
+      if (block === undefined) return -EINVAL;
+      const result = thread === undefined ? this.of(fd).run(block) : -EBUSY;
       if (result === undefined) throw new Error('this run would never end');
       return result;
     });
@@ -214,10 +226,11 @@ export class FakeVps {
     return this.#with(fd, () => this.of(fd).runs);
   }
 
-  start(fd: number, message: Uint8Array, onExit: (result: number) => void): number {
+  start(fd: number, onExit: (result: number) => void): number {
     return this.#with(fd, (attached) => {
+      if (attached.block === undefined) return -EINVAL;
       if (attached.thread !== undefined) return -EBUSY;
-      attached.thread = new FakeThread(this.of(fd), message, onExit);
+      attached.thread = new FakeThread(this.of(fd), attached.block, onExit);
       return 0;
     });
   }
@@ -270,6 +283,20 @@ export class FakeVps {
         if (at !== 0) view.setBigUint64(at, words[i] ?? 0n, true);
       });
       Atomics.or(dirty, 0, mark);
+    });
+  }
+
+  completeExit(fd: number, run: number, count: number, mark: number): number {
+    return this.#with(fd, ({ block }) => {
+      if (block === undefined) return -EINVAL;
+      if (this.of(fd).running || this.of(fd).runs !== run) return -ESTALE;
+      const places = new Uint32Array(block.buffer, placesAt, count);
+      return this.writeRegisterPage(
+        fd,
+        places,
+        new BigUint64Array(block.buffer, wordsAt, count),
+        mark,
+      );
     });
   }
 

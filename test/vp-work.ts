@@ -19,6 +19,12 @@ export type VpWork =
     }
   /** Starts the VP and never lets its event loop turn again. */
   | { readonly kind: 'busy'; readonly vp: VpToken }
+  /** Runs the VP once, then starts it, and never returns from the handler of the next exit. */
+  | {
+      readonly kind: 'run, then start';
+      readonly vp: VpToken;
+      readonly seen: Int32Array;
+    }
   /** Sets RBX of VP 0 to what RAX is, and asserts interrupt 0x51. */
   | { readonly kind: 'partition'; readonly partition: PartitionToken };
 

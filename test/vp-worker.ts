@@ -73,6 +73,15 @@ async function perform(work: VpWork): Promise<void> {
     say('ready');
     tally(vp, work.seen, work.how);
     return;
+  } else if (work.kind === 'run, then start') {
+    const vp = Vp.receive(work.vp, options);
+    vp.run();
+    vp.start(() => {
+      count(work.seen, seenWords.exits);
+      for (;;);
+    });
+    say('ready');
+    return;
   } else if (work.kind === 'busy') {
     Vp.receive(work.vp, options).start(() => {
       throw new Error('an event loop that does not turn calls no handler');

@@ -50,13 +50,16 @@ export type HypercallAnswer = (exit: HypercallIntercept) => HypercallResult;
 
 /** What completing an exit needs of its VP. */
 export interface CompletedVp {
-  /** Throws unless the VP is open and stopped with this exit, which is not completed. */
+  /** What is to be written: two words for each register, the low one first. */
+  readonly words: BigUint64Array;
+  /** Throws unless the VP is open and this exit the last that this object has had of it, which is not completed. */
+  checkLast(exit: X64Intercept): void;
+  /** The same, and nobody else has run the VP since. */
   check(exit: X64Intercept): void;
   /** Whether that would not throw. */
   waitsFor(exit: X64Intercept): boolean;
-  /** The exit is. */
-  completed(): void;
-  setRegisters(registers: RegisterSet, words: BigUint64Array): void;
+  /** Writes `words`; then the last exit is completed. Throws where somebody else has run the VP since. */
+  complete(registers: RegisterSet): void;
 }
 
 /** What a completion changes beside RIP, in the order in which it is written. */
@@ -66,7 +69,6 @@ const nothing = [] as const;
 const rax = ['RAX'] as const;
 const raxRdx = ['RAX', 'RDX'] as const;
 const cpuidRegisters = ['RAX', 'RBX', 'RCX', 'RDX'] as const;
-const mostRegisters = cpuidRegisters.length + 1;
 
 /** By the registers written: those, and RIP. */
 const sets = new Map<Written, RegisterSet>();
@@ -77,7 +79,6 @@ const sets = new Map<Written, RegisterSet>();
  */
 export class ExitCompletion {
   readonly #vp: CompletedVp;
-  readonly #words = new BigUint64Array(2 * mostRegisters);
 
   constructor(vp: CompletedVp) {
     this.#vp = vp;
@@ -85,7 +86,7 @@ export class ExitCompletion {
 
   ioPort(exit: IoPortIntercept, value: number | undefined): void {
     instanceArgument('exit', exit, brands.ioPort);
-    this.#vp.check(exit);
+    this.#vp.checkLast(exit);
     const { size } = exit;
     if (size !== 1 && size !== 2 && size !== 4) {
       throw cannotComplete(`an access of ${size} bytes`);
@@ -106,7 +107,7 @@ export class ExitCompletion {
 
   msr(exit: MsrIntercept, value: bigint | number | undefined): void {
     instanceArgument('exit', exit, brands.msr);
-    this.#vp.check(exit);
+    this.#vp.checkLast(exit);
     if (exit.isWrite) {
       absentArgument('value', value, 'WRMSR');
       this.#write(exit, nothing);
@@ -118,7 +119,7 @@ export class ExitCompletion {
 
   cpuid(exit: CpuidIntercept, result: CpuidValues): void {
     instanceArgument('exit', exit, brands.cpuid);
-    this.#vp.check(exit);
+    this.#vp.checkLast(exit);
     const { eax, ebx, ecx, edx } = takeOptions('result', result, cpuidResult);
     this.#write(exit, cpuidRegisters, BigInt(eax), BigInt(ebx), BigInt(ecx), BigInt(edx));
   }
@@ -148,7 +149,7 @@ export class ExitCompletion {
 
   skip(exit: X64Intercept): void {
     instanceArgument('exit', exit, brands.x64);
-    this.#vp.check(exit);
+    this.#vp.checkLast(exit);
     this.#write(exit, nothing);
   }
 
@@ -165,12 +166,14 @@ export class ExitCompletion {
       );
       sets.set(names, registers);
     }
-    values.forEach((value, i) => {
-      this.#words[2 * i] = value;
-    });
-    this.#words[2 * names.length] = rip;
-    this.#vp.setRegisters(registers, this.#words);
-    this.#vp.completed();
+    const { words } = this.#vp;
+    for (let i = 0; i < values.length; i++) {
+      words[2 * i] = values[i] ?? 0n;
+      words[2 * i + 1] = 0n;
+    }
+    words[2 * names.length] = rip;
+    words[2 * names.length + 1] = 0n;
+    this.#vp.complete(registers);
   }
 }
 

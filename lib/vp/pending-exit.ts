@@ -1,15 +1,8 @@
 import { interceptViews, type Intercept, type InterceptView } from '../abi/intercepts.js';
-import { messageLayout } from '../abi/message-types.js';
 import { markStop, stopOf, UnknownMessage, type Message } from '../abi/messages/message.js';
-import { lastingBytes } from '../lasting-bytes.js';
 import { MshvError } from '../errors.js';
 import type { VpDescriptor } from './vp-descriptor.js';
-
-/** Where the mark is. */
-export const told = messageLayout.size;
-/** Where the number of the run is. */
-const runAt = told + 4;
-const size = runAt + 4;
+import type { RegisterSet, VpRegisters } from './vp-registers.js';
 
 /** How many objects there are for exits of one type. */
 const most = 64;
@@ -57,16 +50,9 @@ class Views {
  * with that number.
  */
 export class PendingExit {
-  /**
-   * What the addon fills: a message, the number of the run and, at `told`, a mark that is to be set when somebody was told
-   * of the exit, or of a cancel. That must call no function, for where one begins a Worker can be terminated.
-   */
-  readonly message = lastingBytes(size);
-  readonly #bytes = this.message.subarray(0, messageLayout.size);
-  readonly #fields = new DataView(this.message.buffer);
   /** By the code as a signed number: an unsigned one above 2³¹ would be a heap object each time. */
   readonly #views: ReadonlyMap<number, Views>;
-  readonly #unknown = new Views(UnknownMessage, this.#bytes);
+  readonly #unknown: Views;
   readonly #vp: VpDescriptor;
   /** What the last exit is one of. */
   #last: Views | undefined;
@@ -85,23 +71,25 @@ export class PendingExit {
   #run = 0;
 
   constructor(vp: VpDescriptor) {
+    const { message } = vp.block;
     this.#vp = vp;
+    this.#unknown = new Views(UnknownMessage, message);
     this.#views = new Map(
-      interceptViews().map(({ code, view }) => [code | 0, new Views(view, this.#bytes)]),
+      interceptViews().map(({ code, view }) => [code | 0, new Views(view, message)]),
     );
   }
 
   /** The bytes hold a new exit. */
   arrive(): Intercept {
-    const type = this.#fields.getInt32(messageLayout.type, true);
-    const views = this.#views.get(type) ?? this.#unknown;
+    const { block } = this.#vp;
+    const views = this.#views.get(block.type) ?? this.#unknown;
     const exit = views.next();
     const stop = (stops[0] ?? 0) + 1;
     stops[0] = stop;
     markStop(exit, stop);
     this.#last = views;
     this.#stop = stop;
-    this.#run = this.#fields.getInt32(runAt, true);
+    this.#run = block.run;
     return exit;
   }
 
@@ -135,11 +123,12 @@ export class PendingExit {
    */
   is(exit: Message): boolean {
     const vp = this.#vp;
-    return (
-      this.#stop !== 0 &&
-      stopOf(exit) === this.#stop &&
-      vp.native.vpLastRun(vp.attached) === this.#run
-    );
+    return this.#isLast(exit) && vp.native.vpLastRun(vp.attached) === this.#run;
+  }
+
+  /** Whether it is as far as this object knows. */
+  #isLast(exit: Message): boolean {
+    return this.#stop !== 0 && stopOf(exit) === this.#stop;
   }
 
   /**
@@ -149,10 +138,38 @@ export class PendingExit {
    */
   check(exit: Message): void {
     if (!this.is(exit)) {
-      throw new MshvError(
-        `cannot complete the exit: it is not what VP ${this.#vp.index} stopped with, or it has been completed, or the VP has run since`,
-        { code: 'ERR_MSHV_STALE_EXIT' },
-      );
+      throw this.#staleError();
     }
+  }
+
+  /**
+   * Checks that it is as far as this object knows, before what `complete()` sees.
+   *
+   * @throws MshvError `ERR_MSHV_STALE_EXIT`
+   */
+  checkLast(exit: Message): void {
+    if (!this.#isLast(exit)) {
+      throw this.#staleError();
+    }
+  }
+
+  /**
+   * Completes the last exit by what is in the block's words.
+   *
+   * @throws MshvError `ERR_MSHV_STALE_EXIT` where somebody has run the VP since; as `set()`. Nothing is written then, and
+   *   it can be tried again
+   */
+  complete(registers: VpRegisters, written: RegisterSet): void {
+    if (!registers.complete(written, this.#run)) {
+      throw this.#staleError();
+    }
+    this.#stop = 0;
+  }
+
+  #staleError(): MshvError {
+    return new MshvError(
+      `cannot complete the exit: it is not what VP ${this.#vp.index} stopped with, or it has been completed, or the VP has run since`,
+      { code: 'ERR_MSHV_STALE_EXIT' },
+    );
   }
 }

@@ -2,6 +2,7 @@ import { comesAgain } from '../abi/messages/table.js';
 import { closedError } from '../errors.js';
 import { type Native, vpPages } from '../native.js';
 import { stepError } from '../step-error.js';
+import { ExitBlock } from './exit-block.js';
 
 /**
  * The descriptor of a VP in this environment, and its run-control descriptor, through which all environments
@@ -12,8 +13,11 @@ import { stepError } from '../step-error.js';
 export class VpDescriptor {
   readonly native: Native;
   readonly index: number;
+  /** What `runnable` has given the addon. */
+  readonly block = new ExitBlock();
   #fd: number;
   #control: number;
+  #hasBlock = false;
 
   /**
    * Takes ownership of `fd`.
@@ -57,6 +61,16 @@ export class VpDescriptor {
     return this.fd;
   }
 
+  /** The descriptor, ready for the functions that hand over exits. */
+  get runnable(): number {
+    const fd = this.attached;
+    if (!this.#hasBlock) {
+      this.#check(this.native.vpUseBlock(fd, this.block.bytes));
+      this.#hasBlock = true;
+    }
+    return fd;
+  }
+
   /** The run-control descriptor. */
   get control(): number {
     if (this.#control < 0) {
@@ -80,7 +94,10 @@ export class VpDescriptor {
   }
 
   #attach(): void {
-    const result = this.#tryAttach();
+    this.#check(this.#tryAttach());
+  }
+
+  #check(result: number): void {
     if (result < 0) {
       throw stepError(this.native, `prepare VP ${this.index} for running`, result);
     }

@@ -6,7 +6,7 @@ import { registerCode } from '../abi/registers.js';
 import type { OwnRegisters, RegisterCalls } from '../hypercall/register-calls.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 
-const { ENODEV } = constants.errno;
+const { ENODEV, ESTALE } = constants.errno;
 const bytesPerWord = BigUint64Array.BYTES_PER_ELEMENT;
 
 /** Where the register page has a register. */
@@ -168,6 +168,34 @@ export class VpRegisters implements OwnRegisters {
       // The VP has begun to run.
       write([...codes.keys()].filter((i) => !others.includes(i)));
     }
+  }
+
+  /**
+   * Writes the words of the VP's exit block, of few registers that all have a place in the page.
+   *
+   * @returns false where the VP is running, or has run after the run of this number: then nothing is written
+   */
+  complete(registers: RegisterSet, run: number): boolean {
+    const { codes, dirty, places: wordPlaces } = registers;
+    const { native, attached, block, index } = this.#vp;
+    const count = wordPlaces.length;
+    this.#calls.checkOpen();
+    if (this.mayBePaged) {
+      for (let i = 0; i < count; i++) {
+        block.places[i] = wordPlaces[i] ?? 0;
+      }
+      const result = native.vpCompleteExit(attached, run, count, dirty);
+      if (result === -ESTALE) {
+        return false;
+      }
+      if (this.#counts(result)) {
+        return true;
+      }
+    } else if (native.vpLastRun(attached) !== run) {
+      return false;
+    }
+    this.#calls.write(index, codes, block.words);
+    return true;
   }
 
   /** Likewise, where the registers are not written together again. */

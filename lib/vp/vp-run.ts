@@ -9,7 +9,8 @@ import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { stepError } from '../step-error.js';
 import { isThenable } from '../thenable.js';
-import { told, type PendingExit } from './pending-exit.js';
+import { toldAt } from './exit-block.js';
+import type { PendingExit } from './pending-exit.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 import { runError, runningError } from './run-errors.js';
 
@@ -78,7 +79,7 @@ export class VpRun {
     this.#pending = pending;
     this.#handler = handler;
     this.#onEnd = ended;
-    const result = vp.native.vpStart(vp.attached, pending.message, (returned) => {
+    const result = vp.native.vpStart(vp.runnable, (returned) => {
       this.#onExit(returned);
     });
     if (result < 0) {
@@ -159,7 +160,7 @@ export class VpRun {
     try {
       const exit = this.#pending.arrive();
       const answer = this.#context.runInAsyncScope(this.#handler, undefined, exit);
-      this.#pending.message[told] = 1;
+      this.#vp.block.bytes[toldAt] = 1;
       // Looking for `then` may throw as well.
       if (isThenable(answer)) {
         this.#pending.retire();

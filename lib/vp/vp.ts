@@ -39,7 +39,8 @@ import {
   type Registers,
 } from './named-registers.js';
 import { apicIdsOf, registerCallsOf, type PartitionCalls } from '../hypercall/partition-calls.js';
-import { PendingExit, told } from './pending-exit.js';
+import { toldAt } from './exit-block.js';
+import { PendingExit } from './pending-exit.js';
 import { mapRegisterPage, type RegisterPage } from './register-page.js';
 import { ownPartition } from '../hypercall/shared-partition.js';
 import { VpDescriptor } from './vp-descriptor.js';
@@ -92,16 +93,18 @@ export class Vp implements Disposable {
     this.#registers = new VpRegisters(descriptor, registerCallsOf(partition));
     this.#exits = new PendingExit(descriptor);
     this.#completion = new ExitCompletion({
+      words: descriptor.block.words,
+      checkLast: (exit) => {
+        descriptor.checkOpen();
+        this.#exits.checkLast(exit);
+      },
       check: (exit) => {
         descriptor.checkOpen();
         this.#exits.check(exit);
       },
       waitsFor: (exit) => !descriptor.closed && this.#exits.is(exit),
-      completed: () => {
-        this.#exits.clear();
-      },
-      setRegisters: (registers, words) => {
-        this.#registers.set(registers, words);
+      complete: (registers) => {
+        this.#exits.complete(this.#registers, registers);
       },
     });
   }
@@ -168,26 +171,27 @@ export class Vp implements Disposable {
    */
   run(): Intercept | undefined {
     const descriptor = this.#descriptor;
-    const fd = descriptor.attached;
+    const fd = descriptor.runnable;
     if (this.#run !== undefined) {
       throw runningError(this.index, `run VP ${this.index}`);
     }
     const exits = this.#exits;
     exits.clear();
+    const { native, block } = descriptor;
     for (;;) {
-      const result = descriptor.native.vpRun(fd, exits.message);
+      const result = native.vpRun(fd);
       if (result >= 0) {
         exits.retireLater();
         const exit = exits.arrive();
-        exits.message[told] = 1;
+        block.bytes[toldAt] = 1;
         return exit;
       }
       if (result === -ECANCELED) {
-        exits.message[told] = 1;
+        block.bytes[toldAt] = 1;
         return undefined;
       }
       if (result !== -EINTR) {
-        throw runError(this.index, result, descriptor.native);
+        throw runError(this.index, result, native);
       }
     }
   }

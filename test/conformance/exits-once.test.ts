@@ -262,6 +262,17 @@ describe('a Worker that is terminated', () => {
     expect(told()).toEqual(['canceled']);
   });
 
+  it('in a handler leaves that exit to the next run, and none that run() has returned before', async () => {
+    const seen = newSeen();
+    const { thread, begin } = newWorker();
+    guest.queueMessage(partition, 0, encodeMessage('sint-deliverable', {}));
+    await begin({ kind: 'run, then start', vp: vp.share(), seen });
+    stopWith(encodeMessage('timer-expired', {}));
+    waitUntil(() => Atomics.load(seen, seenWords.exits) === 1);
+    await thread.terminate();
+    expect(told()).toEqual(['timer-expired']);
+  });
+
   it.each(['run', 'start'] as const)(
     'while exits come to its %s() was told of each that the next run is not',
     async (how) => {

@@ -8,7 +8,15 @@ import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import { memoryFlags } from '../../lib/abi/memory.js';
 import type { Choices } from './choices.js';
 import { drawCall, drawWrongCall, gpas, guestPage, statuses, type Call } from './hypercalls.js';
-import { isSemaphoreSlot, page, slots, type Kind, type Side, type Which } from './side.js';
+import {
+  isSemaphoreSlot,
+  page,
+  slots,
+  type Kind,
+  type Side,
+  type VpSlot,
+  type Which,
+} from './side.js';
 
 /** One operation with its arguments: the same on either side. */
 export interface Step {
@@ -373,18 +381,17 @@ const haltMessage = message(halt, 0, 0n);
 const patience = 50;
 
 /** Runs a VP until it has halted, and says what it exited with. */
-function run(side: Side, fd: number): void {
-  const bytes = new Uint8Array(256);
-  const type = new DataView(bytes.buffer);
+function run(side: Side, { fd, block }: VpSlot): void {
+  const type = new DataView(block.buffer);
   for (let rounds = 0; rounds < patience;) {
-    const result = side.native.vpRun(fd, bytes);
+    const result = side.native.vpRun(fd);
     if (result === -constants.errno.EINTR) {
       rounds++;
       continue;
     }
     side.seen.push(result);
     if (result !== 0) return;
-    side.seen.push(bytes.slice());
+    side.seen.push(block.slice(0, 256));
     if (type.getUint32(0, true) === halt) return;
   }
   side.seen.push(`${patience} interruptions`);
@@ -447,7 +454,7 @@ const memory: readonly Operation[] = [
         side.seen.push(side.machine.queueMessage(vp.partition, vp.index, bytes));
       }
       side.seen.push(side.machine.queueMessage(vp.partition, vp.index, haltMessage));
-      run(side, vp.fd);
+      run(side, vp);
     },
   ),
   operation(
@@ -458,7 +465,7 @@ const memory: readonly Operation[] = [
       const fd = side.fd(vp);
       const canceled = side.native.vpCancel(fd);
       side.seen.push(canceled);
-      if (canceled === 0) side.seen.push(side.native.vpRun(fd, new Uint8Array(256)));
+      if (canceled === 0) side.seen.push(side.native.vpRun(fd));
     },
   ),
   operation(
@@ -466,13 +473,14 @@ const memory: readonly Operation[] = [
     0.5,
     (choices) => ({
       vp: choices.onceIn(3) ? aVp(choices) : aPartition(choices),
-      size: choices.of(255, 0),
-      attach: choices.of(false, true),
+      how: choices.of('vpAttach', 'vpUseBlock', 'vpRun'),
     }),
-    (side, { vp, size, attach }) => {
+    (side, { vp, how }) => {
+      const fd = side.fd(vp);
       // Whatever is attached stays so until its descriptor is closed: only what is attached already.
-      if (attach && vp.kind === 'vp') side.seen.push(side.native.vpAttach(side.fd(vp), -1));
-      else side.seen.push(side.native.vpRun(side.fd(vp), new Uint8Array(size)));
+      if (how === 'vpAttach' && vp.kind === 'vp') side.seen.push(side.native.vpAttach(fd, -1));
+      else if (how === 'vpRun' && vp.kind !== 'vp') side.seen.push(side.native.vpRun(fd));
+      else side.seen.push(side.native.vpUseBlock(fd, new Uint8Array(new SharedArrayBuffer(384))));
     },
   ),
   operation(

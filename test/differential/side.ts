@@ -1,5 +1,6 @@
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import type { Native } from '../../lib/native.js';
+import { giveBlock } from '../give-block.js';
 import { makeBlocking } from '../hostile-peer.js';
 import { interruptNumbers, type Machine, type Named } from './machine.js';
 
@@ -24,6 +25,8 @@ export interface PartitionSlot extends Named {
 export interface VpSlot {
   fd: number;
   readonly control: number;
+  /** Of its exits. */
+  readonly block: Uint8Array;
   readonly partition: PartitionSlot;
   readonly index: number;
 }
@@ -132,7 +135,8 @@ export class Side {
     partition.vps.add(index);
     this.closeVp(slot);
     const control = this.native.vpAttach(fd, -1);
-    this.vps[slot] = { fd, control, partition, index };
+    const block = giveBlock(this.native, fd);
+    this.vps[slot] = { fd, control, block, partition, index };
   }
 
   closePartition(slot: number): number {

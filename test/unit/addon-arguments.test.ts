@@ -9,7 +9,7 @@ import { openFiles } from '../open-descriptors.js';
 // What the addons promise to their only callers, the classes of lib: whatever they are given, they
 // answer, and touch no memory and no descriptor that is not theirs to touch.
 
-const { EBADF, EBUSY, EEXIST, EINVAL, ENODEV, ENOTTY } = constants.errno;
+const { EBADF, EBUSY, EEXIST, EINVAL, ENODEV, ENOTTY, ESTALE } = constants.errno;
 
 const detached = Uint32Array.of(0, 0);
 structuredClone(detached.buffer, { transfer: [detached.buffer] });
@@ -39,16 +39,18 @@ const rubbish: readonly unknown[] = [
 const bytes = new Uint8Array(4096);
 
 const onVps: readonly ((native: Native, vp: number) => number | ArrayBuffer)[] = [
-  (native, vp) => native.vpRun(vp, bytes),
+  (native, vp) => native.vpUseBlock(vp, bytes),
+  (native, vp) => native.vpRun(vp),
   (native, vp) => native.vpCancel(vp),
   (native, vp) => native.vpLastRun(vp),
-  (native, vp) => native.vpStart(vp, bytes, () => undefined),
+  (native, vp) => native.vpStart(vp, () => undefined),
   (native, vp) => native.vpResume(vp),
   (native, vp) => native.vpStop(vp),
   (native, vp) => native.vpHoldLoop(vp, true),
   (native, vp) => native.vpPage(vp, 0),
   (native, vp) => native.vpReadRegisterPage(vp, bytes, 0),
   (native, vp) => native.vpWriteRegisterPage(vp, new Uint32Array(1), new BigUint64Array(1), 0),
+  (native, vp) => native.vpCompleteExit(vp, 0, 0, 0),
   (native, vp) => native.vpGetState(vp, 0, bytes),
   (native, vp) => native.vpSetState(vp, 0, bytes),
 ];
@@ -197,11 +199,32 @@ describe.each<[string, Native]>([
     expect(call(0x44, 0, 16, 8, 1)).toBe(-EINVAL);
 
     const control = native.vpAttach(event, -1);
-    for (const short of [0, 255]) {
-      expect(native.vpRun(event, new Uint8Array(short))).toBe(-EINVAL);
-      expect(native.vpStart(event, new Uint8Array(short), () => undefined)).toBe(-EINVAL);
+    const shared = new SharedArrayBuffer(400);
+    const notBlocks = [
+      new Uint8Array(384),
+      new Uint8Array(shared, 0, 383),
+      new Uint8Array(shared, 4, 384),
+      new Uint8Array(0),
+    ];
+    for (const block of notBlocks) expect(native.vpUseBlock(event, block)).toBe(-EINVAL);
+    const withoutBlock = [
+      native.vpRun(event),
+      native.vpStart(event, () => undefined),
+      native.vpCompleteExit(event, 0, 0, 0),
+    ];
+    expect(withoutBlock).toEqual([-EINVAL, -EINVAL, -EINVAL]);
+    expect(native.vpUseBlock(event, new Uint8Array(shared, 8, 384))).toBe(0);
+    expect(native.vpUseBlock(event, new Uint8Array(shared, 8, 384))).toBe(-EEXIST);
+    expect(native.vpRun(event)).toBe(-ENOTTY);
+    const complete = (place: number, count: number, run = native.vpLastRun(event)): number => {
+      new Uint32Array(shared, 8 + 344, 10)[1] = place;
+      return native.vpCompleteExit(event, run, count, 0);
+    };
+    for (const place of [1, 4, 9, 692, 696, 4096, 2 ** 32 - 8]) {
+      expect([complete(place, 2), complete(place, 1)]).toEqual([-EINVAL, -ENODEV]);
     }
-    expect(native.vpRun(event, new Uint8Array(256))).toBe(-ENOTTY);
+    expect([complete(688, 10), complete(688, 11)]).toEqual([-ENODEV, -EINVAL]);
+    expect(complete(8, 2, native.vpLastRun(event) - 1)).toBe(-ESTALE);
     for (const name of ['vpGetState', 'vpSetState'] as const) {
       const transfer = (type: number, size: number): number =>
         native[name](event, type, new Uint8Array(size));

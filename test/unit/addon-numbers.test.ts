@@ -61,6 +61,7 @@ interface SimGiven extends Given {
 }
 
 const bytes = new Uint8Array(4096);
+const block = new Uint8Array(new SharedArrayBuffer(384));
 const words = new BigUint64Array(64);
 const words32 = new Uint32Array(64);
 const nothing = (): void => undefined;
@@ -101,16 +102,18 @@ const both: { [Name in keyof Native]: (given: Given) => readonly unknown[] } = {
   receiveMemory: () => [new Int32Array(3), uint64(0n), uint64(4096n)],
   receiveEventfd: () => [new Int32Array(3)],
   vpAttach: ({ other, control }) => [other, control],
-  vpRun: ({ event }) => [event, bytes],
+  vpUseBlock: ({ event }) => [event, block],
+  vpRun: ({ event }) => [event],
   vpCancel: ({ event }) => [event],
   vpLastRun: ({ event }) => [event],
-  vpStart: ({ event }) => [event, bytes, nothing],
+  vpStart: ({ event }) => [event, nothing],
   vpResume: ({ event }) => [event],
   vpStop: ({ event }) => [event],
   vpHoldLoop: ({ event }) => [event, true],
   vpPage: ({ event }) => [event, uint(0)],
   vpReadRegisterPage: ({ event }) => [event, bytes, uint(0)],
   vpWriteRegisterPage: ({ event }) => [event, new Uint32Array(1), words, uint(0)],
+  vpCompleteExit: ({ event }) => [event, uint(0), uint(0), uint(0)],
   vpGetState: ({ event }) => [event, uint(0), bytes],
   vpSetState: ({ event }) => [event, uint(0), bytes],
   eventfdCreate: () => [uint(0), false],
@@ -183,6 +186,7 @@ describe.each<[string, Native]>([
   beforeEach(() => {
     const event = native.eventfdCreate(0, false);
     const control = native.vpAttach(event, -1);
+    native.vpUseBlock(event, block);
     const other = native.eventfdCreate(0, false);
     const foreign = native.release(native.eventfdCreate(0, false));
     const memory = native.memoryCreate(4096n, true, false);

@@ -11,6 +11,7 @@ import { simNative, type SimNative } from '../../lib/native.js';
 import { Differential } from '../differential/differential.js';
 import { SimulatedMachine } from '../differential/machine.js';
 import { publicFunctions } from './public-members.js';
+import { giveBlock } from '../give-block.js';
 
 // What there has to be for each ioctl, beside the addon's function for it.
 
@@ -61,7 +62,8 @@ const makes: Record<IoctlName, (native: SimNative, fds: Descriptors) => number> 
     ),
   MSHV_RUN_VP: (native, { partition, vp }) => {
     native.simQueueMessage(partition, 0, new Uint8Array(256).fill(1));
-    return native.vpRun(vp, new Uint8Array(256));
+    giveBlock(native, vp);
+    return native.vpRun(vp);
   },
   MSHV_GET_VP_STATE: (native, { vp }) =>
     native.vpGetState(vp, vpStateTypes.lapic, new Uint8Array(4096)),

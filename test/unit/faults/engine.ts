@@ -93,6 +93,7 @@ function usualOutcome(step: Step, { errno, status }: FaultKind): Outcome {
     // Registers are reached by hypercall then.
     case 'vpReadRegisterPage':
     case 'vpWriteRegisterPage':
+    case 'vpCompleteExit':
       return 'otherwise';
     default:
       return 'refused';

@@ -139,6 +139,7 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   vpPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'ENOTSUP'] },
   vpReadRegisterPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'EBUSY'] },
   vpWriteRegisterPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'EBUSY'] },
+  vpCompleteExit: { calls: ['readlink', 'mmap'], own: ['ENODEV'] },
   vpGetState: { calls: ['MSHV_GET_VP_STATE'], own: waitingTime },
   vpSetState: { calls: ['MSHV_GET_VP_STATE', 'MSHV_SET_VP_STATE'], own: waitingTime },
   eventfdCreate: { calls: ['eventfd'] },

@@ -40,10 +40,12 @@ function things(native) {
   native.initializePartition(partition);
   const vp = sim === undefined ? native.open(path) : native.createVp(partition, 0);
   const control = native.vpAttach(vp, -1);
+  native.vpUseBlock(vp, new Uint8Array(new SharedArrayBuffer(384)));
   // Another one, whose runs do not end.
   const running = sim === undefined ? vp : native.createVp(partition, 255);
   if (sim !== undefined) {
     native.vpAttach(running, -1);
+    native.vpUseBlock(running, new Uint8Array(new SharedArrayBuffer(384)));
     native.vpPage(running, 0);
   }
   const table = Uint32Array.of(1, 0, 1, 0xfee00000, 0, 0x41);
@@ -176,22 +178,28 @@ const rounds = {
     const control = n.vpAttach(vp, t.count % 2 === 0 ? t.control : -1);
     return [control, n.close(vp), control === t.control ? 0 : n.close(control)];
   },
-  vpRun: (n, t) => [n.vpCancel(t.vp), n.vpRun(t.vp, t.bytes)],
+  vpUseBlock: (n, t) => {
+    const vp = n.dup(t.vp);
+    const control = n.vpAttach(vp, -1);
+    const used = n.vpUseBlock(vp, new Uint8Array(new SharedArrayBuffer(384)));
+    return [used, n.close(vp), n.close(control)];
+  },
+  vpRun: (n, t) => [n.vpCancel(t.vp), n.vpRun(t.vp)],
   vpCancel: (n, t) => n.vpCancel(t.vp),
   vpLastRun: (n, t) => n.vpLastRun(t.vp),
-  vpStart: (n, t) => [n.vpStart(t.vp, t.bytes, () => undefined), n.vpStop(t.vp)],
+  vpStart: (n, t) => [n.vpStart(t.vp, () => undefined), n.vpStop(t.vp)],
   vpResume: (n, t) => {
-    if (t.count === 0) n.vpStart(t.vp, t.bytes, () => undefined);
+    if (t.count === 0) n.vpStart(t.vp, () => undefined);
     return n.vpResume(t.vp);
   },
   vpStop: (n, t) => [
-    n.vpStart(t.vp, t.bytes, () => undefined),
+    n.vpStart(t.vp, () => undefined),
     n.vpCancel(t.vp),
     n.vpStop(t.vp),
     n.vpStop(t.vp),
   ],
   vpHoldLoop: (n, t) => {
-    if (t.count === 0) n.vpStart(t.vp, t.bytes, () => undefined);
+    if (t.count === 0) n.vpStart(t.vp, () => undefined);
     return n.vpHoldLoop(t.vp, t.count % 2 === 0);
   },
   vpPage: (n, t) => n.vpPage(t.vp, t.count % 2).byteLength,
@@ -200,6 +208,7 @@ const rounds = {
     n.vpPage(t.vp, 0),
     n.vpWriteRegisterPage(t.vp, Uint32Array.of(8), BigUint64Array.of(1n), 1),
   ],
+  vpCompleteExit: (n, t) => n.vpCompleteExit(t.vp, n.vpLastRun(t.vp), 2, 1),
   vpGetState: (n, t) => n.vpGetState(t.vp, 0, t.bytes),
   vpSetState: (n, t) => n.vpSetState(t.vp, 4, t.bytes.subarray(0, 200)),
 
@@ -249,7 +258,7 @@ const starts = {
     n.eventfdSignal(t.event);
   },
   'vpStart, called for canceled runs': (n, t, round) => {
-    n.vpStart(t.vp, t.bytes, () => {
+    n.vpStart(t.vp, () => {
       n.vpCancel(t.vp);
       n.vpResume(t.vp);
       round();
@@ -258,13 +267,13 @@ const starts = {
   },
   'vpStart, while the VP runs': (n, t, round) => {
     n.vpPage(t.vp, 0);
-    n.vpStart(t.vp, t.bytes, () => undefined);
+    n.vpStart(t.vp, () => undefined);
     for (let i = 0; i < roundsBefore; i++) round();
   },
   'vpRun, while the VP runs': (n, t, round) => {
     n.vpPage(t.vp, 0);
     for (let i = 0; i < roundsBefore; i++) round();
-    for (;;) n.vpRun(t.vp, t.bytes);
+    for (;;) n.vpRun(t.vp);
   },
   'watch, inside the call': (n, t, round) => {
     n.watch(t.event, () => {
@@ -273,7 +282,7 @@ const starts = {
     n.eventfdSignal(t.event);
   },
   'vpStart, inside the call': (n, t, round) => {
-    n.vpStart(t.vp, t.bytes, () => {
+    n.vpStart(t.vp, () => {
       for (;;) round();
     });
     n.vpCancel(t.vp);
@@ -285,7 +294,7 @@ const starts = {
   'everything open, in vpRun': (n, t, round) => {
     openEverything(n, t);
     for (let i = 0; i < roundsBefore; i++) round();
-    for (;;) n.vpRun(t.running, t.bytes);
+    for (;;) n.vpRun(t.running);
   },
 };
 
@@ -300,7 +309,7 @@ function openEverything(n, t) {
   n.memoryFromFd(t.file, 0n, memorySize);
   n.vpPage(t.vp, 0);
   n.vpPage(t.vp, 1);
-  n.vpStart(t.vp, t.bytes, () => undefined);
+  n.vpStart(t.vp, () => undefined);
   if (t.sim !== undefined) n.simListen(t.partition, n.eventfdCreate(0, false));
 }
 
@@ -435,5 +444,5 @@ function perform({ addon, name, moment }) {
     return;
   }
   while (all.count < roundsBefore) round();
-  for (;;) native.vpRun(all.running, all.bytes);
+  for (;;) native.vpRun(all.running);
 }

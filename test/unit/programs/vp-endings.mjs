@@ -13,15 +13,14 @@ function newVp() {
   native.initializePartition(partition);
   const vp = native.createVp(partition, 0);
   native.vpAttach(vp, -1);
+  native.vpUseBlock(vp, new Uint8Array(new SharedArrayBuffer(384)));
   native.vpPage(vp, 0);
   return vp;
 }
 
-const message = new Uint8Array(256);
-
 function runOnThread(onExit = () => undefined) {
   const vp = newVp();
-  native.vpStart(vp, message, onExit);
+  native.vpStart(vp, onExit);
   return vp;
 }
 
@@ -87,7 +86,7 @@ if (isMainThread) {
 } else if (workerData === 'vpRun') {
   const vp = newVp();
   parentPort.postMessage('runs');
-  for (;;) native.vpRun(vp, message);
+  for (;;) native.vpRun(vp);
 } else {
   runOnThread();
   if (workerData === 'exit') process.exit(3);

@@ -8,9 +8,10 @@ const [, , vp, control] = workerData.token;
 
 parentPort.postMessage(native.receive(workerData.token, Uint32Array.of(1, 2)));
 
-const message = new Uint8Array(256);
+const message = new Uint8Array(new SharedArrayBuffer(384));
+native.vpUseBlock(vp, message);
 for (let runs = workerData.runs; runs > 0;) {
-  const result = native.vpRun(vp, message);
+  const result = native.vpRun(vp);
   if (result === -constants.errno.EINTR) continue;
   parentPort.postMessage([result, message[0]]);
   runs--;

@@ -11,11 +11,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adopt } from '../../adopt.js';
 import { ioctls } from '../../../lib/abi/ioctls.js';
 import { descriptorKinds, linuxNative, type Native, simNative } from '../../../lib/native.js';
+import { giveBlock } from '../../give-block.js';
 import { mappings } from '../../mappings.js';
 import { openDescriptors } from '../../open-descriptors.js';
 import { vpThreads } from '../../process-threads.js';
 
-const { EBADF, EBUSY, ECANCELED, EFAULT, EINTR, EINVAL, ENOENT, ENOTTY } = constants.errno;
+const { EBADF, EBUSY, ECANCELED, EINTR, EINVAL, ENOENT, ENOTTY, ESTALE } = constants.errno;
 
 /** SIGRTMAX: nobody else of this process has it. */
 const kickSignal = 64;
@@ -26,9 +27,14 @@ const program = (name: string): string =>
 
 /** A VP's exits, as vpStart hands them over, and the promise of the next one. */
 class Exits {
-  readonly message = new Uint8Array(256);
+  readonly message: Uint8Array;
   readonly taken: (readonly [number, number])[] = [];
   #waiting: ((exit: readonly [number, number]) => void) | undefined;
+
+  /** @param block - the VP's */
+  constructor(block: Uint8Array) {
+    this.message = block.subarray(0, 256);
+  }
 
   readonly onExit = (result: number): void => {
     const exit = [result, this.message[0] ?? -1] as const;
@@ -52,9 +58,9 @@ function message(number: number): Uint8Array {
 }
 
 /** Runs until something but the Worker's tick ends it. */
-function run(native: Native, vp: number, into = new Uint8Array(256)): number {
+function run(native: Native, vp: number): number {
   for (;;) {
-    const result = native.vpRun(vp, into);
+    const result = native.vpRun(vp);
     if (result !== -EINTR) return result;
   }
 }
@@ -80,7 +86,7 @@ describe.each([
     native.initializePartition(partition);
     vp = native.createVp(partition, 0);
     control = native.vpAttach(vp, -1);
-    exits = new Exits();
+    exits = new Exits(giveBlock(native, vp));
   });
 
   afterEach(() => {
@@ -100,16 +106,41 @@ describe.each([
 
   describe('on the caller’s thread', () => {
     it('returns its exits in order', () => {
-      const into = new Uint8Array(300).fill(0xff);
       queue(1);
       queue(2);
-      expect([run(native, vp, into), into[0]]).toEqual([0, 1]);
-      expect([run(native, vp, into), into[0]]).toEqual([0, 2]);
-      expect(into.subarray(256)).toEqual(new Uint8Array(44).fill(0xff));
+      expect([run(native, vp), exits.message[0]]).toEqual([0, 1]);
+      expect([run(native, vp), exits.message[0]]).toEqual([0, 2]);
+    });
+
+    it('completes the exit of the last run, and writes nothing where there was another since or one goes on', () => {
+      const other = native.dup(vp);
+      native.vpAttach(other, control);
+      giveBlock(native, other);
+      const { buffer } = exits.message;
+      const [words, places] = [new BigUint64Array(buffer, 264), new Uint32Array(buffer, 344)];
+      const page = native.vpPage(vp, 0);
+      if (typeof page === 'number') expect.fail(`vpPage(): ${page}`);
+      const rax = new BigUint64Array(page, 8, 1);
+      const complete = (runNumber: number, value: bigint): number => {
+        [words[0], places[0]] = [value, 8];
+        return native.vpCompleteExit(vp, runNumber, 1, 1);
+      };
+      queue(1);
+      expect(run(native, vp)).toBe(0);
+      const first = native.vpLastRun(vp);
+      expect([complete(first, 0x55n), rax[0]]).toEqual([1, 0x55n]);
+      expect(native.vpRun(other)).toBe(-EINTR);
+      const second = native.vpLastRun(vp);
+      expect([first, second].map((number) => complete(number, 0x66n))).toEqual([-ESTALE, -ESTALE]);
+      queue(2);
+      expect(run(native, other)).toBe(0);
+      expect(complete(first, 0x66n)).toBe(-ESTALE);
+      expect(rax[0]).not.toBe(0x66n);
+      native.close(other);
     });
 
     it('lets the caller go again and again without an exit', () => {
-      const results = [1, 2, 3].map(() => native.vpRun(vp, new Uint8Array(256)));
+      const results = [1, 2, 3].map(() => native.vpRun(vp));
       expect(results).toEqual([-EINTR, -EINTR, -EINTR]);
     });
 
@@ -118,13 +149,14 @@ describe.each([
       beforeEach(() => {
         other = native.dup(vp);
         native.vpAttach(other, control);
-        expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EINTR);
+        exits = new Exits(giveBlock(native, other));
+        expect(native.vpRun(vp)).toBe(-EINTR);
       });
       afterEach(() => {
         native.close(other);
       });
       const startOther = async () => {
-        expect(native.vpStart(other, new Uint8Array(256), exits.onExit)).toBe(0);
+        expect(native.vpStart(other, exits.onExit)).toBe(0);
         const [result] = await exits.next();
         expect(native.vpStop(other)).toBe(0);
         return result;
@@ -185,7 +217,7 @@ describe.each([
 
   describe('on a thread of its own', () => {
     const start = (): void => {
-      expect(native.vpStart(vp, exits.message, exits.onExit)).toBe(0);
+      expect(native.vpStart(vp, exits.onExit)).toBe(0);
     };
     const resume = (): void => {
       expect(native.vpResume(vp)).toBe(0);
@@ -222,8 +254,8 @@ describe.each([
     it('is in nobody else’s hands while it runs', async () => {
       start();
       const exit = exits.next();
-      expect(native.vpStart(vp, exits.message, exits.onExit)).toBe(-EBUSY);
-      expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EBUSY);
+      expect(native.vpStart(vp, exits.onExit)).toBe(-EBUSY);
+      expect(native.vpRun(vp)).toBe(-EBUSY);
       expect(native.vpResume(vp)).toBe(-EBUSY);
       await running();
       expect([lapic(), native.vpSetState(vp, 0, state)]).toEqual([-EBUSY, -EBUSY]);
@@ -233,7 +265,7 @@ describe.each([
       native.vpCancel(vp);
       expect(await exit).toEqual([-ECANCELED, 0]);
       expect([lapic(), native.vpSetState(vp, 0, state)]).toEqual([4096, 4096]);
-      expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EBUSY);
+      expect(native.vpRun(vp)).toBe(-EBUSY);
       const next = exits.next();
       resume();
       native.vpCancel(vp);
@@ -281,7 +313,7 @@ describe.each([
     ])('is %s from inside the call for its exit', async (_, end) => {
       const results: number[] = [];
       const ended = new Promise<void>((resolve) => {
-        native.vpStart(vp, exits.message, () => {
+        native.vpStart(vp, () => {
           results.push(end(vp), vpThreads().length, native.vpResume(vp));
           resolve();
         });
@@ -316,14 +348,6 @@ describe.each([
       start();
       await exit;
       expect(new Uint8Array(page).subarray(0, 256)).toEqual(exits.message);
-    });
-
-    it('says that an exit is lost where there is nothing to put it into', async () => {
-      start();
-      const exit = exits.next();
-      structuredClone(exits.message.buffer, { transfer: [exits.message.buffer] });
-      queue(1);
-      expect(await exit).toEqual([-EFAULT, -1]);
     });
 
     it('hands over errors, and goes on where that is asked for', async () => {
@@ -382,6 +406,7 @@ describe.each([
     it('is not woken while it runs, or waits to be resumed', async () => {
       const clock = native.createVp(partition, 1);
       const clockControl = native.vpAttach(clock, -1);
+      giveBlock(native, clock);
       start();
       await running();
       const [thread = ''] = vpThreads();
@@ -395,7 +420,7 @@ describe.each([
         for (let round = 0; round < 5 && new Set(counts).size !== 1; round++) {
           counts = [wakes()];
           for (let tick = 0; tick < 4; tick++) {
-            expect(native.vpRun(clock, new Uint8Array(256))).toBe(-EINTR);
+            expect(native.vpRun(clock)).toBe(-EINTR);
             counts.push(wakes());
           }
         }
@@ -450,9 +475,9 @@ describe.each([
     it('is run in one place at a time', async () => {
       const worker = await share(1);
       while (lapic() !== -EBUSY) await setImmediate();
-      expect(native.vpRun(vp, new Uint8Array(256))).toBe(-EBUSY);
+      expect(native.vpRun(vp)).toBe(-EBUSY);
       const exit = exits.next();
-      native.vpStart(vp, exits.message, exits.onExit);
+      native.vpStart(vp, exits.onExit);
       expect(await exit).toEqual([-EBUSY, 0]);
       native.vpStop(vp);
       const ended = once(worker, 'exit');
@@ -478,12 +503,12 @@ describe('on the kernel', () => {
   it('hands over what a descriptor that is no VP says to a run', async () => {
     const event = native.eventfdCreate(0, false);
     const control = native.vpAttach(event, -1);
-    const exits = new Exits();
+    const exits = new Exits(giveBlock(native, event));
     const exit = exits.next();
-    expect(native.vpRun(event, new Uint8Array(256))).toBe(-ENOTTY);
+    expect(native.vpRun(event)).toBe(-ENOTTY);
     native.vpCancel(event);
-    expect(native.vpRun(event, new Uint8Array(256))).toBe(-ECANCELED);
-    expect(native.vpStart(event, exits.message, exits.onExit)).toBe(0);
+    expect(native.vpRun(event)).toBe(-ECANCELED);
+    expect(native.vpStart(event, exits.onExit)).toBe(0);
     expect(await exit).toEqual([-ENOTTY, 0]);
     expect(native.vpGetState(event, 0, new Uint8Array(8))).toBe(-ENOTTY);
     native.close(event);

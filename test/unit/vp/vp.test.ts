@@ -535,7 +535,7 @@ describe('completing', () => {
     fake.pages[0]?.set([1], registerPageLayout.isValid);
     expect(vp.registerPage?.valid).toBe(true);
     complete();
-    expect(names()).toEqual(['vpWriteRegisterPage']);
+    expect(names()).toEqual(['vpCompleteExit']);
     expect(vp.registerPage?.get('RAX')).toBe(0x12ffn);
     expect(vp.registerPage?.rip).toBe(0x1001n);
     expect(vp.registerPage?.dirty).toBe(0b11);
@@ -547,13 +547,13 @@ describe('completing', () => {
     [
       'cannot be mapped',
       () => {
-        refused = 'vpWriteRegisterPage';
+        refused = 'vpCompleteExit';
       },
     ],
   ])('takes one hypercall where the register page %s', (_, prepare) => {
     prepare();
     complete();
-    expect(names()).toEqual(['vpWriteRegisterPage', 'hypercall']);
+    expect(names()).toEqual(['vpCompleteExit', 'hypercall']);
     const [, call] = host.native.calls;
     expect(call?.args.slice(0, 3)).toEqual([host.partition.fd, 0x51, 2]);
     if (fake.pages[0] !== undefined) expect(vp.registerPage?.dirty).toBe(0);
