@@ -1,5 +1,4 @@
 import { hvStatusCodes } from '../lib/abi/hv-status.js';
-import { GuestMemory } from '../lib/index.js';
 import { Simulator } from '../lib/sim/index.js';
 import { GuestMessages } from '../lib/synic/guest-messages.js';
 import { HypercallDispatcher } from '../lib/synic/hypercall-dispatcher.js';
@@ -245,11 +244,11 @@ async function exitLine(): Promise<Line> {
   const simulator = new Simulator();
   const partition = simulator.open().createPartition();
   partition.initialize();
-  const memory = GuestMemory.allocate(4096, { native: Simulator.native });
+  const memory = partition.allocateMemory(4096);
   partition.mapMemory(memory, { gpa: 0 });
   const vp = partition.createVp(0);
   const guest = simulator.guest(partition, 0);
-  const synic = new PartitionSynic(partition, { native: Simulator.native });
+  const synic = new PartitionSynic(partition);
   synic.installIntercepts();
   let handled = 0;
   synic.portMap.addEventPort(connectionId, 0, {

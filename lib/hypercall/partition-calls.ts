@@ -38,6 +38,7 @@ import {
 import { type OwnRegisters, RegisterCalls } from './register-calls.js';
 
 let registerCallsOf: (partition: PartitionCalls) => RegisterCalls;
+let nativeOf: (partition: object) => Native | undefined;
 let apicIdsOf: (calls: PartitionCalls) => ApicIds;
 let lookUpRegisters: (
   calls: PartitionCalls,
@@ -71,6 +72,7 @@ export abstract class PartitionCalls {
   }
 
   static {
+    nativeOf = (partition) => (#target in partition ? partition.#target.native : undefined);
     apicIdsOf = (calls) => calls.#apicIds;
     lookUpRegisters = (calls, registersOf) => {
       calls.#registersOf = registersOf;
@@ -350,7 +352,7 @@ export abstract class PartitionCalls {
   }
 }
 
-export { apicIdsOf, lookUpRegisters, registerCallsOf };
+export { apicIdsOf, lookUpRegisters, nativeOf as partitionNative, registerCallsOf };
 
 /** Two words for each register. */
 function valuesArgument(name: string, values: BigUint64Array, names: Uint32Array): BigUint64Array {

@@ -15,6 +15,7 @@ import {
 import type { HypercallAnswer } from '../vp/exit-completion.js';
 import type { InterceptRequest } from '../hypercall/intercept-request.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
+import { partitionNative } from '../hypercall/partition-calls.js';
 import { closedError } from '../errors.js';
 import { type EventFd, eventFdBrand } from '../eventfd.js';
 import type { Handle } from '../handle.js';
@@ -94,7 +95,10 @@ export interface PartitionSynicOptions {
   monitorPages?: readonly bigint[];
   /** Answers `HvRetargetDeviceInterrupt`. Default: it is left to the hypervisor. */
   retargetDeviceInterrupt?: RetargetInterruptHandler;
-  /** The addon that makes the events of interrupts: the partition's. Default: the one that makes system calls. */
+  /**
+   * The addon that makes the events of interrupts. Default: that of a `Partition` or `SharedPartition`; of anything else, the
+   * one that makes system calls.
+   */
   native?: Native;
   /**
    * Is told of what fails where no caller can be told: see the codes `ERR_MSHV_PORT_HANDLER`,
@@ -153,7 +157,8 @@ export class PartitionSynic implements Synic, Disposable {
       'installIntercept',
     ]);
     const checked = takeOptions('options', options, synicOptions);
-    const { messageBound, hostEventDoorbell, retargetDeviceInterrupt, native, onError } = checked;
+    const { messageBound, hostEventDoorbell, retargetDeviceInterrupt, onError } = checked;
+    const native = checked.native ?? partitionNative(partition);
     const memory = memoryArgument(partition, checked);
     if (hostEventDoorbell !== undefined) {
       if (!isOwned(partition)) {

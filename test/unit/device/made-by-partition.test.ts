@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { GuestMemory, SharedPartition } from '../../../lib/index.js';
+import { GuestMemory, PartitionSynic, SharedPartition, SynicPorts } from '../../../lib/index.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { openDescriptors } from '../../open-descriptors.js';
 import { simulatedMachine, type SimulatedMachine } from '../../simulated-machine.js';
@@ -24,12 +24,29 @@ describe('what a partition makes', () => {
     partition.irqfd.newRoute({ event, msi: { address: 0xfee00000, data: 0x41 } });
     for (let i = 0; i < 100; i++) event.signal();
     expect(simulator.interrupts(partition)).toHaveLength(100);
-    using shared = SharedPartition.receive(partition.share(), { native: Simulator.native });
+    using shared = SharedPartition.receive(partition.share());
     using other = shared.createEvent({ semaphore: true });
     expect(other.semaphore).toBe(true);
     partition.registerDoorbell({ gpa: 0xf0000000, event: other });
     simulator.writeMmio(partition, 0xf0000000, 4, 1);
     expect(other.tryRead()).toBe(1n);
+  });
+
+  it('is of its own addon: interrupts of its SynIC, also of one that was shared', () => {
+    const { partition, simulator } = machine;
+    using shared = SharedPartition.receive(partition.share());
+    for (const one of [partition, shared]) {
+      using synic = new PartitionSynic(
+        one,
+        one === shared ? { memory: { read: () => false } } : {},
+      );
+      const ports = new SynicPorts(synic);
+      using port = ports.newGuestEventPort(1, 0, 0, 2, 7);
+      const { event } = port.interrupt();
+      using doorbell = partition.registerDoorbell({ gpa: 0xf0000000, event });
+      simulator.writeMmio(partition, 0xf0000000, 4, 1);
+      expect(doorbell.event.tryRead()).toBe(1n);
+    }
   });
 
   it('is of its own addon: memory to map', () => {
