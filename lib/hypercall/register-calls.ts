@@ -14,6 +14,19 @@ const gets = new HypercallList(hypercallOf('HVCALL_GET_VP_REGISTERS', 'get regis
 const sets = new HypercallList(hypercallOf('HVCALL_SET_VP_REGISTERS', 'set registers of VP'));
 const { INITIAL_APIC_ID, APIC_ID } = x64Registers;
 const x64 = process.arch === 'x64';
+const isApicId = (name: number | undefined): boolean =>
+  name === INITIAL_APIC_ID || name === APIC_ID;
+
+function hasApicId(names: Uint32Array): boolean {
+  for (const name of names) {
+    if (isApicId(name)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+const nothing = (): void => undefined;
 
 /** The registers of a VP that this environment has open, wherever they are the truth. Two words for each, the low one first. */
 export interface OwnRegisters {
@@ -54,7 +67,26 @@ export class RegisterCalls {
 
   /** Writes registers, in order, likewise. */
   write(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
-    const namesApicId = x64 && this.#checkApicIds(vp, names, values);
+    if (!x64 || !hasApicId(names)) {
+      this.#write(vp, names, values, vtl, nothing);
+      return;
+    }
+    // Another thread may change what is in shared memory: what is checked is what is written, and learned.
+    const [codes, words] = [new Uint32Array(names), new BigUint64Array(values)];
+    this.#checkApicIds(vp, codes, words);
+    this.#write(vp, codes, words, vtl, (written) => {
+      this.#learnApicIds(vp, codes, words, written);
+    });
+  }
+
+  /** @param ended - called with how many are written, where it fails too */
+  #write(
+    vp: number,
+    names: Uint32Array,
+    values: BigUint64Array,
+    vtl: number | undefined,
+    ended: (written: number) => void,
+  ): void {
     const { native } = this.#target;
     const fd = this.#target.fd();
     const { input, inputWords } = hypercallPages;
@@ -71,28 +103,23 @@ export class RegisterCalls {
       }
       throw error;
     } finally {
-      if (namesApicId) {
-        this.#learnApicIds(vp, names, values, written);
-      }
+      ended(written);
     }
   }
 
-  /** Whether one of the registers is an APIC id. Refuses one that cannot be, and one that was given to another VP. */
-  #checkApicIds(vp: number, names: Uint32Array, values: BigUint64Array): boolean {
-    let found = false;
+  /** Refuses an APIC id that cannot be, and one that was given to another VP. */
+  #checkApicIds(vp: number, names: Uint32Array, values: BigUint64Array): void {
     for (let i = 0; i < names.length; i++) {
-      if (names[i] === INITIAL_APIC_ID || names[i] === APIC_ID) {
-        found = true;
+      if (isApicId(names[i])) {
         this.#apicIds.check(vp, apicIdArgument(`values[${2 * i}]`, values[2 * i] ?? 0n));
       }
     }
-    return found;
   }
 
   /** The first `end` of the registers are written. */
   #learnApicIds(vp: number, names: Uint32Array, values: BigUint64Array, end: number): void {
     for (let i = 0; i < end; i++) {
-      if (names[i] === INITIAL_APIC_ID || names[i] === APIC_ID) {
+      if (isApicId(names[i])) {
         this.#apicIds.give(vp, Number(values[2 * i]));
       }
     }
