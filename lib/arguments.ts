@@ -35,6 +35,11 @@ export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !isRevoked(value);
 }
 
+/** Whether what a value holds are its properties: those of a Map, a Set, a Date or an array say nothing of that. */
+export function isRecord(value: unknown): value is object {
+  return isObject(value) && Object.prototype.toString.call(value) === '[object Object]';
+}
+
 /** `Array.isArray`, which throws for revoked proxies. */
 export function isArray(value: unknown): value is readonly unknown[] {
   return isObject(value) && Array.isArray(value);
@@ -185,8 +190,7 @@ export function optionsArgument<Options extends object>(
   value: Options,
   known: readonly (keyof Options & string)[],
 ): Options {
-  // A Map, a Set or an array has no options as properties: whatever it holds would be passed over.
-  if (isRevoked(value) || Object.prototype.toString.call(value) !== '[object Object]') {
+  if (!isRecord(value)) {
     throw typeError(name, 'an object', value);
   }
   const names: readonly string[] = known;
@@ -256,7 +260,7 @@ export function recordArgument(
   keys: readonly string[],
   expected = 'an object',
 ): Readonly<Record<string, unknown>> {
-  if (!isObject(value)) {
+  if (!isRecord(value)) {
     throw typeError(name, expected, value);
   }
   const record: Readonly<Record<string, unknown>> = { ...value };

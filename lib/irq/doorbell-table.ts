@@ -101,7 +101,11 @@ export class DoorbellTable {
         ? undefined
         : uint64Argument('options.match', value, 0n, largestMatch(size));
     if (given !== undefined && eventFdNative(given) !== native) {
-      throw typeError('options.event', "an EventFd of the partition's own addon", given);
+      throw typeError(
+        'options.event',
+        "an EventFd of the partition's own addon, as partition.createEvent() makes them",
+        given,
+      );
     }
     this.#partition.fd();
     const key = `${gpa}/${size}`;

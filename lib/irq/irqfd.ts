@@ -201,7 +201,11 @@ export class IrqFd {
     const { msi, masked, event, name } = options;
     if (event !== undefined) {
       if (eventFdNative(event) !== this.#partition.native) {
-        throw typeError('options.event', "an EventFd of the partition's own addon", event);
+        throw typeError(
+          'options.event',
+          "an EventFd of the partition's own addon, as partition.createEvent() makes them",
+          event,
+        );
       }
       // Disarming takes one unit of what arming has injected for; the rest would be injected again.
       if (event.semaphore) {

@@ -66,7 +66,11 @@ export class MemoryMap {
     const { native } = this.#partition;
     instanceArgument('memory', memory, guestMemoryBrand);
     if (memoryNative(memory) !== native) {
-      throw typeError('memory', "a GuestMemory of the partition's own addon", memory);
+      throw typeError(
+        'memory',
+        "a GuestMemory of the partition's own addon, as partition.allocateMemory() makes them",
+        memory,
+      );
     }
     const checked = takeOptions('options', options, mappingOptions);
     const { gpa, offset: wantedOffset = 0, writable, executable, name } = checked;

@@ -6,7 +6,7 @@ import {
   type RegisterName,
   type RegisterValue,
 } from '../abi/registers.js';
-import { isArray, isObject, typeError } from '../arguments.js';
+import { isArray, isRecord, typeError } from '../arguments.js';
 import { RegisterSet, type VpRegisters } from './vp-registers.js';
 
 /** Registers by name, as `vp.getRegisters()` returns them. */
@@ -44,7 +44,7 @@ export function getNamedRegisters(
 
 /** Writes registers by name, in the order of their keys. */
 export function setNamedRegisters(registers: VpRegisters, values: RegisterInputs): void {
-  if (!isObject(values) || Array.isArray(values)) {
+  if (!isRecord(values)) {
     throw typeError('values', 'an object with registers by name', values);
   }
   const names = Object.keys(values) as RegisterName[];

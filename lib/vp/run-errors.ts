@@ -7,7 +7,7 @@ import { stepError } from '../step-error.js';
 /** The error for what cannot be done while the VP runs. */
 export function runningError(vp: number, attempt: string): MshvError {
   return new MshvError(
-    `cannot ${attempt}: VP ${vp} is running, by start() or in another thread; cancel() it first`,
+    `cannot ${attempt}: VP ${vp} is running, by start() or in another thread; cancel() it, and wait for the end of its run`,
     { code: 'ERR_MSHV_VP_RUNNING' },
   );
 }

@@ -20,7 +20,7 @@ describe('what only the state of an object refuses', () => {
     await refuses(subjects.irqfd, method, [{ ...others, event }], {
       name: 'TypeError',
       code: 'ERR_INVALID_ARG_TYPE',
-      message: `The "options.event" argument must be an EventFd of the partition's own addon, received ${shown(event)}`,
+      message: `The "options.event" argument must be an EventFd of the partition's own addon, as partition.createEvent() makes them, received ${shown(event)}`,
     });
   });
 

@@ -77,7 +77,10 @@ export const vpRows: readonly Row[] = [
       {
         name: 'values',
         accepts: 'an object with registers by name',
-        wrong: type(undefined, null, 1, 1n, 'RAX', true, ['RAX'], symbol, () => ({})),
+        wrong: [
+          ...type(undefined, null, 1, 1n, 'RAX', true, ['RAX'], symbol, () => ({})),
+          ...type(new Map([['RAX', 1n]]), new Set(['RAX']), new Date(0)),
+        ],
       },
     ],
     [
@@ -107,7 +110,7 @@ export const vpRows: readonly Row[] = [
       {
         name: 'CS',
         accepts: 'an object with base, limit, selector, attributes',
-        wrong: type(null, 1, 1n, 'x', true, symbol, () => 1),
+        wrong: type(null, 1, 1n, 'x', true, symbol, new Map([['base', 1n]]), () => 1),
       },
     ],
     [
