@@ -57,7 +57,7 @@ const mayKnow = {
   hypercall: [...base, 'abi', 'eventfd', 'irq'],
   memory: [...base, 'abi', 'hypercall'],
   vp: [...base, 'abi', 'hypercall', 'irq'],
-  device: [...base, 'abi', 'hypercall', 'irq', 'memory', 'vp'],
+  device: [...base, 'abi', 'eventfd', 'hypercall', 'irq', 'memory', 'vp'],
   synic: [...base, 'abi', 'eventfd', 'hypercall', 'irq', 'memory', 'vp'],
   sim: [
     'abi',

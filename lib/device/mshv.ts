@@ -7,7 +7,10 @@ import { booleanArgument, isArray, pathArgument, typeError, uint64Argument } fro
 import { closeEach } from '../closing.js';
 import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
 import { closedError, MshvError, systemError } from '../errors.js';
+import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd.js';
 import { inspected } from '../inspection.js';
+import { GuestMemory } from '../memory/guest-memory.js';
+import { newMemoryOptions, type NewMemoryOptions } from '../memory/guest-memory-options.js';
 import { nativeOption, type Native } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import {
@@ -205,6 +208,30 @@ export class Mshv implements Disposable {
   /** What the host can do. Asks anew with each call, and never throws because something is not known. */
   hostProperties(): HostProperties {
     return readHostProperties(this.#host);
+  }
+
+  /**
+   * Creates an eventfd of the device's own addon: for routes and doorbells of its partitions, also where it is a simulator's. It
+   * belongs to whoever asks for it, and outlives the device.
+   *
+   * @throws MshvError as `EventFd.create()`; `ERR_MSHV_CLOSED`
+   */
+  createEvent(options: NewEventOptions = {}): EventFd {
+    const checked = takeOptions('options', options, newEventOptions);
+    this.#descriptor();
+    return EventFd.create({ ...checked, native: this.#native });
+  }
+
+  /**
+   * Allocates memory with the device's own addon, likewise, to be mapped by any of its partitions, or several.
+   *
+   * @param size - in bytes, a multiple of 4096 from 4096 to 2^47
+   * @throws MshvError as `GuestMemory.allocate()`; `ERR_MSHV_CLOSED`
+   */
+  allocateMemory(size: number | bigint, options: NewMemoryOptions = {}): GuestMemory {
+    const checked = takeOptions('options', options, newMemoryOptions);
+    this.#descriptor();
+    return GuestMemory.allocate(size, { ...checked, native: this.#native });
   }
 
   /**

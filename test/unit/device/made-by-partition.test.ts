@@ -63,6 +63,16 @@ describe('what a partition makes', () => {
   });
 });
 
+it('what a device makes is of its own addon, too', () => {
+  const { device, partition, simulator } = machine;
+  using memory = device.allocateMemory(0x1000);
+  partition.mapMemory(memory, { gpa: 0 });
+  using event = device.createEvent();
+  partition.irqfd.newRoute({ event, msi: { address: 0xfee00000, data: 0x41 } });
+  for (let i = 0; i < 100; i++) event.signal();
+  expect(simulator.interrupts(partition)).toHaveLength(100);
+});
+
 describe('memory.fd', () => {
   it('is of the same pages, the same each time, and closed with the memory', () => {
     const memory = machine.partition.allocateMemory(0x3000, { shared: true });

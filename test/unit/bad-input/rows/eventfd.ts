@@ -20,12 +20,14 @@ export const eventFdRows: readonly Row[] = [
     [option('semaphore'), boolean('options.semaphore')],
     [option('native'), addon('options.native')],
   ),
-  ...rows(
-    'calls',
-    'createEvent',
-    [only, keyed('options', 'initial', 'semaphore')],
-    [option('initial'), integer('options.initial', 0, 2 ** 32 - 1)],
-    [option('semaphore'), boolean('options.semaphore')],
+  ...(['mshv', 'calls'] as const).flatMap((maker) =>
+    rows(
+      maker,
+      'createEvent',
+      [only, keyed('options', 'initial', 'semaphore')],
+      [option('initial'), integer('options.initial', 0, 2 ** 32 - 1)],
+      [option('semaphore'), boolean('options.semaphore')],
+    ),
   ),
   ...rows(
     'EventFd',

@@ -56,13 +56,15 @@ export const memoryRows: readonly Row[] = [
     [(wrong) => [4096, { hugePages: wrong }], boolean('options.hugePages')],
     [(wrong) => [4096, { native: wrong }], addon('options.native')],
   ),
-  ...rows(
-    'partition',
-    'allocateMemory',
-    [only, required(quantity('size', 4096n, largestMemory)), multiple('size')],
-    [(wrong) => [4096, wrong], ...keyed('options', 'shared', 'hugePages')],
-    [(wrong) => [4096, { shared: wrong }], boolean('options.shared')],
-    [(wrong) => [4096, { hugePages: wrong }], boolean('options.hugePages')],
+  ...(['mshv', 'partition'] as const).flatMap((maker) =>
+    rows(
+      maker,
+      'allocateMemory',
+      [only, required(quantity('size', 4096n, largestMemory)), multiple('size')],
+      [(wrong) => [4096, wrong], ...keyed('options', 'shared', 'hugePages')],
+      [(wrong) => [4096, { shared: wrong }], boolean('options.shared')],
+      [(wrong) => [4096, { hugePages: wrong }], boolean('options.hugePages')],
+    ),
   ),
   ...rows(
     'GuestMemory',

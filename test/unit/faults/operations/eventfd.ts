@@ -71,6 +71,10 @@ export const eventfds: readonly Operation[] = [
     arrange: (situation) => () => situation.own(situation.partition.createEvent({ initial: 3 })),
   },
   {
+    name: 'device.createEvent()',
+    arrange: (situation) => () => situation.own(situation.device.createEvent({ initial: 3 })),
+  },
+  {
     name: 'EventFd.adopt()',
     arrange: (situation) => {
       const { native } = situation;

@@ -74,6 +74,9 @@ export const memory: readonly Operation[] = [
   onMemory('partition.allocateMemory()', 'memoryCreate', ({ partition }) =>
     partition.allocateMemory(0x2000, { shared: true }),
   ),
+  onMemory('device.allocateMemory()', 'memoryCreate', (_, { device }) =>
+    device.allocateMemory(0x2000, { shared: true }),
+  ),
   onMemory('memory.fd', 'memoryFd', ({ unmapped }) => {
     expect(unmapped.fd).toBe(unmapped.fd);
     return undefined;
