@@ -19,6 +19,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
     mshv::ExportPartition(*environment, exports);
     mshv::ExportShareTokens(*environment, exports);
     mshv::ExportVp(*environment, exports);
+    mshv::ExportVpState(*environment, exports);
     mshv::ExportBackend(*environment, exports);
   }
   return exports;

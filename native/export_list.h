@@ -17,6 +17,7 @@ void ExportPoller(Environment& environment, napi_value exports);
 void ExportPartition(Environment& environment, napi_value exports);
 void ExportShareTokens(Environment& environment, napi_value exports);
 void ExportVp(Environment& environment, napi_value exports);
+void ExportVpState(Environment& environment, napi_value exports);
 
 // What only this target has: nothing in mshv, the guest's side in mshv_sim.
 void ExportBackend(Environment& environment, napi_value exports);

@@ -1,9 +1,7 @@
 #include "vp.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -197,51 +195,6 @@ OrError<AttachedVp> AttachedVp::Read(Environment& environment, napi_value value)
 
 namespace {
 
-// A page-aligned copy of a VP state in whole pages, which is what the driver takes.
-class StateBuffer {
- public:
-  explicit StateBuffer(std::span<const uint8_t> state)
-      : size_((state.size() + kPage - 1) / kPage * kPage),
-        data_(static_cast<uint8_t*>(std::aligned_alloc(kPage, size_))) {
-    if (data_ != nullptr) {
-      std::memset(data_.get(), 0, size_);
-      std::memcpy(data_.get(), state.data(), state.size());
-    }
-  }
-
-  explicit operator bool() const { return data_ != nullptr; }
-  uint8_t* data() const { return data_.get(); }
-  bool IsWhole(std::span<const uint8_t> state) const { return state.size() == size_; }
-
-  // MSHV_GET_VP_STATE or MSHV_SET_VP_STATE. Returns the number of bytes the state has, which may be
-  // more than there are here: then the driver has done nothing.
-  int Transfer(int vp, uint32_t request, uint8_t type) const {
-    abi::mshv_get_set_vp_state argument{};
-    argument.type = type;
-    argument.buf_sz = static_cast<uint32_t>(size_);
-    argument.buf_ptr = reinterpret_cast<uintptr_t>(data_.get());
-    const int error = backend::Ioctl(vp, request, &argument).error().number();
-    const bool too_short = error == -EINVAL && argument.buf_sz > size_;
-    return error < 0 && !too_short ? error : static_cast<int>(argument.buf_sz);
-  }
-
- private:
-  struct Free {
-    void operator()(uint8_t* data) const { std::free(data); }
-  };
-
-  static constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
-  const size_t size_;
-  const std::unique_ptr<uint8_t, Free> data_;
-};
-
-// The driver takes no more pages than fit into one hypercall's input.
-constexpr size_t kLongestState = size_t{abi::MSHV_HV_PAGE_SIZE} * 507;
-
-bool IsState(uint32_t type, std::span<const uint8_t> state) {
-  return type <= UINT8_MAX && !state.empty() && state.size() <= kLongestState;
-}
-
 int Attach(Environment& environment, OwnedFd vp, int32_t control,
            std::optional<std::span<uint32_t>> comes_again) {
   if (environment.vps().Find(vp.number) != nullptr) {
@@ -403,45 +356,6 @@ int CompleteExit(Environment&, AttachedVp vp, uint32_t run, uint32_t count, uint
   });
 }
 
-int GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
-  if (!IsState(type, state)) {
-    return -EINVAL;
-  }
-  const StateBuffer buffer(state);
-  if (!buffer) {
-    return Step("aligned_alloc", -ENOMEM);
-  }
-  const int size = vp->control().WhileIdle([&] {
-    return buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, static_cast<uint8_t>(type));
-  });
-  if (size >= 0 && static_cast<size_t>(size) <= state.size()) {
-    std::memcpy(state.data(), buffer.data(), static_cast<size_t>(size));
-  }
-  return size;
-}
-
-int SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
-  if (!IsState(type, state)) {
-    return -EINVAL;
-  }
-  const StateBuffer buffer(state);
-  // Of a state that ends inside a page the driver would take the rest of the page too.
-  const StateBuffer present(state);
-  if (!buffer || !present) {
-    return Step("aligned_alloc", -ENOMEM);
-  }
-  const uint8_t type_byte = static_cast<uint8_t>(type);
-  return vp->control().WhileIdle([&] {
-    if (!buffer.IsWhole(state)) {
-      const int size = present.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type_byte);
-      if (size < 0 || static_cast<size_t>(size) > state.size()) {
-        return size;
-      }
-    }
-    return buffer.Transfer(vp->fd(), abi::MSHV_SET_VP_STATE, type_byte);
-  });
-}
-
 }  // namespace
 
 void ExportVp(Environment& environment, napi_value exports) {
@@ -458,8 +372,6 @@ void ExportVp(Environment& environment, napi_value exports) {
   Export<ReadRegisterPage>(environment, exports, "vpReadRegisterPage");
   Export<WriteRegisterPage>(environment, exports, "vpWriteRegisterPage");
   Export<CompleteExit>(environment, exports, "vpCompleteExit");
-  Export<GetState>(environment, exports, "vpGetState");
-  Export<SetState>(environment, exports, "vpSetState");
 }
 
 }  // namespace mshv
