@@ -1,6 +1,7 @@
 #include "vp.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <optional>
