@@ -99,7 +99,8 @@ export const refused: readonly Refused[] = [
   },
   {
     file: 'inspection.test.ts',
-    tests: /^inspection > (is of every class|shows something of each|says last of what can be closed)/,
+    tests:
+      /^inspection > (is of every class|shows something of each|says last of what can be closed)/,
     by: 'another result',
     because: 'there is no register page to look at',
   },
