@@ -1,7 +1,7 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 import { hasExternalBuffers } from './test/external-buffers.js';
-import { insideLab } from './test/guest-side.js';
+import { insideLab } from './test/inside-lab.js';
 import { slowness } from './test/slowness.js';
 
 // What Node is started with, where tests are to run in a Node that is locked down.

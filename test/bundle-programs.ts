@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-import { insideLab } from './guest-side.js';
+import { insideLab } from './inside-lab.js';
 
 // Bundles into build/programs what the tests run in processes and Workers of their own, and the tests that run in the
 // lab: before each run of the tests here (vitest.config.ts) and of the lab's VM (lab/run.sh).

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-import { insideLab } from './guest-side.js';
+import { insideLab } from './inside-lab.js';
 import { typescriptProgram } from './typescript-program.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
-
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
 import type { Native } from '../lib/native.js';
 import type { AccessSize, SimulatedIoctl } from '../lib/sim/index.js';
+import { insideLab } from './inside-lab.js';
 
 /** An interrupt as the guest's side sees it. */
 export interface SeenInterrupt {
@@ -112,9 +111,6 @@ export function seenInterrupt(interrupt: SeenInterrupt): SeenInterrupt {
 export function delivery(interrupt: Delivery): Delivery {
   return { ...seenInterrupt(interrupt), vp: interrupt.vp };
 }
-
-/** Whether these tests run inside the lab's VM. */
-export const insideLab = existsSync('/dev/fakehv');
 
 /**
  * Opens the guest's side of the backend that is here: the lab inside its VM, else the simulator. `MSHV_TEST_FAST_INJECTION=1`

@@ -1,6 +1,6 @@
 import { afterAll, expect, it } from 'vitest';
 
-import { insideLab } from '../guest-side.js';
+import { insideLab } from '../inside-lab.js';
 import { handlerEnds, handlerThrows, type HandlerEnd, type HandlerName } from '../handler-ends.js';
 import { runToSignal } from '../scenario-run.js';
 import { guestSideForTests } from './guest-side-for-tests.js';

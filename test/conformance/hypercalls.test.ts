@@ -7,7 +7,8 @@ import { x64Registers } from '../../lib/abi/x64-registers.js';
 import { MshvError, type Partition } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
-import { insideLab, type SeenInterrupt } from '../guest-side.js';
+import type { SeenInterrupt } from '../guest-side.js';
+import { insideLab } from '../inside-lab.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 import { partition, partitionForEachTest } from './partition-for-tests.js';
 

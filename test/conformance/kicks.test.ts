@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { insideLab } from '../guest-side.js';
+import { insideLab } from '../inside-lab.js';
 import { runScenario } from '../scenario-run.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 

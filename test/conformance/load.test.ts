@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { x64Registers } from '../../lib/abi/x64-registers.js';
-import { insideLab } from '../guest-side.js';
+import { insideLab } from '../inside-lab.js';
 import { Crowd, largestCrowd } from '../load/crowd.js';
 import { processResources, type ProcessResources } from '../process-resources.js';
 import { vpThreads } from '../process-threads.js';

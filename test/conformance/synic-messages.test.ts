@@ -16,7 +16,8 @@ import {
 } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
-import { insideLab, type SeenMessage } from '../guest-side.js';
+import type { SeenMessage } from '../guest-side.js';
+import { insideLab } from '../inside-lab.js';
 import { blockingRunToHalt, runsToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';

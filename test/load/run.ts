@@ -2,7 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 
 import { integerOption, parseOptions } from '../../lib/cli/command-line.js';
 import bundlePrograms from '../bundle-programs.js';
-import { insideLab, openGuestSide } from '../guest-side.js';
+import { openGuestSide } from '../guest-side.js';
+import { insideLab } from '../inside-lab.js';
 import { readCommandLine } from '../read-command-line.js';
 import { Crowd, largestCrowd, type CrowdSize } from './crowd.js';
 import { costOf, footprint, type Cost, type Footprint } from './footprint.js';
