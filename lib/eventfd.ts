@@ -9,6 +9,7 @@ import {
   booleanArgument,
   functionArgument,
   integerArgument,
+  typeError,
   uint64Argument,
 } from './arguments.js';
 import { closedError, MshvError, systemError } from './errors.js';
@@ -572,7 +573,19 @@ interface OpenFile {
 // Across addons: each of them knows only its own.
 const owners = new Map<number, EventFd>();
 
-export { nativeOf as eventFdNative, numberOf as eventFdNumber, setOwner as setEventFdOwner };
+/** An EventFd of a partition's own addon: its driver knows no eventfd of another one. */
+export function ownEventArgument(name: string, event: EventFd, native: Native): EventFd {
+  if (nativeOf(event) !== native) {
+    throw typeError(
+      name,
+      "an EventFd of the partition's own addon, as partition.createEvent() makes them",
+      event,
+    );
+  }
+  return event;
+}
+
+export { numberOf as eventFdNumber, setOwner as setEventFdOwner };
 
 interface Taker {
   onCount(count: bigint): void;

@@ -6,8 +6,8 @@ import { MshvError, systemError } from '../errors.js';
 import {
   EventFd,
   eventFdBrand,
-  eventFdNative,
   eventFdNumber,
+  ownEventArgument,
   setEventFdOwner,
 } from '../eventfd.js';
 import type { Native } from '../native.js';
@@ -100,13 +100,7 @@ export class DoorbellTable {
       value === undefined
         ? undefined
         : uint64Argument('options.match', value, 0n, largestMatch(size));
-    if (given !== undefined && eventFdNative(given) !== native) {
-      throw typeError(
-        'options.event',
-        "an EventFd of the partition's own addon, as partition.createEvent() makes them",
-        given,
-      );
-    }
+    if (given !== undefined) ownEventArgument('options.event', given, native);
     this.#partition.fd();
     const key = `${gpa}/${size}`;
     const place = this.#places.get(key) ?? new Set<Entry>();

@@ -5,7 +5,7 @@ import { irqfdFlags } from '../abi/irqfd.js';
 import { functionArgument, typeError } from '../arguments.js';
 import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
-import { EventFd, eventFdNative, eventFdNumber, setEventFdOwner } from '../eventfd.js';
+import { EventFd, eventFdNumber, ownEventArgument, setEventFdOwner } from '../eventfd.js';
 import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
 import { takeOptions, type Taken } from '../options.js';
@@ -200,13 +200,7 @@ export class IrqFd {
   #newRoute(options: Taken<typeof routeOptions>, vector: number | undefined): IrqFdRoute {
     const { msi, masked, event, name } = options;
     if (event !== undefined) {
-      if (eventFdNative(event) !== this.#partition.native) {
-        throw typeError(
-          'options.event',
-          "an EventFd of the partition's own addon, as partition.createEvent() makes them",
-          event,
-        );
-      }
+      ownEventArgument('options.event', event, this.#partition.native);
       // Disarming takes one unit of what arming has injected for; the rest would be injected again.
       if (event.semaphore) {
         throw typeError('options.event', 'an EventFd that is no semaphore', event);
