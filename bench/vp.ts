@@ -2,7 +2,8 @@ import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 
 import { enterLongMode } from '../examples/long-mode.js';
 import { GuestMemory, Mshv, type Partition, type Vp } from '../lib/index.js';
-import { simNative, type Native } from '../lib/native.js';
+import type { Native } from '../lib/native.js';
+import { simNative } from '../lib/sim/sim-native.js';
 import { Simulator } from '../lib/sim/index.js';
 import { Baseline, compileBaseline, objectsOf } from './baseline.js';
 import type { Line } from './line.js';

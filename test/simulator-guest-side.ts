@@ -2,7 +2,7 @@ import { messageLayout } from '../lib/abi/message-types.js';
 import { synicLimits } from '../lib/abi/synic.js';
 import { x64Registers } from '../lib/abi/x64-registers.js';
 import type { Mshv, Partition, PartitionOptions } from '../lib/index.js';
-import { simNative } from '../lib/native.js';
+import { simNative } from '../lib/sim/sim-native.js';
 import {
   Simulator,
   type AccessSize,

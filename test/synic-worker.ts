@@ -7,7 +7,8 @@ import {
   Vp,
   type VpToken,
 } from '../lib/index.js';
-import { linuxNative, simNative } from '../lib/native.js';
+import { linuxNative } from '../lib/native.js';
+import { simNative } from '../lib/sim/sim-native.js';
 
 // Runs a VP with vp.run() and handles its hypercalls, until it stops with something else; sends its first message
 // back by SINT 1, and so on. Says 'ready' when it begins, and then what there was.

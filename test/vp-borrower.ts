@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { GuestMemory, Vp, type GuestMemoryToken, type VpToken } from '../lib/index.js';
-import { linuxNative, simNative } from '../lib/native.js';
+import { linuxNative } from '../lib/native.js';
+import { simNative } from '../lib/sim/sim-native.js';
 
 /** What the thread is started with. */
 export interface BorrowerData {

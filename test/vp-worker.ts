@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { type PartitionToken, SharedPartition, Vp } from '../lib/index.js';
-import { linuxNative, simNative } from '../lib/native.js';
+import { linuxNative } from '../lib/native.js';
+import { simNative } from '../lib/sim/sim-native.js';
 import { seenWords, type VpWork, type VpWorkerData } from './vp-work.js';
 
 // Does one VpWork after another: answers each with 'ready' when it begins, and 'done'.

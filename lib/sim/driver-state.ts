@@ -1,7 +1,7 @@
 import { irqfdFlags } from '../abi/irqfd.js';
 import { memoryFlags } from '../abi/memory.js';
 import { msiRoutingWords } from '../abi/msi-routing.js';
-import type { SimNative } from '../native.js';
+import type { SimNative } from './sim-native.js';
 
 const pageShift = 12n;
 

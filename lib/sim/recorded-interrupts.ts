@@ -1,6 +1,6 @@
 import { MshvError } from '../errors.js';
 import { EventFd, eventFdNumber } from '../eventfd.js';
-import type { SimNative } from '../native.js';
+import type { SimNative } from './sim-native.js';
 import { TakingIterator } from '../taking-iterator.js';
 import {
   decodeInterrupt,

@@ -4,7 +4,7 @@ import { vpArgument } from '../abi/arguments.js';
 import { instanceArgument, rangeError } from '../arguments.js';
 import { type Partition, partitionBrand } from '../device/partition.js';
 import { closedError, systemError } from '../errors.js';
-import { simNative, type SimNative } from '../native.js';
+import { simNative, type SimNative } from './sim-native.js';
 import { readList, type DriverList, type ListWords } from './driver-state.js';
 import { RecordedInterrupts } from './recorded-interrupts.js';
 import type { CheckedSimulatorOptions } from './simulator-options.js';

@@ -8,7 +8,8 @@ import { bytesArgument, integerArgument, rangeError, uint64Argument } from '../a
 import { Mshv } from '../device/mshv.js';
 import type { Partition } from '../device/partition.js';
 import { inspected } from '../inspection.js';
-import { simNative, type Native } from '../native.js';
+import type { Native } from '../native.js';
+import { simNative } from './sim-native.js';
 import { takeOptions, waitOptions } from '../options.js';
 import {
   driverLists,

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 import { FakeHypervisor } from '../../lab/fakehv.js';
-import { linuxNative, simNative, type Native, type SimNative } from '../../lib/native.js';
+import { linuxNative, type Native } from '../../lib/native.js';
+import { simNative, type SimNative } from '../../lib/sim/sim-native.js';
 import { decodeInterrupt, interruptWords } from '../../lib/sim/guest-interrupt.js';
 import { Simulator, type SimulatorOptions } from '../../lib/sim/index.js';
 import type { Delivery } from '../guest-side.js';

@@ -3,7 +3,8 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { adopt } from '../adopt.js';
-import { linuxNative, type Native, simNative } from '../../lib/native.js';
+import { linuxNative, type Native } from '../../lib/native.js';
+import { simNative } from '../../lib/sim/sim-native.js';
 import { openFiles } from '../open-descriptors.js';
 
 // What the addons promise to their only callers, the classes of lib: whatever they are given, they

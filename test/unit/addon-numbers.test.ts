@@ -1,7 +1,8 @@
 import { constants } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { linuxNative, type Native, type SimNative, simNative } from '../../lib/native.js';
+import { linuxNative, type Native } from '../../lib/native.js';
+import { type SimNative, simNative } from '../../lib/sim/sim-native.js';
 
 // Every number that a function of the addons takes, given all that is none of its type: what is not exactly a value of the
 // type is refused, and never taken for another one.

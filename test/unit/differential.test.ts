@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { hypercalls } from '../../lib/abi/hypercalls.js';
-import { simNative, type SimNative } from '../../lib/native.js';
+import { simNative, type SimNative } from '../../lib/sim/sim-native.js';
 import { Choices } from '../differential/choices.js';
 import { Differential, type Found } from '../differential/differential.js';
 import { drawCall } from '../differential/hypercalls.js';

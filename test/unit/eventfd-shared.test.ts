@@ -2,7 +2,8 @@ import { closeSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { EventFd } from '../../lib/index.js';
-import { linuxNative, simNative, type Native } from '../../lib/native.js';
+import { linuxNative, type Native } from '../../lib/native.js';
+import { simNative } from '../../lib/sim/sim-native.js';
 import { overflow } from '../hostile-peer.js';
 import { openFiles } from '../open-descriptors.js';
 

@@ -6,7 +6,8 @@ import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { EventFd } from '../../lib/index.js';
-import { linuxNative, simNative } from '../../lib/native.js';
+import { linuxNative } from '../../lib/native.js';
+import { simNative } from '../../lib/sim/sim-native.js';
 import { openDescriptors, openFiles } from '../open-descriptors.js';
 import { typescriptWorker } from '../typescript-program.js';
 

@@ -20,7 +20,7 @@ import {
   SynicPortMap,
   SynicPorts,
 } from '../../lib/index.js';
-import { simNative } from '../../lib/native.js';
+import { simNative } from '../../lib/sim/sim-native.js';
 import { encodeMessage, Simulator } from '../../lib/sim/index.js';
 import { publicClasses } from './public-members.js';
 

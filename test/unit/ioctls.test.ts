@@ -7,7 +7,7 @@ import { ioctls, type IoctlName } from '../../lib/abi/ioctls.js';
 import { irqfdFlags } from '../../lib/abi/irqfd.js';
 import { pageAccessOperations, pageAccessTypes } from '../../lib/abi/memory.js';
 import { vpStateTypes } from '../../lib/abi/vp-state.js';
-import { simNative, type SimNative } from '../../lib/native.js';
+import { simNative, type SimNative } from '../../lib/sim/sim-native.js';
 import { Differential } from '../differential/differential.js';
 import { SimulatedMachine } from '../differential/machine.js';
 import { publicFunctions } from './public-members.js';

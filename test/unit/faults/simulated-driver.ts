@@ -1,6 +1,6 @@
 import { ioctls, type IoctlName } from '../../../lib/abi/ioctls.js';
 import { type Mshv, type Partition, type Vp } from '../../../lib/index.js';
-import { simNative, type SimNative } from '../../../lib/native.js';
+import { simNative, type SimNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { errnoOf, faultsOfCall, isIoctl, systemCallArgument } from './errnos.js';
 import type { DriverView, Faults, FaultyDriver, Step } from './situation.js';

@@ -5,7 +5,7 @@ import { hvStatusCodes, hvStatusName } from '../../../lib/abi/hv-status.js';
 import { hypercalls, type HypercallName } from '../../../lib/abi/hypercalls.js';
 import { x64Registers } from '../../../lib/abi/x64-registers.js';
 import { MshvError, type PartitionCalls } from '../../../lib/index.js';
-import { simNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import type { FakeAnswer, FakeHypercall } from '../../fake-native.js';
 import { FakeHost } from '../fake-host.js';

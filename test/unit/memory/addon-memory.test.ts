@@ -4,7 +4,8 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-import { linuxNative, type Native, simNative } from '../../../lib/native.js';
+import { linuxNative, type Native } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { addressSpace } from '../../address-space.js';
 import { collectGarbage } from '../../collect-garbage.js';
 import { hasExternalBuffers } from '../../external-buffers.js';

@@ -20,7 +20,8 @@ import { deflate, inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 
 import { GuestMemory, type Partition } from '../../../lib/index.js';
-import { linuxNative, simNative, type Native } from '../../../lib/native.js';
+import { linuxNative, type Native } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { addressSpace } from '../../address-space.js';
 import { BlockedPipe } from '../../blocked-pipe.js';

@@ -4,7 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 import { EventFd, type EventFdToken, type MshvError } from '../../../lib/index.js';
-import { linuxNative, simNative } from '../../../lib/native.js';
+import { linuxNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { makeBlocking } from '../../hostile-peer.js';
 import { isRunning } from '../../is-running.js';

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { GuestMemory, type GuestMemoryToken } from '../../../lib/index.js';
-import { simNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { postMessageInput, retargetInput } from '../../guest-hypercall.js';
 
 // Writes the inputs of hypercalls in guest memory over and over, right ones and wrong ones, as another VP of a malicious

@@ -6,7 +6,7 @@ import { InterceptMessages } from '../../../lib/abi/intercepts.js';
 import { messageLayout } from '../../../lib/abi/message-types.js';
 import { arm64Messages, commonMessages, x64Messages } from '../../../lib/abi/messages/table.js';
 import { GuestMemory, hvStatusCodes, Mshv, PartitionSynic } from '../../../lib/index.js';
-import { simNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import type { HypercallMemory } from '../../../lib/synic/guest-hypercall.js';
 import { HypercallDispatcher } from '../../../lib/synic/hypercall-dispatcher.js';

@@ -8,7 +8,7 @@ import {
   type Partition,
   PartitionSynic,
 } from '../../../lib/index.js';
-import { simNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { HypercallDispatcher } from '../../../lib/synic/hypercall-dispatcher.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { ioctls } from '../../../lib/abi/ioctls.js';
 import { GuestMemory, Mshv, type Partition, type Vp } from '../../../lib/index.js';
-import { simNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator, type SimulatedIoctl, type SimulatorOptions } from '../../../lib/sim/index.js';
 import { simulatedMachine } from '../../simulated-machine.js';
 

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { irqfdFlags } from '../../../lib/abi/irqfd.js';
 import { EventFd, type IrqFdRoute, type Mshv, type Partition } from '../../../lib/index.js';
-import { linuxNative, type SimNative } from '../../../lib/native.js';
+import { linuxNative } from '../../../lib/native.js';
+import type { SimNative } from '../../../lib/sim/sim-native.js';
 import {
   type GuestInterrupt,
   ScriptedGuest,

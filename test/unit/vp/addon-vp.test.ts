@@ -10,7 +10,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { adopt } from '../../adopt.js';
 import { ioctls } from '../../../lib/abi/ioctls.js';
-import { descriptorKinds, linuxNative, type Native, simNative } from '../../../lib/native.js';
+import { descriptorKinds, linuxNative, type Native } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
 import { giveBlock } from '../../give-block.js';
 import { mappings } from '../../mappings.js';
 import { openDescriptors } from '../../open-descriptors.js';
