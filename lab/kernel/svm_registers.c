@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* GET/SET_VP_REGISTERS: the guest's own state */
+
+/* returns false: not ours, use the plain store */
+static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u64 *hi)
+{
+	struct svm_vp *s = S(v);
+	u64 *r;
+
+	svm_stop(s);
+	*hi = 0;
+	r = svm_regp(s, name);
+	if (r) {
+		*lo = *r;
+		return true;
+	}
+	switch (name) {
+	case 0x00000004: *lo = s->wait_sipi | s->halted << 1; return true;
+	case 0x00010002:
+		*lo = s->reinj ? 1 | (s->reinj >> 8 & 7) << 1 | (s->reinj >> 11 & 1) << 4 |
+					 (u64)(s->reinj & 0xff) << 16 | (u64)s->reinj_err << 32
+			       : 0;
+		return true;
+	case 0x00010003: *lo = CTRL(s)->int_state & 1; return true;
+	case 0x00010006: *lo = s->notify; return true;
+	case 0x00030000 ... 0x0003000f:
+		memcpy(lo, svm_xmm(s, name & 15), 8);
+		memcpy(hi, svm_xmm(s, name & 15) + 8, 8);
+		return true;
+	case 0x00030018: /* FP control status: cw sw tag rsvd op(16) / rip(64) */
+		*lo = (*(u64 *)s->fx & 0xffffffffffULL) | (u64) * (u16 *)(s->fx + 6) << 48;
+		*hi = *(u64 *)(s->fx + 8);
+		return true;
+	case 0x00030019:
+		*lo = *(u64 *)(s->fx + 16);
+		*hi = *(u64 *)(s->fx + 24);
+		return true;
+	case 0x00040004: *lo = s->apic[A_TPR] >> 4; return true;
+	case 0x00060000 ... 0x00060007: {
+		struct hv_x64_segment_register g;
+
+		seg_get(s, name & 7, &g);
+		memcpy(lo, &g, 8);
+		memcpy(hi, (u8 *)&g + 8, 8);
+		return true;
+	}
+	case 0x00070000:
+	case 0x00070001: {
+		struct vmcb_seg *t = name & 1 ? &SAVE(s)->gdtr : &SAVE(s)->idtr;
+
+		*lo = (u64)(t->limit & 0xffff) << 48;
+		*hi = t->base;
+		return true;
+	}
+	case 0x00080000: *lo = rdtsc(); return true;
+	case 0x00080001: *lo = SAVE(s)->efer & ~EFER_SVME; return true;
+	case 0x00084803: *lo = s->apic[A_VER]; return true;
+	case 0x00090001: *lo = p->svm->hypercall; return true;
+	case 0x00090002: *lo = p->svm->os_id; return true;
+	case 0x00090003: *lo = v->idx; return true;
+	case 0x00090004: *lo = ref_time(); return true;
+	case 0x000a0011: *lo = 1; return true;
+	case 0x000a0012: *lo = s->siefp; return true;
+	case 0x000a0013: *lo = s->simp; return true;
+	}
+	return false;
+}
+
+static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
+{
+	struct svm_vp *s = S(v);
+	u64 *r;
+
+	svm_stop(s);
+	s->stale = true; /* an unprocessed exit is discarded */
+	r = svm_regp(s, name);
+	if (r) {
+		*r = lo;
+		switch (name) {
+		case 0x00020010: CTRL(s)->int_state &= ~1; break;
+		case 0x00020011: *r |= 2; break;
+		case 0x00040000 ... 0x00040003: s->flush = true; break;
+		}
+		return true;
+	}
+	switch (name) {
+	case 0x00000004:
+		s->wait_sipi = lo & 1;
+		s->halted = lo >> 1 & 1;
+		svm_wake(p, v);
+		break;
+	case 0x00010002:
+		s->reinj = lo & 1 ? SVM_EVTINJ_VALID | (lo >> 1 & 7) << 8 | (lo >> 4 & 1) << 11 |
+					    (lo >> 16 & 0xff)
+				  : 0;
+		s->reinj_err = lo >> 32;
+		break;
+	case 0x00010003: CTRL(s)->int_state = (CTRL(s)->int_state & ~1) | (lo & 1); break;
+	case 0x00010004: /* pending event: exception */
+		s->exc = lo & 1 ? SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | (lo >> 8 & 1) << 11 |
+					  (lo >> 16 & 0xff)
+				: 0;
+		s->exc_err = lo >> 32;
+		if ((lo >> 16 & 0xff) == 14)
+			SAVE(s)->cr2 = hi;
+		break;
+	case 0x00010006:
+		s->notify = lo;
+		s->chk = true;
+		svm_wake(p, v);
+		break;
+	case 0x00030000 ... 0x0003000f:
+		memcpy(svm_xmm(s, name & 15), &lo, 8);
+		memcpy(svm_xmm(s, name & 15) + 8, &hi, 8);
+		break;
+	case 0x00030018:
+		memcpy(s->fx, &lo, 5);
+		memcpy(s->fx + 6, (u8 *)&lo + 6, 2);
+		memcpy(s->fx + 8, &hi, 8);
+		break;
+	case 0x00030019:
+		memcpy(s->fx + 16, &lo, 8);
+		*(u32 *)(s->fx + 24) = hi;
+		break;
+	case 0x00040004: s->apic[A_TPR] = (lo & 15) << 4; break;
+	case 0x00060000 ... 0x00060007: {
+		struct hv_x64_segment_register g;
+
+		memcpy(&g, &lo, 8);
+		memcpy((u8 *)&g + 8, &hi, 8);
+		seg_set(s, name & 7, &g);
+		break;
+	}
+	case 0x00070000:
+	case 0x00070001: {
+		struct vmcb_seg *t = name & 1 ? &SAVE(s)->gdtr : &SAVE(s)->idtr;
+
+		t->limit = lo >> 48;
+		t->base = hi;
+		break;
+	}
+	case 0x00080000: break;
+	case 0x00080001: SAVE(s)->efer = lo | EFER_SVME; break;
+	case 0x00090002: p->svm->os_id = lo; break;
+	case 0x000a0012: svm_msr_simp(p, s, lo, false); break;
+	case 0x000a0013: svm_msr_simp(p, s, lo, true); break;
+	default: return false;
+	}
+	return true;
+}
+
+static void svm_inject(struct svm_vp *s, u8 vec, bool has_err, u32 err)
+{
+	s->exc = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | vec |
+		 (has_err ? SVM_EVTINJ_VALID_ERR : 0);
+	s->exc_err = err;
+}
