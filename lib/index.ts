@@ -2,7 +2,7 @@ export type { ErrnoCode } from './errno.js';
 export type { MshvErrorCode } from './error-codes.js';
 export { type HvStatus, MshvError, type MshvErrorDetails } from './errors.js';
 export type { WaitOptions } from './abort-signal.js';
-export { EventFd, type EventFdOptions, type NewEventOptions } from './eventfd.js';
+export { EventFd, type EventFdOptions, type NewEventOptions } from './eventfd/eventfd.js';
 export type { OpenFailure, OpenFailureCause } from './device/availability.js';
 export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
 export { arm64Registers, type Arm64RegisterName } from './abi/arm64-registers.js';

@@ -7,7 +7,7 @@ import { booleanArgument, isArray, pathArgument, typeError, uint64Argument } fro
 import { closeEach } from '../closing.js';
 import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
 import { closedError, MshvError, systemError } from '../errors.js';
-import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd.js';
+import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
 import { GuestMemory } from '../memory/guest-memory.js';
 import { newMemoryOptions, type NewMemoryOptions } from '../memory/guest-memory-options.js';

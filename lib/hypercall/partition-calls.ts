@@ -2,7 +2,7 @@ import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
 import { rangeError, typedArrayArgument } from '../arguments.js';
-import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd.js';
+import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd/eventfd.js';
 import { takeOptions } from '../options.js';
 import { accessStates, type AccessStatesOptions } from './access-states.js';
 import { cpuidValues, type CpuidValuesOptions } from './cpuid-values.js';

@@ -9,7 +9,7 @@ import {
   eventFdNumber,
   ownEventArgument,
   setEventFdOwner,
-} from '../eventfd.js';
+} from '../eventfd/eventfd.js';
 import type { Native } from '../native.js';
 import {
   defaulting,

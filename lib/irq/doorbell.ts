@@ -1,7 +1,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import type { IoeventfdSize } from '../abi/ioeventfd.js';
-import type { EventFd } from '../eventfd.js';
+import type { EventFd } from '../eventfd/eventfd.js';
 import { hexadecimal, inspected } from '../inspection.js';
 
 /** What the partition's doorbell table has of one doorbell. */

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { functionArgument, instanceArgument } from '../arguments.js';
-import { EventFd, eventFdBrand } from '../eventfd.js';
+import { EventFd, eventFdBrand } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
 import { type Native, optionalNative } from '../native.js';
 import { takeOptions, type OptionTable } from '../options.js';

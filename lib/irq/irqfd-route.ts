@@ -1,7 +1,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import { MshvError } from '../errors.js';
-import type { EventFd } from '../eventfd.js';
+import type { EventFd } from '../eventfd/eventfd.js';
 import { hexadecimal, inspected } from '../inspection.js';
 import {
   checkedMsi,

@@ -5,7 +5,7 @@ import { irqfdFlags } from '../abi/irqfd.js';
 import { functionArgument, typeError } from '../arguments.js';
 import { throwClosingErrors } from '../closing.js';
 import { MshvError, systemError } from '../errors.js';
-import { EventFd, eventFdNumber, ownEventArgument, setEventFdOwner } from '../eventfd.js';
+import { EventFd, eventFdNumber, ownEventArgument, setEventFdOwner } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
 import { takeOptions, type Taken } from '../options.js';

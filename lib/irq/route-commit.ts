@@ -1,5 +1,5 @@
 import { MshvError } from '../errors.js';
-import type { EventFd } from '../eventfd.js';
+import type { EventFd } from '../eventfd/eventfd.js';
 import { sameMsi, type MsiRoute, type MsiTargets } from './msi.js';
 import type { MsiRouteTable, RouteChange } from './msi-route-table.js';
 

@@ -1,4 +1,4 @@
-import { type EventFd, eventFdBrand } from '../eventfd.js';
+import { type EventFd, eventFdBrand } from '../eventfd/eventfd.js';
 import {
   boolean,
   instance,

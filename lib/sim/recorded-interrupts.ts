@@ -1,5 +1,5 @@
 import { MshvError } from '../errors.js';
-import { EventFd, eventFdNumber } from '../eventfd.js';
+import { EventFd, eventFdNumber } from '../eventfd/eventfd.js';
 import type { SimNative } from './sim-native.js';
 import { TakingIterator } from '../taking-iterator.js';
 import {

@@ -1,4 +1,4 @@
-import type { EventFd } from '../eventfd.js';
+import type { EventFd } from '../eventfd/eventfd.js';
 
 /** Receives the messages that the guest posts to a connection with `HvPostMessage`. */
 export interface HostMessagePort {

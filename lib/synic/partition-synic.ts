@@ -17,7 +17,7 @@ import type { InterceptRequest } from '../hypercall/intercept-request.js';
 import type { EventSignal, SintMessage } from '../hypercall/direct-synic.js';
 import { partitionNative } from '../hypercall/partition-calls.js';
 import { closedError } from '../errors.js';
-import { type EventFd, eventFdBrand } from '../eventfd.js';
+import { type EventFd, eventFdBrand } from '../eventfd/eventfd.js';
 import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';

@@ -12,7 +12,7 @@ import {
   integerArgument,
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
-import { eventFdBrand } from '../eventfd.js';
+import { eventFdBrand } from '../eventfd/eventfd.js';
 import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { takeOptions, type OptionTable } from '../options.js';

@@ -1,4 +1,4 @@
-import type { EventFd } from '../eventfd.js';
+import type { EventFd } from '../eventfd/eventfd.js';
 import type { GuestEventPort, GuestMessagePort, MessagePoster } from './guest-ports.js';
 import type { SynicPortMap } from './synic-port-map.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { inspect, types } from 'node:util';
 
-import { eventFdNumber } from '../../../lib/eventfd.js';
+import { eventFdNumber } from '../../../lib/eventfd/eventfd.js';
 import { EventFd, GuestMemory, Interrupt, IrqFdRoute, MshvError, Vp } from '../../../lib/index.js';
 
 /** Accessors that make calls, and change something by it: each is an operation. */

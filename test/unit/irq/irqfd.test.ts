@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { irqfdFlags } from '../../../lib/abi/irqfd.js';
-import { eventFdNumber } from '../../../lib/eventfd.js';
+import { eventFdNumber } from '../../../lib/eventfd/eventfd.js';
 import { EventFd, type IrqFd, type IrqFdRoute } from '../../../lib/index.js';
 import { openDescriptors } from '../../open-descriptors.js';
 import { FakeHost } from '../fake-host.js';
