@@ -161,7 +161,7 @@ echo 'lab: the driver is unmodified'
 rm -f "$output/sources.sha256"
 programs=$work/programs
 mkdir -p "$programs"
-as --64 -o "$programs/guest.o" "$lab/initramfs/guest.S"
+as --64 -I "$lab/initramfs" -o "$programs/guest.o" "$lab/initramfs/guest.S"
 ld -Ttext=0x100000 --oformat binary -o "$programs/guest.bin" "$programs/guest.o"
 compile() { gcc -static -O1 -Wall -pthread -I "$objects/usr/include" "-Wa,-I$programs" -o "$programs/$1" "$lab/initramfs/$1.c"; }
 compile init

@@ -346,3 +346,11 @@ synic:	testq	$1, MBOX+112		# "do not consume messages" for the busy test
 	cmp	$32, %ecx
 	jb	4b
 	jmp	eoi
+
+# ---- entries of the guests in files of their own, 16 bytes apart ---------------
+	.org	0x3000
+	.balign	16
+	jmp	xstate			# +0
+	.balign	16
+	jmp	xcr0			# +16
+	.include "guest_xstate.S"

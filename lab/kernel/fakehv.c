@@ -46,6 +46,7 @@
 #include <asm/mshyperv.h>
 #include <asm/svm.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
 #include <asm/msr.h>
 #include <linux/workqueue.h>
 
@@ -86,6 +87,8 @@ static int fhv_mode; /* 0 off, 1 root, 2 l1vh */
 #include "svm_world_switch.c"
 #include "svm_scheduling.c"
 #include "svm_nested_paging.c"
+#include "svm_xstate.c"
+#include "svm_unswitched.c"
 #include "svm_register_views.c"
 #include "svm_reference_time.c"
 #include "svm_register_page.c"

@@ -35,6 +35,7 @@ struct fhv_vp {
 struct fhv_pt {
 	struct list_head l;
 	u64 id, flags;
+	u64 no_xsave; /* hv_partition_processor_xsave_features that the guest goes without */
 	bool initialized;
 	struct list_head vps, props, deposit; /* deposit: page->lru */
 	u64 n_deposit, n_gpa;
@@ -90,6 +91,7 @@ static bool svm_vp_free(struct fhv_pt *p, struct fhv_vp *v);
 static void svm_pt_free(struct fhv_pt *p);
 static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u64 *hi);
 static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi);
+static bool svm_reg_valid(u32 name, u64 lo);
 static void svm_apic_id(struct fhv_vp *v);
 static void svm_stop(struct svm_vp *s);
 static void svm_resume(struct fhv_pt *p, struct fhv_vp *v);

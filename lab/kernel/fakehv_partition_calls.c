@@ -17,6 +17,8 @@ HYPERCALL(partition_call)
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		p->id = next_pt_id++;
 		p->flags = a->flags;
+		p->no_xsave = a->partition_creation_properties.disabled_processor_xsave_features
+				      .as_uint64;
 		INIT_LIST_HEAD(&p->vps);
 		INIT_LIST_HEAD(&p->props);
 		INIT_LIST_HEAD(&p->deposit);

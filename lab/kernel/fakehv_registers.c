@@ -51,6 +51,8 @@ static u64 reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 
 	if (name == REG_NOTIFICATIONS && !notifications_valid(p, lo))
 		return HV_STATUS_INVALID_PARAMETER;
+	if (v->svm && !svm_reg_valid(name, lo))
+		return HV_STATUS_INVALID_REGISTER_VALUE;
 	switch (name) {
 	case HV_REGISTER_EXPLICIT_SUSPEND:
 		if (v->svm)

@@ -174,6 +174,11 @@ HYPERCALL(vp_call)
 					false);
 			return 0;
 		}
+		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_XSAVE && var) {
+			svm_stop(v->svm);
+			xstate_get(v->svm, page_address(pfn_to_page(a->output_data_pfns[0])));
+			return 0;
+		}
 		if (!(a->state_data.type & HV_GET_SET_VP_STATE_TYPE_PFN)) {
 			if (b)
 				memcpy(out, b->data, sizeof(union hv_output_get_vp_state));
@@ -203,6 +208,12 @@ HYPERCALL(vp_call)
 			a->state_data.type, var);
 		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_LAPIC_STATE && var)
 			svm_lapic_state(v, page_address(pfn_to_page(a->data[0].pfns)), true);
+		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_XSAVE && var) {
+			svm_stop(v->svm);
+			if (!xstate_set(v->svm, page_address(pfn_to_page(a->data[0].pfns))))
+				return HV_STATUS_INVALID_PARAMETER;
+			return 0;
+		}
 		if (!(a->state_data.type & HV_GET_SET_VP_STATE_TYPE_PFN)) {
 			memcpy(b->data, a->data, min_t(u32, var * 8, sizeof(b->data)));
 			return 0;

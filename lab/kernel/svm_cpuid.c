@@ -51,9 +51,14 @@ static void svm_do_cpuid(struct fhv_pt *p, struct fhv_vp *v, u32 eax, u32 ecx, u
 		switch (eax) {
 		case 1:
 			o[1] = (o[1] & 0x00ffffff) | v->apic_id << 24;
-			/* no MONITOR, TSC deadline, XSAVE, OSXSAVE, AVX, FMA, F16C */
-			o[2] &= ~(BIT(3) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(12) |
-				  BIT(29));
+			/* no MONITOR, TSC deadline */
+			o[2] &= ~(BIT(3) | BIT(24) | BIT(27));
+			if (!xstate_offered(p))
+				o[2] &= ~BIT(26);
+			else if (SAVE(S(v))->cr4 & X86_CR4_OSXSAVE)
+				o[2] |= BIT(27);
+			if (!(xstate_offered(p) & XSTATE_AVX)) /* nor FMA and F16C */
+				o[2] &= ~(BIT(28) | BIT(12) | BIT(29));
 			o[2] |= BIT(31);
 			if (!(p->flags & HV_PARTITION_CREATION_FLAG_X2APIC_CAPABLE))
 				o[2] &= ~BIT(21);
@@ -61,7 +66,7 @@ static void svm_do_cpuid(struct fhv_pt *p, struct fhv_vp *v, u32 eax, u32 ecx, u
 				o[2] |= BIT(21);
 			break;
 		case 7: o[1] = o[2] = o[3] = 0; break;
-		case 0xd: memset(o, 0, 16); break;
+		case 0xd: xstate_cpuid(p, S(v), ecx, o); break;
 		case 0x80000001: o[2] &= ~BIT(2); break;
 		case 0x8000000a: memset(o, 0, 16); break;
 		}

@@ -67,10 +67,6 @@ static void svm_exit(struct fhv_pt *p, struct fhv_vp *v)
 		msg_header(v, &h, 1, HV_INTERCEPT_ACCESS_EXECUTE);
 		svm_deliver(p, v, HVMSG_X64_HALT, &h, sizeof(h));
 		break;
-	case SVM_EXIT_XSETBV:
-		s->xfem = (u32)SAVE(s)->rax | s->gpr[2] << 32;
-		svm_skip(s, 3);
-		break;
 	case SVM_EXIT_SHUTDOWN:
 		fhv_log("SHUTDOWN pt=%llu vp=%u rip=%llx rsp=%llx cr2=%llx intinfo=%x/%x inj=%x "
 			"err=%x idt=%llx",

@@ -35,7 +35,6 @@ static void svm_x_vmmcall(struct fhv_pt *p, struct fhv_vp *v)
 		m.r8 = s->gpr[8];
 		m.rsi = s->gpr[6];
 		m.rdi = s->gpr[7];
-		asm volatile("fxsave64 %0" : "=m"(s->fx));
 		memcpy(m.xmm, svm_xmm(s, 0), 96);
 		svm_deliver(p, v, HVMSG_HYPERCALL_INTERCEPT, &m, sizeof(m));
 		return;

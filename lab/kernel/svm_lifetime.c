@@ -10,9 +10,7 @@ static void svm_vp_reset(struct fhv_vp *v)
 
 	memset(s->vmcb, 0, PAGE_SIZE);
 	memset(s->gpr, 0, sizeof(s->gpr));
-	memset(s->fx, 0, sizeof(s->fx));
-	*(u16 *)s->fx = 0x37f;
-	*(u32 *)(s->fx + 24) = 0x1f80;
+	xstate_reset(s);
 	c->intercepts[INTERCEPT_WORD3] =
 		BIT(INTERCEPT_INTR & 31) | BIT(INTERCEPT_NMI & 31) | BIT(INTERCEPT_CPUID & 31) |
 		BIT(INTERCEPT_HLT & 31) | BIT(INTERCEPT_INVLPGA & 31) |
@@ -22,7 +20,7 @@ static void svm_vp_reset(struct fhv_vp *v)
 					 BIT(INTERCEPT_VMLOAD & 31) | BIT(INTERCEPT_VMSAVE & 31) |
 					 BIT(INTERCEPT_STGI & 31) | BIT(INTERCEPT_CLGI & 31) |
 					 BIT(INTERCEPT_SKINIT & 31) | BIT(INTERCEPT_MONITOR & 31) |
-					 BIT(INTERCEPT_MWAIT & 31) | BIT(INTERCEPT_XSETBV & 31);
+					 BIT(INTERCEPT_MWAIT & 31);
 	c->iopm_base_pa = svm_iopm_pa;
 	c->msrpm_base_pa = svm_msrpm_pa;
 	c->asid = 1;
@@ -46,7 +44,6 @@ static void svm_vp_reset(struct fhv_vp *v)
 	a->dr6 = 0xffff0ff0;
 	a->dr7 = 0x400;
 	a->g_pat = 0x0007040600070406ULL;
-	s->xfem = 1;
 	s->flush = true;
 	s->halted = s->wait_sipi = s->nmi = false;
 	s->reinj = s->exc = 0;

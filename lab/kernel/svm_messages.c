@@ -37,7 +37,6 @@ static void svm_deliver(struct fhv_pt *p, struct fhv_vp *v, u32 type, const void
 	m->header.payload_size = len;
 	m->header.sender = p->id;
 	memcpy(m->u.payload, pay, len);
-	asm volatile("fxsave64 %0" : "=m"(S(v)->fx));
 	regpage_fill(v);
 	v->intercept = 1;
 	if (svm_trace)

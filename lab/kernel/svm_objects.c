@@ -34,8 +34,9 @@ struct svm_pt {
 
 struct svm_vp {
 	struct vmcb *vmcb;
-	u64 gpr[16]; /* rax and rsp live in the VMCB */
-	u8 fx[512] __aligned(16);
+	u64 gpr[16];              /* rax and rsp live in the VMCB */
+	u8 xs[832] __aligned(64); /* XSAVE area, standard format */
+	bool xs_changed;          /* since the CPU was given it */
 	u64 dr[4], xfem, apic_base, tsc_aux, misc_enable, mtrr_def;
 	int in_guest, cpu;
 	bool exit_valid, stale, halted, wait_sipi, flush, work_active, dead, nmi, kick;

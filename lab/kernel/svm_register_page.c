@@ -26,8 +26,10 @@ static void regpage_flush(struct fhv_vp *v)
 	}
 	if (d & BIT(HV_X64_REGISTER_CLASS_FLAGS))
 		SAVE(s)->rflags = rp->rflags | 2;
-	if (d & BIT(HV_X64_REGISTER_CLASS_XMM))
+	if (d & BIT(HV_X64_REGISTER_CLASS_XMM)) {
 		memcpy(svm_xmm(s, 0), &rp->xmm0, 96);
+		s->xs_changed = true;
+	}
 	if (d & BIT(HV_X64_REGISTER_CLASS_SEGMENT))
 		for (i = 0; i < 6; i++)
 			seg_set(s, i, &rp->segment_registers[i]);

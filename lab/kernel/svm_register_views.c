@@ -91,5 +91,5 @@ static u64 *svm_regp(struct svm_vp *s, u32 name)
 
 static u8 *svm_xmm(struct svm_vp *s, u32 i)
 {
-	return s->fx + 160 + 16 * i;
+	return s->xs + 160 + 16 * i;
 }

@@ -28,12 +28,12 @@ static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u
 		memcpy(hi, svm_xmm(s, name & 15) + 8, 8);
 		return true;
 	case 0x00030018: /* FP control status: cw sw tag rsvd op(16) / rip(64) */
-		*lo = (*(u64 *)s->fx & 0xffffffffffULL) | (u64) * (u16 *)(s->fx + 6) << 48;
-		*hi = *(u64 *)(s->fx + 8);
+		*lo = (*(u64 *)s->xs & 0xffffffffffULL) | (u64) * (u16 *)(s->xs + 6) << 48;
+		*hi = *(u64 *)(s->xs + 8);
 		return true;
 	case 0x00030019:
-		*lo = *(u64 *)(s->fx + 16);
-		*hi = *(u64 *)(s->fx + 24);
+		*lo = *(u64 *)(s->xs + 16);
+		*hi = *(u64 *)(s->xs + 24);
 		return true;
 	case 0x00040004: *lo = s->apic[A_TPR] >> 4; return true;
 	case 0x00060000 ... 0x00060007: {
@@ -64,6 +64,12 @@ static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u
 	case 0x000a0013: *lo = s->simp; return true;
 	}
 	return false;
+}
+
+/* what the hypervisor takes as the value of a register */
+static bool svm_reg_valid(u32 name, u64 lo)
+{
+	return name != 0x00040005 || xcr0_valid(lo);
 }
 
 static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
@@ -110,17 +116,20 @@ static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u6
 		svm_wake(p, v);
 		break;
 	case 0x00030000 ... 0x0003000f:
+		s->xs_changed = true;
 		memcpy(svm_xmm(s, name & 15), &lo, 8);
 		memcpy(svm_xmm(s, name & 15) + 8, &hi, 8);
 		break;
 	case 0x00030018:
-		memcpy(s->fx, &lo, 5);
-		memcpy(s->fx + 6, (u8 *)&lo + 6, 2);
-		memcpy(s->fx + 8, &hi, 8);
+		s->xs_changed = true;
+		memcpy(s->xs, &lo, 5);
+		memcpy(s->xs + 6, (u8 *)&lo + 6, 2);
+		memcpy(s->xs + 8, &hi, 8);
 		break;
 	case 0x00030019:
-		memcpy(s->fx + 16, &lo, 8);
-		*(u32 *)(s->fx + 24) = hi;
+		s->xs_changed = true;
+		memcpy(s->xs + 16, &lo, 8);
+		*(u32 *)(s->xs + 24) = hi & MXCSR_MASK;
 		break;
 	case 0x00040004: s->apic[A_TPR] = (lo & 15) << 4; break;
 	case 0x00060000 ... 0x00060007: {

@@ -104,14 +104,16 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 	struct svm_vp *s = S(v);
 	int cpu = smp_processor_id();
 	bool intr = false, alive = true;
+	struct svm_host host;
 
 	*state = HV_VP_DISPATCH_STATE_READY;
 	*event = HV_VP_DISPATCH_EVENT_INVALID;
+	host_of_cpu(&host);
 	kernel_fpu_begin();
 	spin_lock_irq(&fhv_lock);
 	if (!s->dead && !v->intercept && !v->explicit && !v->dispatch)
 		regpage_invalidate(v);
-	asm volatile("fxrstor64 %0" : : "m"(s->fx));
+	s->xs_changed = true; /* the CPU has somebody else's */
 	for (;;) {
 		struct qmsg *q;
 
@@ -158,9 +160,13 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 		s->cpu = cpu;
 		s->in_guest = 1;
 		s->exit_valid = true;
+		if (s->xs_changed)
+			xstate_load(s);
 		spin_unlock(&fhv_lock);
+		switch_to_guest(s, &host);
 		fhv_svm_enter(s->gpr, __pa(s->vmcb), __pa(per_cpu(svm_host_vmcb, cpu)));
 		/* GIF=0 here */
+		switch_to_host(s, &host);
 		s->n_exit++;
 		s->exits[CTRL(s)->exit_code < 0x80            ? CTRL(s)->exit_code
 			 : CTRL(s)->exit_code == SVM_EXIT_NPF ? 0xff
@@ -183,8 +189,6 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 		/* pending host interrupts are taken here */
 		spin_lock_irq(&fhv_lock);
 	}
-	if (alive)
-		asm volatile("fxsave64 %0" : "=m"(s->fx));
 	if (!alive || sched != HV_SCHEDULER_TYPE_ROOT) {
 		/* hypervisor scheduler: the work item ends unless it just yields */
 		if (!alive || *event != HV_VP_DISPATCH_EVENT_INVALID ||

@@ -44,7 +44,8 @@ static void svm_cpu_enable(void *ok)
 	struct page *hv = alloc_page(GFP_ATOMIC | __GFP_ZERO);
 	u64 efer;
 
-	if (!hsave || !hv || !(cpuid_ecx(0x80000001) & BIT(2)) || !(cpuid_edx(0x8000000a) & 1)) {
+	if (!hsave || !hv || !(cpuid_ecx(0x80000001) & BIT(2)) || !(cpuid_edx(0x8000000a) & 1) ||
+	    (xgetbv(XCR_XFEATURE_ENABLED_MASK) & 7) != 7) {
 		*(bool *)ok = false;
 		return;
 	}
@@ -63,7 +64,7 @@ static int __init svm_init(void)
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, 1);
 	svm_wq = alloc_workqueue("fakehv_svm", WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!ok || !svm_iopm || !svm_msrpm || !svm_wq) {
-		pr_err("no SVM with nested paging on this CPU, fakehv.svm ignored\n");
+		pr_err("no SVM with nested paging and AVX on this CPU, fakehv.svm ignored\n");
 		return -ENODEV;
 	}
 	memset(svm_iopm, 0xff, PAGE_SIZE << 2);
