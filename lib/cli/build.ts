@@ -10,14 +10,16 @@ const packageFolder = fileURLToPath(new URL('../../', import.meta.url));
 
 export const build: Command = {
   name: 'build',
-  summary: 'compile the addons, for a system for which none that is prebuilt fits',
+  summary: 'compiles the addons, where none fits',
   usage: '',
-  help: `Compiles the addons from the sources in the package, where the package is: what was
-compiled there is preferred to what came with it. Needs g++ 12 or clang 14, make, python3,
-npm, and the headers of this Node.js, which npm fetches.
+  help: `Compiles the addons from the sources in the package, where
+the package is: what was compiled there is preferred to what
+came with it. Needs g++ 12 or clang 14, make, python3, npm,
+and the headers of this Node.js, which npm fetches.
 
-Exits with 0 where they were compiled, else with 1.
+Exit status: 0 they were compiled, 1 they were not.
 `,
+  options: {},
   run(args, { stderr }) {
     parseOptions(args, {});
     // In its place a package manager would take the package for one that has to be compiled as it is installed.

@@ -1,5 +1,3 @@
-import { arch, release, type } from 'node:os';
-
 import { limits } from '../abi/limits.js';
 import {
   explainOpenFailure,
@@ -13,17 +11,14 @@ import type { DriverGeneration } from '../device/partition.js';
 import { MshvError } from '../errors.js';
 import { lowestFixedVector } from '../irq/msi.js';
 import { linuxNative, type Native } from '../native.js';
+import { type Circumstances, circumstancesOf } from './circumstances.js';
 import { parseOptions } from './command-line.js';
-import { packageVersion } from './package-version.js';
 import type { Command } from './command.js';
 import { renderTable } from './table.js';
+import { widthOf } from './terminal.js';
 
 /** What `mshv info --json` prints. Keys are only ever added. */
-export interface Info {
-  readonly version: string;
-  readonly node: string;
-  readonly kernel: string;
-  readonly arch: string;
+export interface Info extends Circumstances {
   readonly device: DeviceInfo;
   /** Null where there is no device. */
   readonly driver: DriverInfo | null;
@@ -35,7 +30,7 @@ export interface Info {
     readonly highestGsi: number;
     readonly lowestVector: number;
     readonly highestVector: number;
-    /** Of this process, each route takes one; null where it is unlimited or not known. */
+    /** Of this process: `descriptorsNeeded` says what a run needs. Null where it is unlimited or not known. */
     readonly openFiles: number | null;
   };
 }
@@ -75,13 +70,11 @@ type JsonOf<Value> = Value extends bigint
 export function collectInfo(
   native: Native = linuxNative(),
   read: ReadSystemFile = readSystemFile,
+  args: readonly string[] = [],
 ): Info {
   const openFiles = /^Max open files +(\d+)/m.exec(read('/proc/self/limits') ?? '')?.[1];
   return {
-    version: packageVersion(),
-    node: process.version,
-    kernel: `${type()} ${release()}`,
-    arch: arch(),
+    ...circumstancesOf(args),
     ...probeDevice(native, read),
     limits: {
       vpsPerPartition: limits.MSHV_MAX_VPS,
@@ -198,18 +191,15 @@ const generations: Readonly<Record<DriverGeneration, string>> = {
   v2: 'v2: creates partitions with feature banks',
 };
 
-/** The same for people, at most 80 columns. */
-export function describeInfo({
-  version,
-  node,
-  kernel,
-  arch,
-  device,
-  driver,
-  host,
-  limits,
-}: Info): string {
-  const rows: [string, string][] = [['Machine', `${kernel} ${arch}, Node ${node}`]];
+/** The same for people, so many columns wide. */
+export function describeInfo(
+  { version, node, kernel, arch, cpu, cpus, device, driver, host, limits }: Info,
+  width: number,
+): string {
+  const rows: [string, string][] = [
+    ['Machine', `${kernel} ${arch}, Node ${node}`],
+    ['CPU', `${cpus} × ${cpu ?? 'a processor without a name'}`],
+  ];
   if (device.available) {
     rows.push(['Device', `${device.path} can be opened`]);
   } else {
@@ -233,29 +223,40 @@ export function describeInfo({
       `${vpsPerPartition} VPs and GSIs ${lowestGsi} to ${highestGsi} a partition, ` +
         `vectors ${lowestVector} to ${highestVector}`,
     ],
-    ['Open files', openFiles === null ? 'no limit' : `${openFiles} (ulimit -n; a route takes one)`],
+    [
+      'Open files',
+      openFiles === null
+        ? 'no limit'
+        : `${openFiles} (ulimit -n; a route takes one, on the simulator two)`,
+    ],
   );
   return renderTable(
     [
       { title: 'mshv', align: 'left', value: ([name]) => name },
-      { title: version, align: 'left', width: 66, value: ([, value]) => value },
+      { title: version, align: 'left', wraps: true, value: ([, value]) => value },
     ],
     rows,
+    width,
   );
 }
 
+const options = { json: { type: 'boolean', summary: 'one JSON object' } } as const;
+
 export const info: Command = {
   name: 'info',
-  summary: 'the device, or why there is none; driver, host and limits',
+  summary: 'the device, or why there is none; the host',
   usage: '[--json]',
   help: `  --json   one JSON object with stable keys
 
-Exit status: 0 the device can be opened, 1 it cannot, 2 wrong usage.
+Exit status: 0 the device can be opened, 1 it cannot,
+2 wrong usage.
 `,
+  options,
   run(args, { stdout }) {
-    const { json = false } = parseOptions(args, { json: { type: 'boolean' } });
-    const found = collectInfo();
-    stdout.write(`${json ? JSON.stringify(found, undefined, 2) : describeInfo(found)}\n`);
+    const { json = false } = parseOptions(args, options);
+    const found = collectInfo(undefined, undefined, ['info', ...args]);
+    const text = json ? JSON.stringify(found, undefined, 2) : describeInfo(found, widthOf(stdout));
+    stdout.write(`${text}\n`);
     return found.device.available ? 0 : 1;
   },
 };

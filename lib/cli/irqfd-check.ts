@@ -1,3 +1,5 @@
+import { setImmediate as turn } from 'node:timers/promises';
+
 import type { DriverGeneration, Partition } from '../device/partition.js';
 import { newCheckedRoute, type CheckedRoute } from './checked-route.js';
 import type { ChosenDevice } from './chosen-device.js';
@@ -29,10 +31,12 @@ export interface RouteOutcome extends Outcome {
   readonly vector: number;
 }
 
-/** What `mshv irqfd --json` prints. Keys are only ever added. */
+/** What `mshv irqfd --json` prints, after the circumstances. Keys are only ever added. */
 export interface IrqfdReport {
   /** Whether nothing was lost, extra or wrong. */
   readonly ok: boolean;
+  /** Whether it was ended before all signals were sent. */
+  readonly interrupted: boolean;
   readonly device: {
     readonly kind: ChosenDevice['kind'];
     readonly path: string;
@@ -62,17 +66,22 @@ export interface IrqfdReport {
   readonly seconds: number;
 }
 
+/** How long Ctrl-C waits for steps, in ms. */
+const interval = 100;
+
 /**
  * Arms routes in one batch, sends the plan's signals and reports what became of them.
  *
  * @param onProgress - called after each step with the number of signals sent so far, and of all
+ * @param interruption - ends it after the step that it comes in; what is reported is of the steps until then
  * @throws MshvError where the driver refuses something
  */
-export function checkIrqfd(
+export async function checkIrqfd(
   device: ChosenDevice,
   plan: IrqfdPlan,
   onProgress: (sent: number, of: number) => void,
-): IrqfdReport {
+  interruption?: AbortSignal,
+): Promise<IrqfdReport> {
   const begin = performance.now();
   const { mshv, takeInterrupts } = device;
   const partition = mshv.createPartition();
@@ -86,14 +95,22 @@ export function checkIrqfd(
     takeInterrupts === undefined
       ? new CounterWitness(routes, faults)
       : new GuestWitness(routes, faults, latency, () => takeInterrupts(partition));
-  runSignals(routes, plan, witness, faults, (sent) => {
+  let next = begin + interval;
+  for (const sent of runSignals(routes, plan, witness, faults)) {
     onProgress(sent, plan.signals * plan.routes);
-  });
+    if (performance.now() >= next) {
+      // Nothing comes from outside but between turns of the event loop.
+      await turn();
+      next = performance.now() + interval;
+    }
+    if (interruption?.aborted === true) break;
+  }
 
   const outcomes = routes.map((checked) => outcomeOf(checked, takeInterrupts !== undefined));
   const { lost, extra, wrong } = faults;
   return {
     ok: lost + extra + wrong === 0,
+    interrupted: faults.signals < plan.signals,
     device: { kind: device.kind, path: mshv.path, why: device.why },
     partition: {
       generation: partition.generation,
@@ -109,6 +126,23 @@ export function checkIrqfd(
     seconds: Math.round(performance.now() - begin) / 1000,
   };
 }
+
+/**
+ * How many descriptors a process needs for a plan that has so many before it. Each event of the library's is one, what the
+ * simulator does with it another; a device's VP is one, a simulated one two.
+ */
+export function descriptorsNeeded(
+  { routes }: IrqfdPlan,
+  kind: ChosenDevice['kind'],
+  open: number,
+): number {
+  const { size: vps } = new Set(spreadTargets(routes).map(({ vp }) => vp));
+  const each = kind === 'simulator' ? 2 : 1;
+  return open + each * (routes + vps) + spareDescriptors;
+}
+
+/** For the device, the partition, the event loop, and what else is open for a moment. */
+const spareDescriptors = 16;
 
 function armRoutes(partition: Partition, count: number): CheckedRoute[] {
   const targets = spreadTargets(count);

@@ -5,26 +5,33 @@ import { renderTable, type Column } from './table.js';
 /** More routes than these are summed up by VP. */
 const routesShown = 8;
 
-/** The report for people: at most 80 columns, plain text. The verdict is `verdictOf`. */
-export function describeReport(report: IrqfdReport): string {
-  const parts = [describeSetting(report), describeOutcomes(report)];
+/** The report for people: plain text, so many columns wide. The verdict is `verdictOf`. */
+export function describeReport(report: IrqfdReport, width: number): string {
+  const parts = [describeSetting(report, width), describeOutcomes(report, width)];
   if (report.latencyNs !== null) {
-    parts.push(describeLatency(report.latencyNs));
+    parts.push(describeLatency(report.latencyNs, width));
   }
   if (report.faults.length > 0) {
-    parts.push(describeFaults(report));
+    parts.push(describeFaults(report, width));
   }
   return parts.join('\n\n');
 }
 
-/** What the report comes to, and what to do where it is bad; at most 80 columns. */
-export function verdictOf({ ok, total }: IrqfdReport): string {
+/** What the report comes to, and what to do where it is bad: lines of any width. */
+export function verdictOf(report: IrqfdReport): string {
+  const { interrupted, plan, partition, total } = report;
+  const verdict = resultOf(report);
+  if (!interrupted) return verdict;
+  return `Interrupted after ${total.signals} of ${plan.signals * partition.routes} signals.\nUntil then: ${verdict}`;
+}
+
+function resultOf({ ok, total }: IrqfdReport): string {
   const { signals, interrupts, lost, extra, wrong } = total;
   const counts = `lost ${lost}, extra ${extra}, wrong ${wrong}`;
   if (interrupts === null) {
     return ok
-      ? 'All right: armed routes took their signals, masked ones kept them. No guest code\n' +
-          'runs on this device, so nobody saw the interrupts: --device sim shows them.'
+      ? 'All right: armed routes took their signals, masked ones kept them. ' +
+          'No guest code runs on this device, so nobody saw the interrupts: --device sim shows them.'
       : `MISMATCH: ${counts}.\ndmesg may say why; --device sim shows how it should be.`;
   }
   return ok
@@ -32,7 +39,7 @@ export function verdictOf({ ok, total }: IrqfdReport): string {
     : `MISMATCH: ${counts}.\nThis is a bug of mshv: please report it with the output of --json.`;
 }
 
-function describeSetting({ device, partition, plan }: IrqfdReport): string {
+function describeSetting({ device, partition, plan }: IrqfdReport, width: number): string {
   const { generation, vps, routes, tablePushes } = partition;
   const { signals, maskEvery, maskedBurst } = plan;
   const simulated = device.why === null ? 'simulator' : `simulator: ${device.why}`;
@@ -56,13 +63,14 @@ function describeSetting({ device, partition, plan }: IrqfdReport): string {
     [
       { title: 'mshv irqfd', align: 'left', value: ([name]) => name },
       {
-        title: 'does each signal become the interrupt that it should?',
+        title: 'does each signal become its interrupt?',
         align: 'left',
-        width: 66,
+        wraps: true,
         value: ([, value]) => value,
       },
     ],
     rows,
+    width,
   );
 }
 
@@ -75,15 +83,15 @@ interface OutcomeRow extends Outcome {
 const outcomeColumns: readonly Column<OutcomeRow>[] = [
   { title: 'VP', align: 'right', value: ({ vp }) => vp },
   { title: 'GSI', align: 'left', value: ({ gsis }) => gsis },
-  { title: 'vector', align: 'left', value: ({ vectors }) => vectors },
+  { title: 'vector', align: 'left', isSpare: true, value: ({ vectors }) => vectors },
   { title: 'signals', align: 'right', value: ({ signals }) => signals },
-  { title: 'coalesced', align: 'right', value: ({ coalesced }) => coalesced },
+  { title: 'coalesced', align: 'right', isSpare: true, value: ({ coalesced }) => coalesced },
   { title: 'interrupts', align: 'right', value: ({ interrupts }) => interrupts ?? 'unseen' },
   { title: 'lost', align: 'right', value: ({ lost }) => lost },
   { title: 'extra', align: 'right', value: ({ extra }) => extra },
 ];
 
-function describeOutcomes({ routes, total }: IrqfdReport): string {
+function describeOutcomes({ routes, total }: IrqfdReport, width: number): string {
   const groups = new Map<number, RouteOutcome[]>();
   for (const route of routes) {
     const key = routes.length > routesShown ? route.vp : route.gsi;
@@ -99,29 +107,29 @@ function describeOutcomes({ routes, total }: IrqfdReport): string {
     ),
   }));
   const all = { ...total, vp: 'all', gsis: range(routes.map(({ gsi }) => gsi)), vectors: '' };
-  return renderTable(outcomeColumns, [...rows, all]);
+  return renderTable(outcomeColumns, [...rows, all], width);
 }
 
-const barLength = 40;
-
-function describeLatency({ p50, p90, p99, max, buckets }: LatencySummary): string {
+function describeLatency({ p50, p90, p99, max, buckets }: LatencySummary, width: number): string {
+  const barLength = Math.min(40, width - 32);
   const most = Math.max(...buckets.map(({ count }) => count));
   const plot = renderTable<LatencySummary['buckets'][number]>(
     [
       { title: 'latency', align: 'right', value: ({ from, to }) => `${time(from)} to ${time(to)}` },
       { title: 'interrupts', align: 'right', value: ({ count }) => count },
       {
-        title: 'from signal, or unmask, to injection',
+        title: 'signal to injection',
         align: 'left',
         value: ({ count }) => '#'.repeat(Math.ceil((count / most) * barLength)),
       },
     ],
     buckets,
+    width,
   );
   return `${plot}\n p50 ${time(p50)}, p90 ${time(p90)}, p99 ${time(p99)}, max ${time(max)}`;
 }
 
-function describeFaults({ faults }: IrqfdReport): string {
+function describeFaults({ faults }: IrqfdReport, width: number): string {
   return renderTable(
     [
       { title: 'fault', align: 'left', value: ({ kind }) => kind },
@@ -129,9 +137,10 @@ function describeFaults({ faults }: IrqfdReport): string {
       { title: 'VP', align: 'right', value: ({ vp }) => vp },
       { title: 'vector', align: 'right', value: ({ vector }) => hex(vector) },
       { title: 'signals', align: 'right', value: ({ signals }) => signals },
-      { title: 'first faults', align: 'left', width: 36, value: ({ detail }) => detail },
+      { title: 'first faults', align: 'left', wraps: true, value: ({ detail }) => detail },
     ],
     faults,
+    width,
   );
 }
 

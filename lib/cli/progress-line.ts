@@ -4,12 +4,15 @@ import type { OutputStream } from './terminal.js';
 
 /** Shorter runs show nothing, and the line changes this often, in ms. */
 const interval = 200;
+/** An estimate from less is none, in ms. */
+const leastElapsed = 1000;
 
-/** One line on a terminal that says how far a run is. Writes nothing anywhere else. */
+/** One line on a terminal that says how far a run is, and how long it takes from here. Writes nothing anywhere else. */
 export class ProgressLine {
   readonly #stream: OutputStream;
   readonly #what: string;
   readonly #now: () => number;
+  readonly #begin: number;
   #next: number;
   #shown = false;
 
@@ -17,16 +20,21 @@ export class ProgressLine {
     this.#stream = stream;
     this.#what = what;
     this.#now = now;
-    this.#next = now() + interval;
+    this.#begin = now();
+    this.#next = this.#begin + interval;
   }
 
   update(done: number, total: number): void {
-    if (this.#stream.isTTY !== true || this.#now() < this.#next) {
+    const now = this.#now();
+    if (this.#stream.isTTY !== true || now < this.#next) {
       return;
     }
-    this.#next = this.#now() + interval;
+    this.#next = now + interval;
     this.#clear();
-    this.#stream.write(`${done} of ${total} ${this.#what} (${Math.floor((done / total) * 100)} %)`);
+    const percent = Math.floor((done / total) * 100);
+    this.#stream.write(
+      `${done} of ${total} ${this.#what} (${percent} %)${this.#left(done, total)}`,
+    );
     this.#shown = true;
   }
 
@@ -38,8 +46,22 @@ export class ProgressLine {
     }
   }
 
+  #left(done: number, total: number): string {
+    const elapsed = this.#now() - this.#begin;
+    if (elapsed < leastElapsed || done === 0 || done === total) return '';
+    return `, ${duration((elapsed * (total - done)) / done)} left`;
+  }
+
   #clear(): void {
     cursorTo(this.#stream, 0);
     clearLine(this.#stream, 0);
   }
+}
+
+/** So many ms in the unit that has one or two digits of it, rounded up. */
+function duration(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  if (seconds < 100) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
 }

@@ -15,15 +15,14 @@ export const maskedBurst = 3;
 
 /**
  * Sends the plan to all routes, step by step: each route once, or mask all, a burst to each, unmask all.
- * The witness judges after each step.
+ * The witness judges after each step, and whoever iterates over it is told how many signals were sent so far.
  */
-export function runSignals(
+export function* runSignals(
   routes: readonly CheckedRoute[],
   { signals, maskEvery }: SignalPlan,
   witness: Witness,
   faults: Faults,
-  onProgress: (sent: number) => void,
-): void {
+): Generator<number> {
   for (let step = 1; faults.signals < signals; step++) {
     if (maskEvery > 0 && step % maskEvery === 0) {
       const burst = Math.min(maskedBurst, signals - faults.signals);
@@ -33,7 +32,7 @@ export function runSignals(
       faults.signals++;
       armedStep(routes, witness);
     }
-    onProgress(faults.signals * routes.length);
+    yield faults.signals * routes.length;
   }
 }
 

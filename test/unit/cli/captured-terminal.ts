@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
 
 import type { Terminal } from '../../../lib/cli/terminal.js';
@@ -6,10 +7,12 @@ import type { Terminal } from '../../../lib/cli/terminal.js';
 export class CapturedStream extends Writable {
   text = '';
   readonly isTTY: boolean;
+  readonly columns: number | undefined;
 
-  constructor(isTTY = false) {
+  constructor(isTTY = false, columns?: number) {
     super();
     this.isTTY = isTTY;
+    this.columns = columns;
   }
 
   override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
@@ -18,18 +21,22 @@ export class CapturedStream extends Writable {
   }
 }
 
-/** A terminal, or two pipes, that keeps what a command writes. */
-export class CapturedTerminal implements Terminal {
+/** A terminal, or two pipes, that keeps what a command writes. Ctrl-C is an event `SIGINT`. */
+export class CapturedTerminal extends EventEmitter implements Terminal {
   readonly stdout: CapturedStream;
   readonly stderr: CapturedStream;
 
-  constructor(isTTY = false) {
-    this.stdout = new CapturedStream(isTTY);
-    this.stderr = new CapturedStream(isTTY);
+  constructor(isTTY = false, columns?: number) {
+    super();
+    this.stdout = new CapturedStream(isTTY, columns);
+    this.stderr = new CapturedStream(isTTY, columns);
   }
 }
 
-/** The lines of a text that a screen of 80 columns does not hold. */
-export function wideLines(text: string): string[] {
-  return text.split('\n').filter(({ length }) => length > 80);
+/** How wide the screens are that everything has to fit. */
+export const screens = [60, 80];
+
+/** The lines of a text that a screen of so many columns does not hold. */
+export function wideLines(text: string, columns: number): string[] {
+  return text.split('\n').filter(({ length }) => length > columns);
 }

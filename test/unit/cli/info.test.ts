@@ -1,14 +1,17 @@
+import os from 'node:os';
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { hvStatusCodes } from '../../../lib/abi/hv-status.js';
 import { hypercalls } from '../../../lib/abi/hypercalls.js';
 import { partitionProperties } from '../../../lib/abi/properties.js';
 import { collectInfo, describeInfo } from '../../../lib/cli/info.js';
+import { packageVersion } from '../../../lib/cli/package-version.js';
 import { runProgram } from '../../../lib/cli/program.js';
 import type { Native } from '../../../lib/native.js';
 import { Simulator, type SimulatorOptions } from '../../../lib/sim/index.js';
 import { openDescriptors } from '../../open-descriptors.js';
-import { CapturedTerminal, wideLines } from './captured-terminal.js';
+import { CapturedTerminal, screens, wideLines } from './captured-terminal.js';
 
 let simulator: Simulator;
 const use = (options?: SimulatorOptions) => {
@@ -47,8 +50,8 @@ describe('mshv info', () => {
       remedy: null,
     });
     expect(info.driver).toEqual({ generation: driver, error: null });
-    expect(describeInfo(info)).toContain('/dev/mshv can be opened');
-    expect(describeInfo(info)).toContain(`${driver}: creates partitions`);
+    expect(describeInfo(info, 80)).toContain('/dev/mshv can be opened');
+    expect(describeInfo(info, 80)).toContain(`${driver}: creates partitions`);
   });
 
   /** The machine with a hypervisor that knows these words of its properties, and no others. */
@@ -139,8 +142,8 @@ describe('mshv info', () => {
       integratedScheduler: false,
     });
     expect(JSON.parse(JSON.stringify(info.host))).toEqual(info.host);
-    const text = describeInfo(info);
-    expect(wideLines(text)).toEqual([]);
+    const text = describeInfo(info, 80);
+    for (const width of screens) expect(wideLines(describeInfo(info, width), width)).toEqual([]);
     expect(text).toMatch(/^ Processor +intel, 2794.5 MHz, 46-bit physical addresses$/m);
     expect(text).toMatch(/^ Features +0xffffffffffffffff 0x8f7$/m);
     expect(text).toMatch(/^ XSAVE +features 0x1f, states 0x7, 832 bytes$/m);
@@ -159,8 +162,8 @@ describe('mshv info', () => {
       }),
       files(),
     );
-    const text = describeInfo(info);
-    expect(wideLines(text)).toEqual([]);
+    const text = describeInfo(info, 80);
+    for (const width of screens) expect(wideLines(describeInfo(info, width), width)).toEqual([]);
     expect(text).toMatch(/^ Processor +vendor 77$/m);
     expect(text).toMatch(/^ XSAVE +features 0x1$/m);
     expect(text).toMatch(/^ VMM +none$/m);
@@ -172,7 +175,7 @@ describe('mshv info', () => {
   it('shows no more of a host that tells nothing', () => {
     const info = collectInfo(knowing({}), files());
     expect(info.host).toEqual(unknownHost);
-    expect(describeInfo(info)).not.toMatch(
+    expect(describeInfo(info, 80)).not.toMatch(
       /^ (Processor|Features|XSAVE|Privileges|Assignable|VMM)/m,
     );
   });
@@ -194,7 +197,7 @@ describe('mshv info', () => {
       generation: null,
       error: expect.stringContaining('cannot create a partition: ENOMEM') as string,
     });
-    expect(describeInfo(info)).toContain('ENOMEM');
+    expect(describeInfo(info, 80)).toContain('ENOMEM');
   });
 
   it.each([
@@ -227,8 +230,8 @@ describe('mshv info', () => {
     });
     expect(info.driver).toBeNull();
     expect(info.host).toBeNull();
-    const text = describeInfo(info);
-    expect(wideLines(text)).toEqual([]);
+    const text = describeInfo(info, 80);
+    for (const width of screens) expect(wideLines(describeInfo(info, width), width)).toEqual([]);
     expect(text).toContain(`cannot be opened (${code})`);
     expect(text).toMatch(/^ Why +\S/m);
     expect(text).toMatch(/^ Remedy +\S/m);
@@ -249,16 +252,28 @@ describe('mshv info', () => {
     expect(collectInfo(machine(), files()).limits.openFiles).toBeNull();
   });
 
-  it('prints the same as JSON, and exits by whether there is a device', () => {
+  it('prints the same as JSON, and exits by whether there is a device', async () => {
     const terminal = new CapturedTerminal();
-    const status = runProgram(['info', '--json'], terminal);
+    const status = await runProgram(['info', '--json'], terminal);
     const info = JSON.parse(terminal.stdout.text) as ReturnType<typeof collectInfo>;
-    expect(info).toEqual(collectInfo());
+    expect(info).toEqual({
+      ...collectInfo(),
+      date: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
+      arguments: ['info', '--json'],
+    });
+    expect(info).toMatchObject({
+      version: packageVersion(),
+      node: process.version,
+      kernel: `${os.type()} ${os.release()}`,
+      arch: process.arch,
+      cpus: os.cpus().length,
+    });
+    expect(Math.abs(Date.parse(info.date) - Date.now())).toBeLessThan(3_600_000);
     expect(status).toBe(info.device.available ? 0 : 1);
     expect(terminal.stderr.text).toBe('');
 
     const people = new CapturedTerminal();
-    expect(runProgram(['info'], people)).toBe(status);
-    expect(people.stdout.text).toBe(`${describeInfo(info)}\n`);
+    expect(await runProgram(['info'], people)).toBe(status);
+    expect(people.stdout.text).toBe(`${describeInfo(info, 80)}\n`);
   });
 });

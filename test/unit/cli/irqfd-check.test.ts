@@ -6,7 +6,7 @@ import { describeReport, verdictOf } from '../../../lib/cli/irqfd-report.js';
 import type { Partition } from '../../../lib/device/partition.js';
 import type { Native } from '../../../lib/native.js';
 import { Simulator, type GuestInterrupt } from '../../../lib/sim/index.js';
-import { wideLines } from './captured-terminal.js';
+import { screens, wideLines } from './captured-terminal.js';
 
 let simulator: Simulator;
 beforeEach(() => {
@@ -60,8 +60,8 @@ function neverDisarming(): Native {
 const takeInterrupts = (partition: Partition) => simulator.interrupts(partition);
 
 describe('on the simulator', () => {
-  it('counts each interrupt and each signal that joined another', () => {
-    const report = check(simulatedDevice(simulator, null));
+  it('counts each interrupt and each signal that joined another', async () => {
+    const report = await check(simulatedDevice(simulator, null));
     // Per route: 1 1 3 | 1 1 3 | 1 1 3 | 1 1 3 are 20 signals and 12 interrupts.
     expect(report).toMatchObject({
       ok: true,
@@ -84,18 +84,21 @@ describe('on the simulator', () => {
     { signals: 20, maskEvery: 0, interrupts: 20 },
     { signals: 20, maskEvery: 1000, interrupts: 20 },
     { signals: 3, maskEvery: 2, interrupts: 2 },
-  ])('sends $signals signals, masking every $maskEvery', ({ signals, maskEvery, interrupts }) => {
-    const { ok, total } = check(simulatedDevice(simulator, null), {
-      routes: 1,
-      signals,
-      maskEvery,
-    });
-    expect(ok).toBe(true);
-    expect(total).toMatchObject({ signals, interrupts, coalesced: signals - interrupts });
-  });
+  ])(
+    'sends $signals signals, masking every $maskEvery',
+    async ({ signals, maskEvery, interrupts }) => {
+      const { ok, total } = await check(simulatedDevice(simulator, null), {
+        routes: 1,
+        signals,
+        maskEvery,
+      });
+      expect(ok).toBe(true);
+      expect(total).toMatchObject({ signals, interrupts, coalesced: signals - interrupts });
+    },
+  );
 
-  it('arms 4095 routes with one push', () => {
-    const { ok, partition, total } = check(simulatedDevice(simulator, null), {
+  it('arms 4095 routes with one push', async () => {
+    const { ok, partition, total } = await check(simulatedDevice(simulator, null), {
       routes: 4095,
       signals: 4,
       maskEvery: 2,
@@ -105,41 +108,43 @@ describe('on the simulator', () => {
     expect(total.interrupts).toBe(4095 * 2);
   });
 
-  it('reports progress up to the last signal', () => {
+  it('reports progress up to the last signal', async () => {
     const seen: [number, number][] = [];
-    checkIrqfd(simulatedDevice(simulator, null), plan, (sent, of) => seen.push([sent, of]));
+    await checkIrqfd(simulatedDevice(simulator, null), plan, (sent, of) => seen.push([sent, of]));
     expect(seen[0]).toEqual([6, 120]);
     expect(seen.at(-1)).toEqual([120, 120]);
   });
 
-  it('tells the pushes that arm from those that mask', () => {
+  it('tells the pushes that arm from those that mask', async () => {
     let pushes = 0;
     const device = { ...simulatedDevice(simulator, null), tablePushes: () => (pushes += 3) };
-    expect(check(device).partition.tablePushes).toEqual({ arming: 3, masking: 3 });
+    expect((await check(device)).partition.tablePushes).toEqual({ arming: 3, masking: 3 });
   });
 
-  it('passes on what the driver refuses', () => {
+  it('passes on what the driver refuses', async () => {
     const device = simulatedDevice(simulator, null);
     simulator.failNext('MSHV_SET_MSI_ROUTING', 'ENOMEM');
-    expect(() => check(device)).toThrow(/ENOMEM \(MSHV_SET_MSI_ROUTING\)/);
+    await expect(check(device)).rejects.toThrow(/ENOMEM \(MSHV_SET_MSI_ROUTING\)/);
   });
 });
 
 describe('finds an interrupt that', () => {
   const first = { gsi: 256, vp: 0, vector: 16, signals: 1 };
 
-  it('is lost', () => {
-    const report = check(tampered(0, () => []));
+  it('is lost', async () => {
+    const report = await check(tampered(0, () => []));
     expect(report.ok).toBe(false);
     expect(report.total).toMatchObject({ interrupts: 71, lost: 1, extra: 0, wrong: 0 });
     expect(report.routes[0]).toMatchObject({ lost: 1, interrupts: 11 });
     expect(report.faults).toEqual([{ kind: 'lost', ...first, detail: 'no interrupt came' }]);
     expect(verdictOf(report)).toContain('MISMATCH: lost 1, extra 0, wrong 0');
-    expect(wideLines(describeReport(report))).toEqual([]);
+    for (const width of screens) {
+      expect(wideLines(describeReport(report, width), width)).toEqual([]);
+    }
   });
 
-  it('comes twice', () => {
-    const report = check(tampered(0, (interrupt) => [interrupt, interrupt]));
+  it('comes twice', async () => {
+    const report = await check(tampered(0, (interrupt) => [interrupt, interrupt]));
     expect(report.ok).toBe(false);
     expect(report.total).toMatchObject({ interrupts: 73, lost: 0, extra: 1, wrong: 0 });
     expect(report.routes[0]).toMatchObject({ extra: 1 });
@@ -156,17 +161,17 @@ describe('finds an interrupt that', () => {
     ['another delivery mode', { type: 4 }],
     ['a level', { level: true }],
     ['a logical destination', { logical: true }],
-  ])('has %s', (_, change) => {
-    const report = check(tampered(0, (interrupt) => [{ ...interrupt, ...change }]));
+  ])('has %s', async (_, change) => {
+    const report = await check(tampered(0, (interrupt) => [{ ...interrupt, ...change }]));
     expect(report.ok).toBe(false);
     expect(report.total).toMatchObject({ interrupts: 71, lost: 1, extra: 0, wrong: 1 });
     expect(report.faults.map(({ kind }) => kind)).toEqual(['wrong', 'lost']);
     expect(report.faults[0]?.gsi).toBeNull();
   });
 
-  it("is another route's", () => {
-    const [, second] = check(simulatedDevice(simulator, null)).routes;
-    const report = check(
+  it("is another route's", async () => {
+    const [, second] = (await check(simulatedDevice(simulator, null))).routes;
+    const report = await check(
       tampered(0, (interrupt) => [
         { ...interrupt, vector: second?.vector ?? 0, destination: second?.vp ?? 0 },
       ]),
@@ -178,41 +183,43 @@ describe('finds an interrupt that', () => {
     ]);
   });
 
-  it('comes while masked', () => {
+  it('comes while masked', async () => {
     const broken = { ...realDevice(simulator.path, neverDisarming()), takeInterrupts };
-    const report = check(broken, { routes: 1, signals: 3, maskEvery: 1 });
+    const report = await check(broken, { routes: 1, signals: 3, maskEvery: 1 });
     expect(report.total).toMatchObject({ interrupts: 3, lost: 1, extra: 3, wrong: 0 });
     expect(report.faults[0]?.detail).toBe('interrupts came: 3 while masked');
   });
 
-  it('is lost by an addon that does not write', () => {
+  it('is lost by an addon that does not write', async () => {
     let signals = 0;
     const native = faulty({
       eventfdSignal: (fd) => (++signals === 10 ? 0 : Simulator.native.eventfdSignal(fd)),
     });
     const leaky = { ...realDevice(simulator.path, native), takeInterrupts };
-    const report = check(leaky);
+    const report = await check(leaky);
     expect(report.total).toMatchObject({ lost: 1, extra: 0, wrong: 0 });
     expect(report.faults[0]).toMatchObject({ gsi: 259, signals: 2 });
   });
 
-  it('is one of many: all are counted, ten are told', () => {
+  it('is one of many: all are counted, ten are told', async () => {
     const device: ChosenDevice = {
       ...simulatedDevice(simulator, null),
       takeInterrupts: () => [],
     };
-    const report = check(device);
+    const report = await check(device);
     expect(report.total).toMatchObject({ interrupts: 0, lost: 72 });
     expect(report.faults).toHaveLength(10);
     expect(report.latencyNs).toBeNull();
-    expect(wideLines(describeReport(report))).toEqual([]);
+    for (const width of screens) {
+      expect(wideLines(describeReport(report, width), width)).toEqual([]);
+    }
   });
 });
 
 describe('on a device whose guest nobody sees', () => {
-  it('looks at the eventfds', () => {
+  it('looks at the eventfds', async () => {
     const device = realDevice(simulator.path, Simulator.native);
-    const report = check(device);
+    const report = await check(device);
     expect(report).toMatchObject({
       ok: true,
       device: { kind: 'device', path: simulator.path },
@@ -220,22 +227,22 @@ describe('on a device whose guest nobody sees', () => {
       total: { signals: 120, coalesced: 48, interrupts: null, lost: 0, extra: 0, wrong: 0 },
       latencyNs: null,
     });
-    expect(describeReport(report)).toContain('unseen');
+    expect(describeReport(report, 80)).toContain('unseen');
     expect(verdictOf(report)).toContain('nobody saw the interrupts');
   });
 
-  it('finds signals that an armed route leaves in its eventfd', () => {
+  it('finds signals that an armed route leaves in its eventfd', async () => {
     const device = realDevice(simulator.path, faulty({ irqfd: () => 0 }));
-    const report = check(device, { routes: 1, signals: 2, maskEvery: 0 });
+    const report = await check(device, { routes: 1, signals: 2, maskEvery: 0 });
     expect(report.ok).toBe(false);
     expect(report.total.lost).toBe(2);
     expect(report.faults[0]?.detail).toContain('left the signal');
     expect(verdictOf(report)).toContain('dmesg');
   });
 
-  it('finds signals that a masked route does not keep', () => {
+  it('finds signals that a masked route does not keep', async () => {
     const device = realDevice(simulator.path, neverDisarming());
-    const report = check(device, { routes: 1, signals: 3, maskEvery: 1 });
+    const report = await check(device, { routes: 1, signals: 3, maskEvery: 1 });
     expect(report.total.lost).toBe(1);
     expect(report.faults[0]?.detail).toContain('did not keep');
   });

@@ -3,13 +3,14 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { IrqfdReport } from '../../../lib/cli/irqfd-check.js';
 import { describeReport, verdictOf } from '../../../lib/cli/irqfd-report.js';
 import { runProgram } from '../../../lib/cli/program.js';
+import { wrap } from '../../../lib/cli/terminal.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import { openDescriptors } from '../../open-descriptors.js';
-import { CapturedTerminal, wideLines } from './captured-terminal.js';
+import { CapturedTerminal, screens, wideLines } from './captured-terminal.js';
 
-function run(isTTY: boolean, ...args: string[]) {
+async function run(isTTY: boolean, ...args: string[]) {
   const terminal = new CapturedTerminal(isTTY);
-  const status = runProgram(['irqfd', ...args], terminal);
+  const status = await runProgram(['irqfd', ...args], terminal);
   return { status, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
 }
 
@@ -26,17 +27,17 @@ beforeEach(() => {
 });
 
 describe('mshv irqfd', () => {
-  it('fits a screen of 80 columns and 40 lines', () => {
-    const { status, stdout, stderr } = run(false, '--device', 'sim');
+  it('fits a screen of 80 columns and 40 lines', async () => {
+    const { status, stdout, stderr } = await run(false, '--device', 'sim');
     expect(status).toBe(0);
     expect(stderr).toBe('');
-    expect(wideLines(stdout)).toEqual([]);
+    expect(wideLines(stdout, 80)).toEqual([]);
     expect(stdout.split('\n').length).toBeLessThanOrEqual(41);
     expect(stdout).not.toContain(escape);
   });
 
-  it('explains itself', () => {
-    const { stdout } = run(false, '--device', 'sim');
+  it('explains itself', async () => {
+    const { stdout } = await run(false, '--device', 'sim');
     const text = stdout.replace(/\s+/g, ' ');
     expect(text).toContain(
       'Device simulator Partition driver v2, 4 VPs, 256 routes armed by 1 push',
@@ -47,23 +48,38 @@ describe('mshv irqfd', () => {
     expect(text).toContain('All right: 12288 signals, 8192 interrupts; lost 0, extra 0, wrong 0.');
   });
 
-  it('shows each route where there are few', () => {
-    const { stdout } = run(false, '--device=sim', '--routes=2', '--signals=5', '--mask-every=0');
+  it('shows each route where there are few', async () => {
+    const { stdout } = await run(
+      false,
+      '--device=sim',
+      '--routes=2',
+      '--signals=5',
+      '--mask-every=0',
+    );
     expect(stdout).toMatch(/^ +0 +256 +0x10 +5 +0 +5 +0 +0$/m);
     expect(stdout).toMatch(/^ +1 +257 +0x88 +5 +0 +5 +0 +0$/m);
     expect(stdout).toContain('5 a route, none while masked');
-    expect(run(false, '--device=sim', '--routes=1', '--mask-every=1').stdout).toContain(
+    expect((await run(false, '--device=sim', '--routes=1', '--mask-every=1')).stdout).toContain(
       '48 a route; each interrupt is made of 3 signals',
     );
   });
 
-  it('prints one JSON object with all that the table has', () => {
-    const { status, stdout, stderr } = run(false, '--device=sim', '--routes=300', '--json');
+  it('prints one JSON object with all that the table has', async () => {
+    const { status, stdout, stderr } = await run(false, '--device=sim', '--routes=300', '--json');
     expect(status).toBe(0);
     expect(stderr).toBe('');
     const report = JSON.parse(stdout) as IrqfdReport;
     expect(Object.keys(report)).toEqual([
+      'version',
+      'node',
+      'kernel',
+      'arch',
+      'cpu',
+      'cpus',
+      'date',
+      'arguments',
       'ok',
+      'interrupted',
       'device',
       'partition',
       'plan',
@@ -74,32 +90,41 @@ describe('mshv irqfd', () => {
       'seconds',
     ]);
     expect(report.routes).toHaveLength(300);
-    expect(describeReport(report)).toContain('latency');
+    expect(describeReport(report, 80)).toContain('latency');
   });
 
-  it('colours the verdict on a terminal only', () => {
+  it('colours the verdict on a terminal only', async () => {
     const args = ['--device=sim', '--routes=1', '--signals=1'];
-    expect(run(true, ...args).stdout).toContain(`${escape}[32mAll right`);
-    expect(run(false, ...args).stdout).not.toContain(escape);
+    expect((await run(true, ...args)).stdout).toContain(`${escape}[32mAll right`);
+    expect((await run(false, ...args)).stdout).not.toContain(escape);
   });
 
-  it.each([[[]], [['--json']]])('exits with 1 where interrupts are lost %j', (json: string[]) => {
-    const guest = vi.spyOn(Simulator.prototype, 'interrupts').mockReturnValue([]);
-    const { status, stdout } = run(false, '--device=sim', '--routes=2', '--signals=3', ...json);
-    guest.mockRestore();
-    expect(status).toBe(1);
-    expect(stdout).toContain(json.length === 0 ? 'MISMATCH: lost 6, extra 0' : '"ok": false');
-  });
+  it.each([[[]], [['--json']]])(
+    'exits with 1 where interrupts are lost %j',
+    async (json: string[]) => {
+      const guest = vi.spyOn(Simulator.prototype, 'interrupts').mockReturnValue([]);
+      const { status, stdout } = await run(
+        false,
+        '--device=sim',
+        '--routes=2',
+        '--signals=3',
+        ...json,
+      );
+      guest.mockRestore();
+      expect(status).toBe(1);
+      expect(stdout).toContain(json.length === 0 ? 'MISMATCH: lost 6, extra 0' : '"ok": false');
+    },
+  );
 
-  it('leaves no descriptor open, whatever comes of it', () => {
+  it('leaves no descriptor open, whatever comes of it', async () => {
     const before = openDescriptors();
-    expect(run(false, '--device=sim', '--routes=2', '--signals=3').status).toBe(0);
-    expect(run(false, '--device=/dev/null').status).toBe(1);
+    expect((await run(false, '--device=sim', '--routes=2', '--signals=3')).status).toBe(0);
+    expect((await run(false, '--device=/dev/null')).status).toBe(1);
     expect(openDescriptors()).toBe(before);
   });
 
-  it('says what the driver of a path refuses, without a stack', () => {
-    const { status, stdout, stderr } = run(false, '--device', '/dev/null');
+  it('says what the driver of a path refuses, without a stack', async () => {
+    const { status, stdout, stderr } = await run(false, '--device', '/dev/null');
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toBe(
@@ -107,8 +132,8 @@ describe('mshv irqfd', () => {
     );
   });
 
-  it('says why a path cannot be opened and what to do', () => {
-    const { status, stdout, stderr } = run(false, '--device', '/nowhere/mshv');
+  it('says why a path cannot be opened and what to do', async () => {
+    const { status, stdout, stderr } = await run(false, '--device', '/nowhere/mshv');
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^mshv irqfd: cannot open \/nowhere\/mshv: ENOENT \(open\): .+; .+\n$/);
@@ -116,7 +141,7 @@ describe('mshv irqfd', () => {
 });
 
 describe('a report', () => {
-  it('fits 80 columns with the largest numbers', () => {
+  it.each(screens)('fits %i columns with the largest numbers', (width) => {
     const million = 1_000_000;
     const routes = Array.from({ length: 4095 }, (_, index) => ({
       gsi: index + 1,
@@ -131,6 +156,7 @@ describe('a report', () => {
     const count = 4095 * million;
     const report: IrqfdReport = {
       ok: false,
+      interrupted: true,
       device: { kind: 'simulator', path: 'sim:1', why: 'no device '.repeat(20) },
       partition: {
         generation: 'v2',
@@ -172,11 +198,15 @@ describe('a report', () => {
       },
       seconds: 1,
     };
-    expect(wideLines(`${describeReport(report)}\n${verdictOf(report)}`)).toEqual([]);
+    const fits = (text: string) => {
+      expect(wideLines(text, width)).toEqual([]);
+    };
+    fits(describeReport(report, width));
+    fits(wrap(verdictOf(report), width));
     const good = { ...report, ok: true, total: { ...report.total, wrong: 0 } };
-    expect(wideLines(verdictOf(good))).toEqual([]);
+    fits(wrap(verdictOf(good), width));
     const unseen = { ...report, total: { ...report.total, interrupts: null } };
-    expect(wideLines(verdictOf(unseen))).toEqual([]);
-    expect(wideLines(verdictOf({ ...unseen, ok: true }))).toEqual([]);
+    fits(wrap(verdictOf(unseen), width));
+    fits(wrap(verdictOf({ ...unseen, ok: true }), width));
   });
 });

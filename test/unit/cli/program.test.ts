@@ -3,41 +3,52 @@ import { describe, expect, it } from 'vitest';
 import { runProgram } from '../../../lib/cli/program.js';
 import { CapturedTerminal, wideLines } from './captured-terminal.js';
 
-function run(...args: string[]) {
+async function run(...args: string[]) {
   const terminal = new CapturedTerminal();
-  const status = runProgram(args, terminal);
+  const status = await runProgram(args, terminal);
   return { status, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
 }
 
 describe('mshv', () => {
-  it.each(['--help', '-h', 'info --help', 'irqfd --help', 'irqfd --json -h'])(
-    'prints help: %s',
-    (args) => {
-      const { status, stdout, stderr } = run(...args.split(' '));
-      expect(status).toBe(0);
-      expect(stdout).toMatch(/^usage: mshv /);
-      expect(stderr).toBe('');
-      expect(wideLines(stdout)).toEqual([]);
-    },
-  );
+  it.each([
+    ...['--help', '-h', 'help', 'info --help', 'irqfd --help', 'irqfd --json -h'],
+    ...['help info', 'help irqfd', 'help build', 'help completion', 'help help'],
+  ])('prints help: %s', async (args) => {
+    const { status, stdout, stderr } = await run(...args.split(' '));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^usage: mshv /);
+    expect(stderr).toBe('');
+    expect(wideLines(stdout, 60)).toEqual([]);
+  });
 
-  it('prints its version', () => {
-    expect(run('--version')).toEqual({
+  it('tells of each command by its name what it tells itself', async () => {
+    const names = [...(await run('help')).stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name);
+    expect(names).toEqual(['info', 'irqfd', 'build', 'completion', 'help']);
+    for (const name of names) {
+      const told = await run('help', name ?? '');
+      expect(told.stdout).toContain(`usage: mshv ${name ?? ''}`);
+      expect(told.stdout).toContain('Exit status: 0');
+      expect(told).toEqual(await run(name ?? '', '--help'));
+    }
+  });
+
+  it.each(['--version', '-v'])('prints its version: %s', async (option) => {
+    expect(await run(option)).toEqual({
       status: 0,
       stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
       stderr: '',
     });
   });
 
-  it('prints its usage where no command is given', () => {
-    const { status, stdout, stderr } = run();
+  it('prints its usage where no command is given', async () => {
+    const { status, stdout, stderr } = await run();
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^usage: mshv COMMAND/);
   });
 
-  it('names a command that does not exist', () => {
-    const { status, stderr } = run('irqfds');
+  it('names a command that does not exist', async () => {
+    const { status, stderr } = await run('irqfds');
     expect(status).toBe(2);
     expect(stderr).toContain("there is no command 'irqfds'");
     expect(stderr).toContain('usage: mshv COMMAND');
@@ -45,6 +56,12 @@ describe('mshv', () => {
 });
 
 describe.each([
+  [['help', 'irqfds'], "there is no command 'irqfds'"],
+  [['help', 'irqfd', 'info'], "Unexpected argument 'info'"],
+  [['completion'], "the shell must be bash or zsh, received ''"],
+  [['completion', 'fish'], "the shell must be bash or zsh, received 'fish'"],
+  [['completion', 'toString'], "received 'toString'"],
+  [['completion', 'bash', '--bogus'], "Unknown option '--bogus'"],
   [['info', '--bogus'], "Unknown option '--bogus'\n"],
   [['info', 'sim'], "Unexpected argument 'sim'"],
   [['info', '--json=yes'], "Option '--json' does not take an argument"],
@@ -65,12 +82,12 @@ describe.each([
   [['irqfd', '--mask-every', 'x'], '--mask-every must be a whole number from 0 to 1000000'],
   [['irqfd', '--device', 'simulator'], "--device must be auto, sim or a path with a '/'"],
 ])('mshv %j', (args, problem) => {
-  it('is wrong usage', () => {
-    const { status, stdout, stderr } = run(...args);
+  it('is wrong usage', async () => {
+    const { status, stdout, stderr } = await run(...args);
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toContain(`mshv ${args[0] ?? ''}: `);
     expect(stderr).toContain(problem);
-    expect(stderr).toContain(`usage: mshv ${args[0] ?? ''} [`);
+    expect(stderr).toContain(`usage: mshv ${args[0] ?? ''} `);
   });
 });

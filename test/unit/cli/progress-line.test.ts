@@ -34,6 +34,27 @@ describe('ProgressLine', () => {
     line.update(3, 3);
     line.end();
     line.end();
-    expect(stream.text).toBe(`${again}1 of 3 signals (33 %)${again}3 of 3 signals (100 %)${again}`);
+    expect(stream.text).toBe(
+      `${again}1 of 3 signals (33 %), 2 s left${again}3 of 3 signals (100 %)${again}`,
+    );
+  });
+
+  it.each([
+    [500, 1, 3, ''],
+    [1000, 0, 3, ''],
+    [1000, 3, 3, ''],
+    [1000, 2, 3, ', 1 s left'],
+    [1000, 1, 100, ', 99 s left'],
+    [1000, 1, 101, ', 2 min left'],
+    [60_000, 1, 100, ', 99 min left'],
+    [60_000, 1, 102, ', 2 h left'],
+  ])('after %i ms, %i of %i, says how long it takes: %j', (now, done, total, left) => {
+    const stream = new CapturedStream(true);
+    let time = 0;
+    const line = new ProgressLine(stream, 'signals', () => time);
+    time = now;
+    line.update(done, total);
+    expect(stream.text).toMatch(/^.*%\).*$/);
+    expect(stream.text.replace(/^.*%\)/, '')).toBe(left);
   });
 });

@@ -29,6 +29,7 @@ vi.mock('../../../lib/cli/chosen-device.js', async (importOriginal) => {
 });
 
 vi.mock('../../../lib/cli/irqfd-check.js', () => ({
+  descriptorsNeeded: () => 0,
   checkIrqfd: (_device: unknown, plan: IrqfdPlan) => {
     throw new Parsed(plan);
   },
@@ -38,7 +39,20 @@ const isFrom = (value: number, least: number, most: number): boolean =>
   Number.isInteger(value) && value >= least && value <= most;
 
 const word = fc.oneof(
-  fc.constantFrom('info', 'irqfd', '--json', '--help', '-h', '--version', '--', '-', ''),
+  fc.constantFrom(
+    'info',
+    'irqfd',
+    'help',
+    'completion',
+    'zsh',
+    '--json',
+    '--help',
+    '-h',
+    '--version',
+    '--',
+    '-',
+    '',
+  ),
   fc.constantFrom('--device', '--routes', '--signals', '--mask-every'),
   fc.constantFrom('sim', 'auto', '/dev/mshv', '0', '1', '48', '4095', '4096', '1000000', '-1'),
   fc.constantFrom('--__proto__', '--constructor', '--no-json', '--=', '-j', '--json=', '-=h'),
@@ -59,7 +73,10 @@ const word = fc.oneof(
 
 // No argument of a process has a NUL.
 const argv = fc
-  .tuple(fc.constantFrom(['info'], ['irqfd'], ['irqfd'], []), fc.array(word, { maxLength: 8 }))
+  .tuple(
+    fc.constantFrom(['info'], ['irqfd'], ['irqfd'], ['help'], ['completion'], []),
+    fc.array(word, { maxLength: 8 }),
+  )
   .map(([name, rest]) => [...name, ...rest].map((arg) => arg.replaceAll('\0', '')));
 
 describe('the command line', () => {
@@ -67,13 +84,13 @@ describe('the command line', () => {
     'of any words is a command, or wrong usage, and nothing else',
     500,
     // The look at the machine is no part of this.
-    fc.property(
+    fc.asyncProperty(
       argv.filter(([name]) => name !== 'info'),
-      (args) => {
+      async (args) => {
         const terminal = new CapturedTerminal();
         let status: number | undefined;
         try {
-          status = runProgram(args, terminal);
+          status = await runProgram(args, terminal);
         } catch (error) {
           if (!(error instanceof Parsed)) throw error;
           const { routes, signals, maskEvery } = error.plan;

@@ -12,15 +12,15 @@ const report = process.env['MSHV_FUZZ_REPORT'];
  * line in the file MSHV_FUZZ_REPORT.
  *
  * @param cases - how many, where it is a test
- * @param property - synchronous: what does not end must not go unnoticed
+ * @param property - synchronous where what it tries is: only so the case that does not end is found
  */
 export function fuzz<Case extends [unknown, ...unknown[]]>(
   name: string,
   cases: number,
-  property: fc.IProperty<Case>,
+  property: fc.IRawProperty<Case>,
 ): void {
-  test(name, () => {
-    const result = fc.check(property, {
+  test(name, async () => {
+    const result = await fc.check(property, {
       seed,
       ...(seconds === undefined
         ? { numRuns: cases }
