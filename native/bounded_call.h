@@ -29,12 +29,12 @@ template <typename Call>
 auto CallBounded(Call call) -> decltype(call()) {
   ThreadTimer& timer = BoundTimer();
   // Again and again: the first could come before the call has begun.
-  int error = timer.Prepare();
-  if (error == 0) {
-    error = timer.Arm(kBound, kBound);
+  OrError<void> armed = timer.Prepare();
+  if (armed) {
+    armed = timer.Arm(kBound, kBound);
   }
-  if (error < 0) {
-    return Error(error == -EAGAIN ? -ENOBUFS : error);
+  if (!armed) {
+    return armed.error() == -EAGAIN ? Error(-ENOBUFS) : armed.error();
   }
   const auto end = std::chrono::steady_clock::now() + kBound;
   auto result = call();

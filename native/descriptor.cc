@@ -11,8 +11,8 @@ namespace {
 // Marks the descriptor as not ours before it is closed: a number must never be usable while another
 // thread may already have received it for something else.
 OrError<int> Release(Environment& environment, OwnedFd fd) {
-  if (const int error = environment.vps().Detach(fd.number); error < 0) {
-    return Error(error);
+  if (const auto detached = environment.vps().Detach(fd.number); !detached) {
+    return detached.error();
   }
   static_cast<void>(environment.poller().Unwatch(fd.number));
   environment.Hide(fd.number);

@@ -9,7 +9,7 @@
 
 namespace mshv {
 
-int ExitBlock::Use(napi_value array) {
+OrError<void> ExitBlock::Use(napi_value array) {
   // lib/vp/exit-block.ts.
   static_assert(offsetof(Layout, mark) == 256);
   static_assert(offsetof(Layout, run) == 260);
@@ -17,7 +17,7 @@ int ExitBlock::Use(napi_value array) {
   static_assert(offsetof(Completion, places) == 80);
   static_assert(sizeof(Layout) == 384);
   if (layout_ != nullptr) {
-    return -EEXIST;
+    return Error(-EEXIST);
   }
   napi_typedarray_type type = napi_int8_array;
   size_t size = 0;
@@ -26,17 +26,17 @@ int ExitBlock::Use(napi_value array) {
   bool is_detachable = true;
   if (napi_get_typedarray_info(env_, array, &type, &size, &data, &buffer, nullptr) != napi_ok ||
       napi_is_arraybuffer(env_, buffer, &is_detachable) != napi_ok) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const bool aligned = reinterpret_cast<uintptr_t>(data) % alignof(Layout) == 0;
   if (type != napi_uint8_array || is_detachable || size < sizeof(Layout) || !aligned) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   if (napi_create_reference(env_, array, 1, &array_) != napi_ok) {
-    return Step("napi_create_reference", -ENOMEM);
+    return FailedAt("napi_create_reference", -ENOMEM);
   }
   layout_ = static_cast<Layout*>(data);
-  return 0;
+  return {};
 }
 
 void ExitBlock::Forget() {

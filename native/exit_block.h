@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "abi/mshv.h"
+#include "or_error.h"
 
 namespace mshv {
 
@@ -30,9 +31,8 @@ class ExitBlock {
   ExitBlock(const ExitBlock&) = delete;
   ExitBlock& operator=(const ExitBlock&) = delete;
 
-  // Takes the memory of a Uint8Array, and has it stay. Returns 0 or -errno: -EEXIST where it has
-  // some.
-  int Use(napi_value array);
+  // Takes the memory of a Uint8Array, and has it stay. -EEXIST where it has some.
+  OrError<void> Use(napi_value array);
   // Before the end of the environment.
   void Forget();
 

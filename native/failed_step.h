@@ -19,22 +19,20 @@ struct FailedStep {
 // beside a result. Each function that JavaScript calls begins with none.
 inline constinit thread_local FailedStep failed_step;
 
-// Passes on what a step returned, a value >= 0 or -errno, and notes the step where it failed.
-inline int Step(const char* name, int result) {
-  if (result < 0) {
+// Passes on what a step gave, and notes the step where it failed.
+template <typename Value>
+OrError<Value> Step(const char* name, OrError<Value> result) {
+  if (!result) {
     failed_step = {.name = name};
   }
   return result;
 }
 
-template <typename Value>
-OrError<Value> Step(const char* name, OrError<Value> result) {
-  Step(name, result.error().number());
-  return result;
-}
-
 // The same for a step that the function itself takes for failed.
-inline Error FailedAt(const char* name, int error) { return Error(Step(name, error)); }
+inline Error FailedAt(const char* name, int error) {
+  failed_step = {.name = name};
+  return Error(error);
+}
 
 inline OrError<int> IoctlStep(uint32_t request, OrError<int> result) {
   if (!result) {

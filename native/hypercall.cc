@@ -25,12 +25,10 @@ OrError<int> Hypercall(Environment& environment, OwnedFd fd, uint32_t code, uint
   argument.in_ptr = reinterpret_cast<uintptr_t>(input.data());
   // The driver takes a size without a pointer for no output, and refuses it the other way round.
   argument.out_ptr = output.empty() ? 0 : reinterpret_cast<uintptr_t>(output.data());
-  const auto call = [&] {
-    return backend::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument).error().number();
-  };
+  const auto call = [&] { return backend::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument); };
   // On a VP that runs the driver would keep this thread until its run is over.
   const Vp* const vp = environment.vps().Find(fd.number);
-  const OrError<int> done = FromKernel(vp == nullptr ? call() : vp->control().WhileIdle(call));
+  const auto done = vp == nullptr ? call() : vp->control().WhileIdle(call);
   // A refusal before the call leaves the caller's reps where the completed ones would be.
   const bool called = done || argument.status != 0;
   result[0] = argument.status;

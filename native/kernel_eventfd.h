@@ -35,7 +35,7 @@ inline OrError<void> EventFdCheck(int fd) {
 // is bounded.
 inline OrError<void> EventFdWrite(int fd, uint64_t value, bool bounded) {
   const auto call = [fd, &value]() -> OrError<void> {
-    return Error(Step("write", write(fd, &value, sizeof(value)) < 0 ? -errno : 0));
+    return Step("write", OrError<void>(Error(write(fd, &value, sizeof(value)) < 0 ? -errno : 0)));
   };
   return bounded ? CallBounded(call) : call();
 }

@@ -12,15 +12,16 @@ constexpr auto kLook = std::chrono::milliseconds(50);
 
 }  // namespace
 
-int Pacer::Start(Runner& runner, std::unique_ptr<Pacer>* pacer) {
-  std::unique_ptr<Pacer> started(new Pacer(runner));
-  if (const int error = StartThread(&started->thread_, false, Main, started.get()); error < 0) {
-    started->ended_ = true;
-    return error;
+OrError<std::unique_ptr<Pacer>> Pacer::Start(Runner& runner) {
+  std::unique_ptr<Pacer> pacer(new Pacer(runner));
+  const auto thread = StartThread(false, Main, pacer.get());
+  if (!thread) {
+    pacer->ended_ = true;
+    return thread.error();
   }
-  pthread_setname_np(started->thread_, "mshv-pacer");
-  *pacer = std::move(started);
-  return 0;
+  pacer->thread_ = *thread;
+  pthread_setname_np(pacer->thread_, "mshv-pacer");
+  return pacer;
 }
 
 Pacer::~Pacer() {
@@ -58,7 +59,7 @@ void Pacer::Loop() {
       seen = run_;
     } else if (seen % 2 != 0) {
       // Where it fails, because others have taken the signals, the next look tries again.
-      control_.load()->Interrupt(runner_);
+      static_cast<void>(control_.load()->Interrupt(runner_));
     } else {
       sleeps_ = true;
       changed_.wait(guard, [this, seen] { return ended_ || run_ != seen; });

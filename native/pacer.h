@@ -10,6 +10,7 @@
 #include <mutex>
 #include <utility>
 
+#include "or_error.h"
 #include "run_control.h"
 #include "runner.h"
 
@@ -20,8 +21,8 @@ namespace mshv {
 // system call, and each signal is preceded by a look at its handler. It sleeps while nothing runs.
 class Pacer {
  public:
-  // The runner outlives it. Returns 0 or -errno.
-  static int Start(Runner& runner, std::unique_ptr<Pacer>* pacer);
+  // The runner outlives it.
+  static OrError<std::unique_ptr<Pacer>> Start(Runner& runner);
   ~Pacer();
 
   Pacer(const Pacer&) = delete;

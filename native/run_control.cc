@@ -54,18 +54,18 @@ OrError<Mapping> Map(int fd) { return kernel::Map(kSize, MAP_SHARED, fd, 0); }
 
 }  // namespace
 
-int RunControl::Create(std::span<const uint32_t> comes_again) {
+OrError<UniqueFd> RunControl::Create(std::span<const uint32_t> comes_again) {
   static_assert(sizeof(Block) <= kSize);
   if (comes_again.size() > Block{}.comes_again.size()) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   OrError<UniqueFd> fd = kernel::CreateSealed("mshv_run_control", kSize);
   if (!fd) {
-    return fd.error().number();
+    return fd;
   }
   const auto mapping = Map(fd->get());
   if (!mapping) {
-    return mapping.error().number();
+    return mapping.error();
   }
   auto* const block = new (mapping->data()) Block;
   pthread_mutexattr_t attributes;
@@ -77,45 +77,43 @@ int RunControl::Create(std::span<const uint32_t> comes_again) {
   std::copy(comes_again.begin(), comes_again.end(), block->comes_again.begin());
   block->process = getpid();
   block->magic = Block::kMagic;
-  return fd->release();
+  return fd;
 }
 
-int RunControl::Open(int fd, std::unique_ptr<RunControl>* control) {
+OrError<std::unique_ptr<RunControl>> RunControl::Open(int fd) {
   struct stat file {};
-  if (const int error = kernel::Try("fstat", [&] { return fstat(fd, &file); }).error().number();
-      error < 0) {
-    return error;
+  if (const auto known = kernel::Try("fstat", [&] { return fstat(fd, &file); }); !known) {
+    return known.error();
   }
   // Sealed, it cannot be cut off under a mapping.
   if (!S_ISREG(file.st_mode) || file.st_size != kSize) {
-    return Step("fstat", -EINVAL);
+    return FailedAt("fstat", -EINVAL);
   }
   const auto seals = kernel::Try("fcntl", [&] { return fcntl(fd, F_GET_SEALS); });
   if (!seals || *seals != kernel::kSeals) {
-    return seals ? Step("fcntl", -EINVAL) : seals.error().number();
+    return seals ? FailedAt("fcntl", -EINVAL) : seals.error();
   }
   OrError<Mapping> mapping = Map(fd);
   if (!mapping) {
-    return mapping.error().number();
+    return mapping.error();
   }
-  std::unique_ptr<RunControl> opened(new RunControl(*std::move(mapping)));
-  if (opened->block().magic != Block::kMagic || opened->block().process != getpid()) {
-    return -EINVAL;
+  std::unique_ptr<RunControl> control(new RunControl(*std::move(mapping)));
+  if (control->block().magic != Block::kMagic || control->block().process != getpid()) {
+    return Error(-EINVAL);
   }
-  *control = std::move(opened);
-  return 0;
+  return control;
 }
 
-int RunControl::Run(Runner& runner, int vp, void* message, bool hold) {
-  if (const std::optional<int> ended = Enter(runner, message, hold)) {
+OrError<void> RunControl::Run(Runner& runner, int vp, void* message, bool hold) {
+  if (const auto ended = Enter(runner, message, hold)) {
     return *ended;
   }
-  return Leave(runner, backend::Ioctl(vp, abi::MSHV_RUN_VP, message).error().number(), hold);
+  return Leave(runner, backend::Ioctl(vp, abi::MSHV_RUN_VP, message).error(), hold);
 }
 
-bool RunControl::ComesOnce(int result, const void* message) const {
-  if (result < 0) {
-    return result == -ECANCELED;
+bool RunControl::ComesOnce(OrError<void> result, const void* message) const {
+  if (!result) {
+    return result.error() == -ECANCELED;
   }
   uint32_t type = 0;
   std::memcpy(&type, message, sizeof(type));
@@ -123,7 +121,7 @@ bool RunControl::ComesOnce(int result, const void* message) const {
   return std::find(again.begin(), again.end(), type) == again.end();
 }
 
-void RunControl::Release(const Runner& runner, int untold, const void* message) {
+void RunControl::Release(const Runner& runner, OrError<void> untold, const void* message) {
   const Lock lock(*this);
   if (!IsHeldBy(runner)) {
     return;
@@ -132,19 +130,19 @@ void RunControl::Release(const Runner& runner, int untold, const void* message) 
   KeepLocked(untold, message);
 }
 
-void RunControl::Keep(int untold, const void* message) {
+void RunControl::Keep(OrError<void> untold, const void* message) {
   const Lock lock(*this);
   KeepLocked(untold, message);
 }
 
-void RunControl::KeepLocked(int untold, const void* message) {
+void RunControl::KeepLocked(OrError<void> untold, const void* message) {
   if (!ComesOnce(untold, message)) {
     return;
   }
-  if (untold == -ECANCELED) {
+  if (untold.error() == -ECANCELED) {
     block().canceled = true;
     // Where the run under way cannot be interrupted it ends by the cancel when it is the next time.
-    Kick();
+    static_cast<void>(Kick());
     return;
   }
   // The oldest goes where nobody runs the VP but environments that end.
@@ -164,29 +162,29 @@ void RunControl::TakeKept(void* message) {
   DropKept();
 }
 
-int RunControl::Cancel() {
+OrError<void> RunControl::Cancel() {
   const Lock lock(*this);
   const bool before = std::exchange(block().canceled, true);
-  const int error = Kick();
-  if (error < 0) {
+  const auto kicked = Kick();
+  if (!kicked) {
     block().canceled = before;
   }
-  return error;
+  return kicked;
 }
 
-int RunControl::Interrupt(const Runner& runner) {
+OrError<void> RunControl::Interrupt(const Runner& runner) {
   const Lock lock(*this);
-  return IsHeldBy(runner) ? Kick() : 0;
+  return IsHeldBy(runner) ? Kick() : OrError<void>();
 }
 
-int RunControl::End(Runner& runner) {
+OrError<void> RunControl::End(Runner& runner) {
   const Lock lock(*this);
   const bool before = std::exchange(runner.ended, true);
-  const int error = IsHeldBy(runner) ? Kick() : 0;
-  if (error < 0) {
+  const auto kicked = IsHeldBy(runner) ? Kick() : OrError<void>();
+  if (!kicked) {
     runner.ended = before;
   }
-  return error;
+  return kicked;
 }
 
 void RunControl::Abandon(Runner& runner) {
@@ -210,64 +208,64 @@ uint32_t RunControl::NumberOfLastRun() const { return block().last_run; }
 bool RunControl::IsHeldBy(const Runner& runner) const { return block().holder == &runner; }
 
 // Who is not inside finds out when it is about to enter.
-int RunControl::Kick() {
+OrError<void> RunControl::Kick() {
   // The driver has no flag for leaving at once, so a kick that comes just before the ioctl is lost:
   // kicks are repeated.
   constexpr auto kInterval = std::chrono::microseconds(500);
   if (!block().inside) {
-    return 0;
+    return {};
   }
   // Where it is kicked already, somebody may have replaced the handler since.
   ThreadTimer& timer = block().holder->timer;
-  const int error = timer.Arm(std::chrono::nanoseconds(1), kInterval);
-  if (error < 0 && block().kicked) {
+  const auto armed = timer.Arm(std::chrono::nanoseconds(1), kInterval);
+  if (!armed && block().kicked) {
     timer.Disarm();
   }
-  block().kicked = error == 0;
-  return error;
+  block().kicked = static_cast<bool>(armed);
+  return armed;
 }
 
 // What the run has come to where it needs no VP.
-std::optional<int> RunControl::Enter(Runner& runner, void* message, bool hold) {
+std::optional<OrError<void>> RunControl::Enter(Runner& runner, void* message, bool hold) {
   const Lock lock(*this);
   if (block().holder != nullptr && !IsHeldBy(runner)) {
-    return runner.ended ? -ESHUTDOWN : -EBUSY;
+    return Error(runner.ended ? -ESHUTDOWN : -EBUSY);
   }
   block().holder = &runner;
   block().running = true;
   if (runner.ended) {
     EndRun(hold);
-    return -ESHUTDOWN;
+    return Error(-ESHUTDOWN);
   }
   if (std::exchange(block().canceled, false)) {
     EndRun(hold);
-    return -ECANCELED;
+    return Error(-ECANCELED);
   }
   // It is an int for JavaScript.
   runner.run = block().last_run = block().last_run % INT32_MAX + 1;
   if (block().kept_size > 0) {
     TakeKept(message);
     EndRun(hold);
-    return 0;
+    return OrError<void>();
   }
   block().inside = true;
   return std::nullopt;
 }
 
-int RunControl::Leave(const Runner& runner, int result, bool hold) {
+OrError<void> RunControl::Leave(const Runner& runner, OrError<void> result, bool hold) {
   const Lock lock(*this);
   block().inside = false;
   // Nothing else is to be interrupted by it.
   if (std::exchange(block().kicked, false)) {
     runner.timer.Disarm();
   }
+  const bool interrupted = result.error() == -EINTR;
   // Where the runner ends as well, nobody would be told of the cancel.
-  const bool acknowledged =
-      result == -EINTR && !runner.ended && std::exchange(block().canceled, false);
-  if (result != -EINTR || acknowledged || runner.ended) {
+  const bool acknowledged = interrupted && !runner.ended && std::exchange(block().canceled, false);
+  if (!interrupted || acknowledged || runner.ended) {
     EndRun(hold);
   }
-  return acknowledged ? -ECANCELED : result;
+  return acknowledged ? Error(-ECANCELED) : result;
 }
 
 void RunControl::EndRun(bool hold) {

@@ -9,13 +9,14 @@
 #include <utility>
 
 #include "abi/mshv.h"
+#include "or_error.h"
 #include "ownership.h"
 #include "runner.h"
 
 namespace mshv {
 
 // Who runs a VP, and whether that is to end: one page of a memfd, which every environment of the
-// process that works with the VP has mapped. Thread-safe. Functions return a value >= 0 or -errno.
+// process that works with the VP has mapped. Thread-safe.
 //
 // A cancel stays until a run has ended by it (-ECANCELED). Whoever finds it before entering, or is
 // interrupted while it is there, acknowledges it; an exit that comes first is not thrown away for
@@ -26,43 +27,42 @@ namespace mshv {
 class RunControl {
  public:
   // Makes a block. `comes_again`: the types of the messages of instructions, which the guest
-  // executes again where nobody was told of them; -EINVAL where there are too many. Returns its
-  // descriptor.
-  static int Create(std::span<const uint32_t> comes_again);
+  // executes again where nobody was told of them; -EINVAL where there are too many.
+  static OrError<UniqueFd> Create(std::span<const uint32_t> comes_again);
   // -EINVAL where `fd` is something else, or another process's.
-  static int Open(int fd, std::unique_ptr<RunControl>* control);
+  static OrError<std::unique_ptr<RunControl>> Open(int fd);
 
   // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End. -EBUSY where
   // another runner holds the VP. After -EINTR the run goes on with its next call, or ends by
   // Release.
-  int Run(Runner& runner, int vp, void* message) {
+  OrError<void> Run(Runner& runner, int vp, void* message) {
     return Run(runner, vp, message, /*hold=*/false);
   }
-  int RunAndHold(Runner& runner, int vp, void* message) {
+  OrError<void> RunAndHold(Runner& runner, int vp, void* message) {
     return Run(runner, vp, message, /*hold=*/true);
   }
 
   // Whether what Run returned does not come again by itself.
-  bool ComesOnce(int result, const void* message) const;
+  bool ComesOnce(OrError<void> result, const void* message) const;
 
   // What comes once of what Run returned, and nobody was told of, is that of the run under way or
   // the next one, if it is a cancel, and of a later one, if it is an exit.
-  void Keep(int untold, const void* message);
+  void Keep(OrError<void> untold, const void* message);
 
   // The runner, where it holds the VP, does so no longer. `untold` is what Run returned and nobody
   // was told of, -EINTR where there is no such thing: what comes once is the next run's.
-  void Release(const Runner& runner, int untold, const void* message);
+  void Release(const Runner& runner, OrError<void> untold, const void* message);
 
   // The run under way, or the next one, is to end with -ECANCELED. Where the one under way cannot
-  // be interrupted nothing has changed: -errno, with the step that failed.
-  int Cancel();
+  // be interrupted nothing has changed.
+  OrError<void> Cancel();
 
   // The runner, where it is running the VP, is to come back with -EINTR. Fails like Cancel.
-  int Interrupt(const Runner& runner);
+  OrError<void> Interrupt(const Runner& runner);
 
   // A runner that is used with this VP only is to run no more: it is interrupted until it has left.
   // Fails like Cancel.
-  int End(Runner& runner);
+  OrError<void> End(Runner& runner);
   // The same, but it is not interrupted: it leaves with what ends its run.
   void Abandon(Runner& runner);
 
@@ -70,19 +70,20 @@ class RunControl {
   // one.
   int LastRun() const;
 
-  // Keeps the VP from being run while `call` works on it. -EBUSY where it runs already.
+  // Keeps the VP from being run while `call`, which gives an OrError, works on it. -EBUSY where it
+  // runs already.
   template <typename Call>
-  int WhileIdle(Call call) {
+  auto WhileIdle(Call call) -> decltype(call()) {
     const Lock lock(*this);
-    return Running() ? -EBUSY : call();
+    return Running() ? Error(-EBUSY) : call();
   }
 
   // Likewise, as long as the run of this number is the last one. -ESTALE where it is not, or goes
   // on.
   template <typename Call>
-  int AfterRun(uint32_t run, Call call) {
+  auto AfterRun(uint32_t run, Call call) -> decltype(call()) {
     const Lock lock(*this);
-    return Running() || NumberOfLastRun() != run ? -ESTALE : call();
+    return Running() || NumberOfLastRun() != run ? Error(-ESTALE) : call();
   }
 
  private:
@@ -107,13 +108,13 @@ class RunControl {
   bool Running() const;
   uint32_t NumberOfLastRun() const;
   bool IsHeldBy(const Runner& runner) const;
-  int Kick();
-  int Run(Runner& runner, int vp, void* message, bool hold);
-  std::optional<int> Enter(Runner& runner, void* message, bool hold);
+  OrError<void> Kick();
+  OrError<void> Run(Runner& runner, int vp, void* message, bool hold);
+  std::optional<OrError<void>> Enter(Runner& runner, void* message, bool hold);
   void TakeKept(void* message);
-  void KeepLocked(int untold, const void* message);
+  void KeepLocked(OrError<void> untold, const void* message);
   void DropKept();
-  int Leave(const Runner& runner, int result, bool hold);
+  OrError<void> Leave(const Runner& runner, OrError<void> result, bool hold);
   void EndRun(bool hold);
 
   const Mapping mapping_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "or_error.h"
 #include "thread_timer.h"
 
 namespace mshv {
@@ -13,14 +14,11 @@ namespace mshv {
 // the runner in this process, as long as it is there.
 class Runner {
  public:
-  // Of the calling thread. Returns 0 or -errno.
-  static int Create(std::unique_ptr<Runner>* runner) {
-    std::unique_ptr<Runner> created(new Runner());
-    const int error = created->timer.Prepare();
-    if (error == 0) {
-      *runner = std::move(created);
-    }
-    return error;
+  // Of the calling thread.
+  static OrError<std::unique_ptr<Runner>> Create() {
+    std::unique_ptr<Runner> runner(new Runner());
+    const auto prepared = runner->timer.Prepare();
+    return prepared ? OrError<std::unique_ptr<Runner>>(std::move(runner)) : prepared.error();
   }
   ~Runner() { timer.Delete(); }
 

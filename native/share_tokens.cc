@@ -102,14 +102,14 @@ namespace {
 constexpr uint32_t kVp = static_cast<uint32_t>(backend::Kind::kVp);
 constexpr uint32_t kRunControl = 2;
 
-// Opens the run control where it is one.
-OrError<void> Check(int fd, uint32_t kind, std::unique_ptr<RunControl>* control) {
+// What a run control is opened as; nothing of the others.
+OrError<std::unique_ptr<RunControl>> Check(int fd, uint32_t kind) {
   switch (kind) {
     case static_cast<uint32_t>(backend::Kind::kPartition):
     case kVp:
-      return backend::Identify(fd, static_cast<backend::Kind>(kind));
+      return backend::Identify(fd, static_cast<backend::Kind>(kind)).error();
     case kRunControl:
-      return Error(RunControl::Open(fd, control));
+      return RunControl::Open(fd);
     default:
       return Error(-EINVAL);
   }
@@ -124,14 +124,18 @@ OrError<int> TakeDescriptors(Environment& environment, std::span<const int32_t> 
     if (environment.Owns(descriptors[i])) {
       return Error(-EBUSY);
     }
-    if (const auto is = Check(descriptors[i], kinds[i], &control); !is) {
-      return is.error();
+    auto checked = Check(descriptors[i], kinds[i]);
+    if (!checked) {
+      return checked.error();
+    }
+    if (*checked != nullptr) {
+      control = *std::move(checked);
     }
     vp = kinds[i] == kVp ? descriptors[i] : vp;
   }
   if (vp >= 0 && control != nullptr) {
-    if (const int error = environment.vps().Attach(vp, std::move(control)); error < 0) {
-      return Error(error);
+    if (const auto attached = environment.vps().Attach(vp, std::move(control)); !attached) {
+      return attached.error();
     }
   }
   for (const int fd : descriptors) {

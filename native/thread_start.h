@@ -27,11 +27,12 @@ inline int CreateThread(pthread_t* thread, bool interruptible, void* (*main)(voi
   return error;
 }
 
-// The same, of the addon itself. Returns 0 or -errno.
-inline int StartThread(pthread_t* thread, bool interruptible, void* (*main)(void*), void* data) {
+// The same, of the addon itself.
+inline OrError<pthread_t> StartThread(bool interruptible, void* (*main)(void*), void* data) {
+  pthread_t thread{};
   const auto started = kernel::TryDirect(
-      "pthread_create", [&] { return CreateThread(thread, interruptible, main, data); });
-  return started.error().number();
+      "pthread_create", [&] { return CreateThread(&thread, interruptible, main, data); });
+  return started ? OrError<pthread_t>(thread) : started.error();
 }
 
 }  // namespace mshv

@@ -20,12 +20,12 @@ constexpr timespec Timespec(nanoseconds time) {
 
 }  // namespace
 
-int ThreadTimer::Prepare() {
+OrError<void> ThreadTimer::Prepare() {
   if (signals_[0] != 0 && IsInterruptSignal(signals_[0])) {
     return LetIn(signals_);
   }
-  if (const int error = LetIn({}); error < 0) {
-    return error;
+  if (const auto known = LetIn({}); !known) {
+    return known;
   }
   // What a thread has blocked somebody may be waiting for, by sigwait(3) or a signalfd.
   auto signals = TakeInterruptSignals(blocked_);
@@ -33,22 +33,24 @@ int ThreadTimer::Prepare() {
     signals = TakeInterruptSignals({});
   }
   if (!signals) {
-    return signals.error().number();
+    return signals.error();
   }
-  const int error = LetIn(*signals);
-  return error < 0 ? error : Create(gettid(), *signals);
+  const auto let_in = LetIn(*signals);
+  return let_in ? Create(gettid(), *signals) : let_in;
 }
 
-int ThreadTimer::Arm(nanoseconds first, nanoseconds interval) {
+OrError<void> ThreadTimer::Arm(nanoseconds first, nanoseconds interval) {
   if (!IsInterruptSignal(signals_[0])) {
     const auto signals = TakeInterruptSignals(blocked_);
-    if (const int error = signals ? Create(thread_, *signals) : signals.error().number();
-        error < 0) {
-      return error;
+    if (!signals) {
+      return signals.error();
+    }
+    if (const auto created = Create(thread_, *signals); !created) {
+      return created;
     }
   }
   Set(first, interval);
-  return 0;
+  return {};
 }
 
 void ThreadTimer::Disarm() const { Set(nanoseconds(0), nanoseconds(0)); }
@@ -60,7 +62,7 @@ void ThreadTimer::Delete() {
   }
 }
 
-int ThreadTimer::LetIn(const InterruptSignals& signals) {
+OrError<void> ThreadTimer::LetIn(const InterruptSignals& signals) {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : signals) {
@@ -68,38 +70,33 @@ int ThreadTimer::LetIn(const InterruptSignals& signals) {
       sigaddset(&set, signal);
     }
   }
-  if (const int error =
-          kernel::TryDirect("pthread_sigmask",
-                            [&] { return pthread_sigmask(SIG_UNBLOCK, &set, &blocked_); })
-              .error()
-              .number();
-      error < 0) {
-    return error;
+  const auto done = kernel::TryDirect(
+      "pthread_sigmask", [&] { return pthread_sigmask(SIG_UNBLOCK, &set, &blocked_); });
+  if (!done) {
+    return done;
   }
   for (const int signal : signals) {
     sigdelset(&blocked_, signal);
   }
-  return 0;
+  return {};
 }
 
-int ThreadTimer::Create(pid_t thread, const InterruptSignals& signals) {
+OrError<void> ThreadTimer::Create(pid_t thread, const InterruptSignals& signals) {
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = signals[0];
   event.sigev_notify_thread_id = thread;
   timer_t timer{};
-  if (const int error =
-          kernel::Try("timer_create", [&] { return timer_create(CLOCK_MONOTONIC, &event, &timer); })
-              .error()
-              .number();
-      error < 0) {
-    return error;
+  const auto created =
+      kernel::Try("timer_create", [&] { return timer_create(CLOCK_MONOTONIC, &event, &timer); });
+  if (!created) {
+    return created.error();
   }
   Delete();
   thread_ = thread;
   signals_ = signals;
   timer_ = timer;
-  return 0;
+  return {};
 }
 
 void ThreadTimer::Set(nanoseconds first, nanoseconds interval) const {

@@ -8,11 +8,12 @@
 #include <chrono>
 
 #include "interrupt_signal.h"
+#include "or_error.h"
 
 namespace mshv {
 
 // A timer that interrupts the system calls of one thread, which fail with EINTR then. Functions are
-// not thread-safe, and return 0 or -errno where they return something.
+// not thread-safe.
 //
 // Signals and their handlers belong to the whole process, and anybody may replace a handler at any
 // moment. So whoever arms the timer looks first: what comes between the look and the signal, or
@@ -22,12 +23,12 @@ class ThreadTimer {
   // Makes the calling thread ready to be interrupted: its signals are let in, and there is a timer,
   // whose expiry can fail for nothing. The thread's own code may have blocked them since it was
   // called last.
-  int Prepare();
+  OrError<void> Prepare();
 
   // Interrupts after `first`, and then every `interval`; it may be just before a system call. From
   // any thread. Where somebody has replaced the handler, there is another timer now, by a signal
   // that the thread lets in. Where that cannot be had the timer is as it was.
-  int Arm(std::chrono::nanoseconds first, std::chrono::nanoseconds interval);
+  OrError<void> Arm(std::chrono::nanoseconds first, std::chrono::nanoseconds interval);
   // Nothing is interrupted any more once this has returned in the owner.
   void Disarm() const;
 
@@ -35,8 +36,8 @@ class ThreadTimer {
   void Delete();
 
  private:
-  int LetIn(const InterruptSignals& signals);
-  int Create(pid_t thread, const InterruptSignals& signals);
+  OrError<void> LetIn(const InterruptSignals& signals);
+  OrError<void> Create(pid_t thread, const InterruptSignals& signals);
   void Set(std::chrono::nanoseconds first, std::chrono::nanoseconds interval) const;
 
   pid_t thread_ = 0;

@@ -18,33 +18,31 @@
 
 namespace mshv {
 
-int Vp::Map(uint32_t number, std::span<uint8_t>* bytes) {
+OrError<std::span<uint8_t>> Vp::Map(uint32_t number) {
   if (number >= pages_.size()) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   ViewedMapping& page = pages_[number];
   if (!page.mapping()) {
     OrError<Mapping> mapping = backend::MapVpPage(fd_, number);
     if (!mapping) {
-      return mapping.error().number();
+      return mapping.error();
     }
     page.Set(*std::move(mapping));
   }
-  *bytes = {page.mapping().data(), page.mapping().size()};
-  return 0;
+  return std::span(page.mapping().data(), page.mapping().size());
 }
 
 OrError<napi_value> Vp::Page(const BufferDetacher& detacher, uint32_t number) {
-  std::span<uint8_t> bytes;
-  if (const int error = Map(number, &bytes); error < 0) {
-    return Error(error);
+  if (const auto mapped = Map(number); !mapped) {
+    return mapped.error();
   }
   return pages_[number].Buffer(detacher);
 }
 
-int Vp::End() { return thread == nullptr ? -ENOENT : VpThread::End(thread); }
+OrError<void> Vp::End() { return thread == nullptr ? OrError<void>() : VpThread::End(thread); }
 
-void Vp::Offer(int result) {
+void Vp::Offer(OrError<void> result) {
   if (control_->ComesOnce(result, block_.message())) {
     offered_ = result;
     std::memcpy(&offered_exit_, block_.message(), sizeof(offered_exit_));
@@ -55,7 +53,7 @@ void Vp::Tell() {
   if (thread != nullptr) {
     thread->Tell();
   }
-  offered_ = -EINTR;
+  offered_ = Error(-EINTR);
 }
 
 void Vp::KeepUntold() {
@@ -65,9 +63,9 @@ void Vp::KeepUntold() {
   control_->Keep(offered_, &offered_exit_);
 }
 
-int VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
+OrError<void> VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
   const bool added = vps_.emplace(fd, std::make_unique<Vp>(env_, fd, std::move(control))).second;
-  return added ? 0 : -EEXIST;
+  return added ? OrError<void>() : Error(-EEXIST);
 }
 
 Vp* VpTable::Find(int fd) const {
@@ -75,15 +73,15 @@ Vp* VpTable::Find(int fd) const {
   return found == vps_.end() ? nullptr : found->second.get();
 }
 
-int VpTable::Detach(int fd) {
+OrError<void> VpTable::Detach(int fd) {
   const auto found = vps_.find(fd);
   if (found == vps_.end()) {
-    return 0;
+    return {};
   }
   Vp& vp = *found->second;
   vp.Tell();
-  if (const int error = vp.End(); error < 0 && error != -ENOENT) {
-    return error;
+  if (const auto ended = vp.End(); !ended) {
+    return ended;
   }
   Leave(vp);
   vp.block().Forget();
@@ -99,19 +97,19 @@ int VpTable::Detach(int fd) {
     pacer_.reset();
     runner_.reset();
   }
-  return 0;
+  return {};
 }
 
 void VpTable::Forget() {
   for (auto& [fd, vp] : vps_) {
     vp->KeepUntold();
-    const int ended = vp->End();
+    const auto ended = vp->End();
     Leave(*vp);
     vp->block().Forget();
     for (ViewedMapping& page : vp->pages()) {
       page.Forget(env_);
     }
-    if (ended < 0 && ended != -ENOENT) {
+    if (!ended) {
       // Its thread goes on using it, until the VP exits.
       VpThread::Abandon(std::move(vp->thread));
       vp.release();
@@ -126,63 +124,77 @@ void VpTable::Forget() {
 void VpTable::Leave(Vp& vp) {
   if (runner_ != nullptr) {
     pacer_->Forget();
-    vp.control().Release(*runner_, -EINTR, nullptr);
+    vp.control().Release(*runner_, Error(-EINTR), nullptr);
   }
 }
 
-int VpTable::Run(Vp& vp) {
+OrError<void> VpTable::Run(Vp& vp) {
   // V8 ends a loop only after so many rounds, which are minutes where one takes a tenth of a
   // second.
   if (ending_) {
-    return -ESHUTDOWN;
+    return Error(-ESHUTDOWN);
   }
   vp.Tell();
-  const int result = RunPaced(vp.control(), vp.fd(), vp.block().message());
-  if (result == 0 || result == -ECANCELED) {
+  const auto result = RunPaced(vp.control(), vp.fd(), vp.block().message());
+  if (result || result.error() == -ECANCELED) {
     vp.block().Unmark(runner_->run);
     vp.Offer(result);
   }
-  if (result == -EINTR && IsEnding(env_)) {
+  if (result.error() == -EINTR && IsEnding(env_)) {
     ending_ = true;
     Leave(vp);
-    return -ESHUTDOWN;
+    return Error(-ESHUTDOWN);
   }
   return result;
 }
 
-int VpTable::RunPaced(RunControl& control, int fd, void* message) {
+OrError<void> VpTable::MakeRunner() {
+  OrError<std::unique_ptr<Runner>> runner = Runner::Create();
+  if (!runner) {
+    return runner.error();
+  }
+  OrError<std::unique_ptr<Pacer>> pacer = Pacer::Start(**runner);
+  if (!pacer) {
+    return pacer.error();
+  }
+  runner_ = *std::move(runner);
+  pacer_ = *std::move(pacer);
+  return {};
+}
+
+OrError<void> VpTable::RunPaced(RunControl& control, int fd, void* message) {
   if (runner_ == nullptr) {
-    std::unique_ptr<Runner> runner;
-    if (const int error = Runner::Create(&runner); error < 0) {
-      return error;
+    if (const auto made = MakeRunner(); !made) {
+      return made;
     }
-    if (const int error = Pacer::Start(*runner, &pacer_); error < 0) {
-      return error;
-    }
-    runner_ = std::move(runner);
   }
   // A system call each takes longer than all the rest. So what other code of this thread may have
   // done to its signals is looked at as often as the pacer comes round, and their handlers by
   // whoever makes use of them.
   const bool look = pacer_->Begin(control);
-  int result = look ? runner_->timer.Prepare() : 0;
-  if (result == 0) {
+  OrError<void> result = look ? runner_->timer.Prepare() : OrError<void>();
+  if (result) {
     result = control.Run(*runner_, fd, message);
   } else {
-    control.Release(*runner_, -EINTR, nullptr);
+    control.Release(*runner_, Error(-EINTR), nullptr);
   }
   pacer_->End();
   return result;
 }
 
-int VpTable::Start(Vp& vp, napi_value on_exit) {
+OrError<void> VpTable::Start(Vp& vp, napi_value on_exit) {
   if (vp.thread != nullptr) {
-    return -EBUSY;
+    return Error(-EBUSY);
   }
   // What run() has returned before is no longer what the block's mark is about.
   vp.Tell();
-  return VpThread::Start(env_, loop_, closing_, vp.fd(), vp.control(), vp.block(), on_exit,
-                         &vp.thread);
+  OrError<std::unique_ptr<VpThread>> thread =
+      VpThread::Start(env_, loop_, closing_, vp.fd(), vp.control(), vp.block(), on_exit);
+  if (!thread) {
+    return thread.error();
+  }
+  vp.thread = *std::move(thread);
+  return {};
 }
 
 OrError<AttachedVp> AttachedVp::Read(Environment& environment, napi_value value) {
@@ -196,30 +208,29 @@ OrError<AttachedVp> AttachedVp::Read(Environment& environment, napi_value value)
 
 namespace {
 
-int Attach(Environment& environment, OwnedFd vp, int32_t control,
-           std::optional<std::span<uint32_t>> comes_again) {
+OrError<void> AttachWith(Environment& environment, OwnedFd vp, int control) {
+  OrError<std::unique_ptr<RunControl>> opened = RunControl::Open(control);
+  return opened ? environment.vps().Attach(vp.number, *std::move(opened)) : opened.error();
+}
+
+OrError<int> Attach(Environment& environment, OwnedFd vp, int32_t control,
+                    std::optional<std::span<uint32_t>> comes_again) {
   if (environment.vps().Find(vp.number) != nullptr) {
-    return -EEXIST;
+    return Error(-EEXIST);
   }
-  if (control != -1 && !environment.Owns(control)) {
-    return -EBADF;
+  if (control != -1) {
+    const auto attached =
+        environment.Owns(control) ? AttachWith(environment, vp, control) : Error(-EBADF);
+    return attached ? OrError<int>(control) : attached.error();
   }
-  const std::span<const uint32_t> types = comes_again.value_or(std::span<uint32_t>());
-  const int fd = control == -1 ? RunControl::Create(types) : control;
-  if (fd < 0) {
-    return fd;
+  OrError<UniqueFd> made = RunControl::Create(comes_again.value_or(std::span<uint32_t>()));
+  if (!made) {
+    return made.error();
   }
-  environment.Own(fd);
-  std::unique_ptr<RunControl> opened;
-  int error = RunControl::Open(fd, &opened);
-  if (error == 0) {
-    error = environment.vps().Attach(vp.number, std::move(opened));
+  if (const auto attached = AttachWith(environment, vp, made->get()); !attached) {
+    return attached.error();
   }
-  if (error < 0 && control == -1) {
-    environment.Disown(fd);
-    static_cast<void>(backend::Close(fd));
-  }
-  return error < 0 ? error : fd;
+  return environment.Own(OrError<int>(made->release()));
 }
 
 // The memory of an exit block, before it is looked at.
@@ -231,40 +242,40 @@ struct BlockArgument {
   }
 };
 
-int UseBlock(Environment&, AttachedVp vp, BlockArgument block) {
+OrError<void> UseBlock(Environment&, AttachedVp vp, BlockArgument block) {
   return vp->block().Use(block.array);
 }
 
-int Run(Environment& environment, AttachedVp vp) {
+OrError<void> Run(Environment& environment, AttachedVp vp) {
   if (!vp->block()) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  return vp->thread == nullptr ? environment.vps().Run(*vp.vp) : -EBUSY;
+  return vp->thread == nullptr ? environment.vps().Run(*vp.vp) : Error(-EBUSY);
 }
 
-int Cancel(Environment&, AttachedVp vp) { return vp->control().Cancel(); }
+OrError<void> Cancel(Environment&, AttachedVp vp) { return vp->control().Cancel(); }
 
 int LastRun(Environment&, AttachedVp vp) { return vp->control().LastRun(); }
 
-int Start(Environment& environment, AttachedVp vp, Callback on_exit) {
-  return vp->block() ? environment.vps().Start(*vp.vp, on_exit.function) : -EINVAL;
+OrError<void> Start(Environment& environment, AttachedVp vp, Callback on_exit) {
+  return vp->block() ? environment.vps().Start(*vp.vp, on_exit.function) : Error(-EINVAL);
 }
 
-int Resume(Environment&, AttachedVp vp) {
-  return vp->thread == nullptr ? -ENOENT : vp->thread->Resume();
+OrError<void> Resume(Environment&, AttachedVp vp) {
+  return vp->thread == nullptr ? Error(-ENOENT) : vp->thread->Resume();
 }
 
-int Stop(Environment&, AttachedVp vp) {
+OrError<void> Stop(Environment&, AttachedVp vp) {
   vp->Tell();
-  return vp->End();
+  return vp->thread == nullptr ? Error(-ENOENT) : vp->End();
 }
 
-int HoldLoop(Environment&, AttachedVp vp, bool hold) {
+OrError<void> HoldLoop(Environment&, AttachedVp vp, bool hold) {
   if (vp->thread == nullptr) {
-    return -ENOENT;
+    return Error(-ENOENT);
   }
   vp->thread->HoldLoop(hold);
-  return 0;
+  return {};
 }
 
 OrError<napi_value> Page(Environment& environment, AttachedVp vp, uint32_t number) {
@@ -291,67 +302,70 @@ void PutWords(std::span<uint8_t> page, std::span<const uint32_t> places, const u
   }
 }
 
-// Calls `use` with the register page where it is valid, while nobody runs the VP. Returns 1 then, 0
-// where it is not.
+using RegisterPage = std::span<uint8_t>;
+
+// Calls `use` with the page and its dirty bits where it is valid, and returns whether it is. Nobody
+// runs the VP meanwhile.
 template <typename Use>
-int UseRegisterPage(std::span<uint8_t> page, Use use) {
+OrError<bool> UseRegisterPage(RegisterPage page, Use use) {
   if (page[offsetof(abi::hv_vp_register_page, isvalid)] != 1) {
-    return 0;
+    return false;
   }
   uint8_t* const dirty = page.data() + offsetof(abi::hv_vp_register_page, dirty);
-  use(AtomicWord(*reinterpret_cast<uint32_t*>(dirty)));
-  return 1;
+  use(page, AtomicWord(*reinterpret_cast<uint32_t*>(dirty)));
+  return true;
 }
 
-int ReadRegisterPage(Environment&, AttachedVp vp, std::span<uint8_t> into, uint32_t clear) {
+template <typename Use>
+OrError<bool> UseWhileIdle(AttachedVp vp, Use use) {
+  const auto page = vp->Map(kRegisterPage);
+  if (!page) {
+    return page.error();
+  }
+  return vp->control().WhileIdle([&] { return UseRegisterPage(*page, use); });
+}
+
+OrError<bool> ReadRegisterPage(Environment&, AttachedVp vp, std::span<uint8_t> into,
+                               uint32_t clear) {
   if (into.size() > abi::MSHV_HV_PAGE_SIZE) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  std::span<uint8_t> page;
-  if (const int error = vp->Map(kRegisterPage, &page); error < 0) {
-    return error;
-  }
-  return vp->control().WhileIdle([&] {
-    return UseRegisterPage(page, [&](auto dirty) {
-      std::ranges::copy(page.first(into.size()), into.begin());
-      dirty.FetchAnd(~clear);
-    });
+  return UseWhileIdle(vp, [&](RegisterPage page, auto dirty) {
+    std::ranges::copy(page.first(into.size()), into.begin());
+    dirty.FetchAnd(~clear);
   });
 }
 
-int WriteRegisterPage(Environment&, AttachedVp vp, std::span<uint32_t> shared_places,
-                      std::span<uint64_t> words, uint32_t mark) {
+OrError<bool> WriteRegisterPage(Environment&, AttachedVp vp, std::span<uint32_t> shared_places,
+                                std::span<uint64_t> words, uint32_t mark) {
   // Another thread may write there.
   const std::vector<uint32_t> places(shared_places.begin(), shared_places.end());
   if (!ArePlaces(places) || words.size() < places.size()) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  std::span<uint8_t> page;
-  if (const int error = vp->Map(kRegisterPage, &page); error < 0) {
-    return error;
-  }
-  return vp->control().WhileIdle([&] {
-    return UseRegisterPage(page, [&](auto dirty) {
-      PutWords(page, places, words.data());
-      dirty.FetchOr(mark);
-    });
+  return UseWhileIdle(vp, [&](RegisterPage page, auto dirty) {
+    PutWords(page, places, words.data());
+    dirty.FetchOr(mark);
   });
 }
 
-int CompleteExit(Environment&, AttachedVp vp, uint32_t run, uint32_t count, uint32_t mark) {
+OrError<bool> CompleteExit(Environment&, AttachedVp vp, uint32_t run, uint32_t count,
+                           uint32_t mark) {
   if (!vp->block() || count > ExitBlock::Completion::kMost) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const ExitBlock::Completion completion = vp->block().completion();
   const std::span places = std::span(completion.places).first(count);
   if (!ArePlaces(places)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
-  std::span<uint8_t> page;
-  const int mapped = vp->Map(kRegisterPage, &page);
-  return vp->control().AfterRun(run, [&] {
-    return mapped < 0 ? mapped : UseRegisterPage(page, [&](auto dirty) {
-      PutWords(page, places, completion.words.data());
+  const auto page = vp->Map(kRegisterPage);
+  return vp->control().AfterRun(run, [&]() -> OrError<bool> {
+    if (!page) {
+      return page.error();
+    }
+    return UseRegisterPage(*page, [&](RegisterPage valid, auto dirty) {
+      PutWords(valid, places, completion.words.data());
       dirty.FetchOr(mark);
     });
   });

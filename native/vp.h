@@ -40,14 +40,14 @@ class Vp {
 
   // Where it runs on a thread of its own.
   std::unique_ptr<VpThread> thread;
-  // -ENOENT where it does not, or as VpThread::End.
-  int End();
+  // As VpThread::End. Harmless where it does not.
+  OrError<void> End();
 
   // In which exits are handed over and completed.
   ExitBlock& block() { return block_; }
 
   // A run has returned this, with an exit in the block.
-  void Offer(int result);
+  void Offer(OrError<void> result);
   // JavaScript goes on: somebody was told of what was handed over last.
   void Tell();
   // It does not: where nobody was told, it is the next run's.
@@ -55,15 +55,15 @@ class Vp {
 
   // The register page is 0, the intercept message page 1.
   OrError<napi_value> Page(const BufferDetacher& detacher, uint32_t number);
-  // -errno, or 0 with the page's 4096 bytes.
-  int Map(uint32_t number, std::span<uint8_t>* bytes);
+  // Its 4096 bytes.
+  OrError<std::span<uint8_t>> Map(uint32_t number);
   std::span<ViewedMapping> pages() { return pages_; }
 
  private:
   const int fd_;
   const std::unique_ptr<RunControl> control_;
   // What a run has returned that comes once. Else -EINTR.
-  int offered_ = -EINTR;
+  OrError<void> offered_ = Error(-EINTR);
   abi::mshv_run_vp offered_exit_{};
   ExitBlock block_;
   std::array<ViewedMapping, 2> pages_;
@@ -77,27 +77,29 @@ struct AttachedVp {
   static OrError<AttachedVp> Read(Environment& environment, napi_value value);
 };
 
-// The VPs that one environment works with, by descriptor. Functions return 0 or -errno.
+// The VPs that one environment works with, by descriptor.
 class VpTable {
  public:
   VpTable(const BufferDetacher& detacher, uv_loop_t* loop, ClosingHandles& closing)
       : env_(detacher.env()), detacher_(detacher), loop_(loop), closing_(closing) {}
 
-  int Attach(int fd, std::unique_ptr<RunControl> control);
+  // -EEXIST where it is attached already.
+  OrError<void> Attach(int fd, std::unique_ptr<RunControl> control);
   // Null where it is not attached.
   Vp* Find(int fd) const;
   // Ends its thread and detaches its pages. Harmless where it is not attached. Where the thread
   // cannot be interrupted nothing has changed.
-  int Detach(int fd);
+  OrError<void> Detach(int fd);
   // The environment ends.
   void Forget();
 
   // MSHV_RUN_VP on the environment's own thread. -ESHUTDOWN where the environment ends.
-  int Run(Vp& vp);
-  int Start(Vp& vp, napi_value on_exit);
+  OrError<void> Run(Vp& vp);
+  OrError<void> Start(Vp& vp, napi_value on_exit);
 
  private:
-  int RunPaced(RunControl& control, int fd, void* message);
+  OrError<void> MakeRunner();
+  OrError<void> RunPaced(RunControl& control, int fd, void* message);
   void Leave(Vp& vp);
 
   const napi_env env_;

@@ -33,14 +33,14 @@ class StateBuffer {
 
   // MSHV_GET_VP_STATE or MSHV_SET_VP_STATE. Returns the number of bytes the state has, which may be
   // more than there are here: then the driver has done nothing.
-  int Transfer(int vp, uint32_t request, uint32_t type) const {
+  OrError<int> Transfer(int vp, uint32_t request, uint32_t type) const {
     abi::mshv_get_set_vp_state argument{};
     argument.type = static_cast<uint8_t>(type);
     argument.buf_sz = static_cast<uint32_t>(size_);
     argument.buf_ptr = reinterpret_cast<uintptr_t>(data_.get());
-    const int error = backend::Ioctl(vp, request, &argument).error().number();
-    const bool too_short = error == -EINVAL && argument.buf_sz > size_;
-    return error < 0 && !too_short ? error : static_cast<int>(argument.buf_sz);
+    const auto done = backend::Ioctl(vp, request, &argument);
+    const bool too_short = done.error() == -EINVAL && argument.buf_sz > size_;
+    return done || too_short ? OrError<int>(static_cast<int>(argument.buf_sz)) : done;
   }
 
   static constexpr size_t kPage = abi::MSHV_HV_PAGE_SIZE;
@@ -61,35 +61,35 @@ bool IsState(uint32_t type, std::span<const uint8_t> state) {
   return type <= UINT8_MAX && !state.empty() && state.size() <= kLongestState;
 }
 
-int GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
+OrError<int> GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
   if (!IsState(type, state)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const StateBuffer buffer(state.size());
   if (!buffer) {
-    return Step("aligned_alloc", -ENOMEM);
+    return FailedAt("aligned_alloc", -ENOMEM);
   }
-  const int size = vp->control().WhileIdle(
+  const auto size = vp->control().WhileIdle(
       [&] { return buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type); });
-  if (size >= 0 && static_cast<size_t>(size) <= state.size()) {
-    std::copy_n(buffer.data(), size, state.begin());
+  if (size && static_cast<size_t>(*size) <= state.size()) {
+    std::copy_n(buffer.data(), *size, state.begin());
   }
   return size;
 }
 
-int SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
+OrError<int> SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint8_t> state) {
   if (!IsState(type, state)) {
-    return -EINVAL;
+    return Error(-EINVAL);
   }
   const StateBuffer buffer(state.size());
   if (!buffer) {
-    return Step("aligned_alloc", -ENOMEM);
+    return FailedAt("aligned_alloc", -ENOMEM);
   }
-  return vp->control().WhileIdle([&] {
+  return vp->control().WhileIdle([&]() -> OrError<int> {
     // Of a state that ends inside a page the driver takes the rest of the page too.
     if (state.size() % StateBuffer::kPage != 0) {
-      const int size = buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type);
-      if (size < 0 || static_cast<size_t>(size) > state.size()) {
+      const auto size = buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type);
+      if (!size || static_cast<size_t>(*size) > state.size()) {
         return size;
       }
     }

@@ -12,56 +12,54 @@
 
 namespace mshv {
 
-int VpThread::Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
-                    RunControl& control, const ExitBlock& block, napi_value on_exit,
-                    std::unique_ptr<VpThread>* thread) {
-  std::unique_ptr<VpThread> started(new VpThread(env, closing, vp, control, block));
-  started->async_.data = started.get();
-  // A handle whose init failed is not a handle yet.
-  if (const int error =
-          kernel::TryDirect("uv_async_init",
-                            [&] { return uv_async_init(loop, &started->async_, OnAsync); })
-              .error()
-              .number();
-      error < 0) {
-    return error;
+OrError<std::unique_ptr<VpThread>> VpThread::Start(napi_env env, uv_loop_t* loop,
+                                                   ClosingHandles& closing, int vp,
+                                                   RunControl& control, const ExitBlock& block,
+                                                   napi_value on_exit) {
+  std::unique_ptr<VpThread> thread(new VpThread(env, closing, vp, control, block));
+  thread->async_.data = thread.get();
+  const auto known = kernel::TryDirect(
+      "uv_async_init", [&] { return uv_async_init(loop, &thread->async_, OnAsync); });
+  if (!known) {
+    // A handle whose init failed is not a handle yet.
+    return known.error();
   }
-  const bool referred = napi_create_reference(env, on_exit, 1, &started->on_exit_) == napi_ok;
-  const int error = referred ? started->StartThread() : Step("napi_create_reference", -EINVAL);
-  if (error < 0) {
-    Discard(std::move(started));
-    return error;
+  const bool referred = napi_create_reference(env, on_exit, 1, &thread->on_exit_) == napi_ok;
+  const auto started =
+      referred ? thread->StartThread() : FailedAt("napi_create_reference", -EINVAL);
+  if (!started) {
+    Discard(std::move(thread));
+    return started.error();
   }
-  *thread = std::move(started);
-  return 0;
+  return thread;
 }
 
-int VpThread::End(std::unique_ptr<VpThread>& thread) {
-  if (const int error = thread->Leave(); error < 0) {
-    return error;
+OrError<void> VpThread::End(std::unique_ptr<VpThread>& thread) {
+  if (const auto left = thread->Leave(); !left) {
+    return left;
   }
   pthread_join(thread->thread_, nullptr);
   thread->control_.Release(*thread->runner_, thread->untold_, &thread->exit_);
   thread->runner_.reset();
   Discard(std::move(thread));
-  return 0;
+  return {};
 }
 
-int VpThread::Leave() {
+OrError<void> VpThread::Leave() {
   // So often is looked at who has the handler of the signal that interrupts it.
   constexpr auto kLook = std::chrono::milliseconds(5);
   std::unique_lock guard(lock_);
   const State before = std::exchange(state_, State::kEnding);
   changed_.notify_all();
   while (!done_) {
-    if (const int error = control_.End(*runner_); error < 0) {
+    if (const auto ended = control_.End(*runner_); !ended) {
       // It is inside, and cannot have seen the state.
       state_ = before;
-      return error;
+      return ended;
     }
     changed_.wait_for(guard, kLook, [this] { return done_; });
   }
-  return 0;
+  return {};
 }
 
 void VpThread::Abandon(std::unique_ptr<VpThread> thread) {
@@ -96,21 +94,21 @@ void VpThread::ForgetEnvironment() {
 void VpThread::Tell() {
   const std::lock_guard guard(lock_);
   if (state_ == State::kHandedOver) {
-    untold_ = -EINTR;
+    untold_ = Error(-EINTR);
   }
 }
 
-int VpThread::Resume() {
+OrError<void> VpThread::Resume() {
   Tell();
   {
     const std::lock_guard guard(lock_);
     if (state_ != State::kHandedOver) {
-      return -EBUSY;
+      return Error(-EBUSY);
     }
     state_ = State::kRunning;
   }
   changed_.notify_all();
-  return 0;
+  return {};
 }
 
 void VpThread::HoldLoop(bool hold) {
@@ -121,16 +119,17 @@ void VpThread::HoldLoop(bool hold) {
   }
 }
 
-int VpThread::StartThread() {
-  const int error = mshv::StartThread(&thread_, true, Main, this);
-  if (error < 0) {
-    return error;
+OrError<void> VpThread::StartThread() {
+  const auto thread = mshv::StartThread(true, Main, this);
+  if (!thread) {
+    return thread.error();
   }
+  thread_ = *thread;
   pthread_setname_np(thread_, "mshv-vp");
   std::unique_lock guard(lock_);
   changed_.wait(guard, [this] { return state_ != State::kStarting; });
   if (state_ != State::kEnding) {
-    return 0;
+    return {};
   }
   guard.unlock();
   pthread_join(thread_, nullptr);
@@ -140,17 +139,18 @@ int VpThread::StartThread() {
 
 void* VpThread::Main(void* self) {
   auto& thread = *static_cast<VpThread*>(self);
-  const int error = Runner::Create(&thread.runner_);
+  OrError<std::unique_ptr<Runner>> runner = Runner::Create();
   {
     const std::lock_guard guard(thread.lock_);
-    if (error < 0) {
-      thread.untold_ = error;
+    if (!runner) {
+      thread.untold_ = runner.error();
     }
+    thread.runner_ = *std::move(runner);
     thread.failed_step_ = failed_step;
-    thread.state_ = error < 0 ? State::kEnding : State::kRunning;
+    thread.state_ = runner ? State::kRunning : State::kEnding;
   }
   thread.changed_.notify_all();
-  if (error == 0) {
+  if (runner) {
     thread.Loop();
     thread.Finish();
   }
@@ -161,7 +161,7 @@ void VpThread::Loop() {
   std::unique_lock guard(lock_);
   while (true) {
     guard.unlock();
-    const int result = RunUntilExit();
+    const auto result = RunUntilExit();
     guard.lock();
     untold_ = result;
     if (state_ == State::kEnding) {
@@ -186,9 +186,9 @@ void VpThread::Finish() {
   changed_.notify_all();
 }
 
-int VpThread::RunUntilExit() {
-  int result = -EINTR;
-  while (result == -EINTR) {
+OrError<void> VpThread::RunUntilExit() {
+  OrError<void> result = Error(-EINTR);
+  while (result.error() == -EINTR) {
     result = control_.RunAndHold(*runner_, vp_, &exit_);
   }
   return result;
@@ -206,7 +206,7 @@ napi_value VpThread::HandOver() {
     return nullptr;
   }
   state_ = State::kHandedOver;
-  if (untold_ == 0) {
+  if (untold_) {
     std::memcpy(block_.message(), &exit_, sizeof(exit_));
   }
   block_.Unmark(runner_->run);

@@ -14,25 +14,25 @@
 #include "event_loop.h"
 #include "exit_block.h"
 #include "failed_step.h"
+#include "or_error.h"
 #include "run_control.h"
 #include "runner.h"
 
 namespace mshv {
 
 // Runs a VP on a thread of its own and hands each exit to a JavaScript function on the
-// environment's loop; the thread waits for Resume meanwhile. Functions are the loop's and return 0
-// or -errno.
+// environment's loop; the thread waits for Resume meanwhile. Functions are the loop's.
 class VpThread {
  public:
   // `vp`, `control` and `block`, which has memory, outlive the thread.
-  static int Start(napi_env env, uv_loop_t* loop, ClosingHandles& closing, int vp,
-                   RunControl& control, const ExitBlock& block, napi_value on_exit,
-                   std::unique_ptr<VpThread>* thread);
+  static OrError<std::unique_ptr<VpThread>> Start(napi_env env, uv_loop_t* loop,
+                                                  ClosingHandles& closing, int vp,
+                                                  RunControl& control, const ExitBlock& block,
+                                                  napi_value on_exit);
 
   // Interrupts and joins it. The function is not called any more: what comes once and nobody was
-  // told of is the next run's. Where it cannot be interrupted it goes on: -errno, with the step
-  // that failed.
-  static int End(std::unique_ptr<VpThread>& thread);
+  // told of is the next run's. Where it cannot be interrupted it goes on.
+  static OrError<void> End(std::unique_ptr<VpThread>& thread);
 
   // Where that is so and the environment ends: it is left to itself until the VP exits, with what
   // it was made of, which nobody frees any more.
@@ -44,7 +44,7 @@ class VpThread {
   // Somebody was told of what was handed over last.
   void Tell();
   // The same, and the VP runs on. -EBUSY where nothing was handed over since the last time.
-  int Resume();
+  OrError<void> Resume();
   void HoldLoop(bool hold);
 
  private:
@@ -55,14 +55,14 @@ class VpThread {
       : env_(env), closing_(closing), vp_(vp), control_(control), block_(block) {}
 
   static void Discard(std::unique_ptr<VpThread> thread);
-  int Leave();
+  OrError<void> Leave();
   void ForgetEnvironment();
   static void* Main(void* self);
   static void OnAsync(uv_async_t* handle);
-  int StartThread();
+  OrError<void> StartThread();
   void Loop();
   void Finish();
-  int RunUntilExit();
+  OrError<void> RunUntilExit();
   napi_value HandOver();
   uv_handle_t* handle() { return reinterpret_cast<uv_handle_t*>(&async_); }
 
@@ -84,7 +84,7 @@ class VpThread {
   // It touches nothing of this any more.
   bool done_ = false;
   // What the last run returned and nobody was told of yet, -EINTR where there is no such thing.
-  int untold_ = -EINTR;
+  OrError<void> untold_ = Error(-EINTR);
   // Where the thread could not begin.
   FailedStep failed_step_;
   abi::mshv_run_vp exit_{};

@@ -94,8 +94,8 @@ export interface SimNative extends Native {
   simIntercepts(partition: number, out: BigUint64Array): number;
   /** Copies the registered intercept results as eight words each (VP, type, 44 bytes of parameters). */
   simInterceptResults(partition: number, out: BigUint64Array): number;
-  /** A description of the host crash that the real driver would have had by now, or ''. */
-  simOops(id: number): string;
+  /** A description of the host crash that the real driver would have had by now, or ''; `-ENOENT` where the machine is gone. */
+  simOops(id: number): string | number;
 }
 
 /**

@@ -101,7 +101,8 @@ export class SimulatedMachine {
   get oops(): string | undefined {
     this.usable();
     const text = this.native.simOops(this.id);
-    return text === '' ? undefined : text;
+    // The environment that made the machine may have ended: one that is gone has had none.
+    return typeof text === 'number' || text === '' ? undefined : text;
   }
 
   /** What the addon returned, unless it is an errno. */

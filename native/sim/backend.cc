@@ -96,7 +96,7 @@ OrError<void> Close(int fd) {
   if (removed.orphan.host != nullptr) {
     removed.orphan.host->Forget(removed.orphan.id);
   }
-  return Error(Step("close", close(fd) < 0 ? -errno : 0));
+  return Step("close", OrError<void>(Error(close(fd) < 0 ? -errno : 0)));
 }
 
 OrError<int> Dup(int fd) {

@@ -110,11 +110,7 @@ std::string SystemCalls(Environment&) { return FailingCalls::Get().End(); }
 
 uint64_t Calls(Environment&, Machine machine, uint32_t request) { return machine->Calls(request); }
 
-// One that is gone has had none.
-std::string Oops(Environment&, int32_t id) {
-  const auto host = Registry::Get().FindHost(id);
-  return host == nullptr ? std::string() : host->Oops();
-}
+std::string Oops(Environment&, Machine machine) { return machine->Oops(); }
 
 int Interrupts(Environment&, Target target, std::span<uint64_t> out) {
   target.host().Settle();

@@ -236,7 +236,7 @@ class Session {
     for (const auto* all : {&files_, &controls_, &eventfds_, &vps_, &partitions_, &devices_}) {
       for (const int fd : *all) {
         if (TheEnvironment().Owns(fd)) {
-          TheEnvironment().vps().Detach(fd);
+          static_cast<void>(TheEnvironment().vps().Detach(fd));
           TheEnvironment().Disown(fd);
           static_cast<void>(backend::Close(fd));
         }
@@ -278,10 +278,10 @@ class Session {
   }
 
   void Attach(int vp) {
-    controls_.push_back(Own(FromKernel(RunControl::Create({}))));
-    std::unique_ptr<RunControl> control;
-    if (RunControl::Open(controls_.back(), &control) < 0 ||
-        TheEnvironment().vps().Attach(vp, std::move(control)) < 0) {
+    auto created = RunControl::Create({});
+    controls_.push_back(Own(created ? OrError<int>(created->release()) : created.error()));
+    auto control = RunControl::Open(controls_.back());
+    if (!control || !TheEnvironment().vps().Attach(vp, *std::move(control))) {
       abort();
     }
   }
