@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 import { hasExternalBuffers } from './test/external-buffers.js';
@@ -40,6 +42,8 @@ const report = process.env['MSHV_TEST_REPORT'];
 
 export default defineConfig({
   test: {
+    // Vitest leaves one processor to itself, which does next to nothing.
+    maxWorkers: availableParallelism(),
     projects: [
       project('unit', 60_000, { bundled: false }),
       project('conformance', 180_000),

@@ -18,6 +18,11 @@
 #include "sealed_file.h"
 #include "system_call.h"
 
+#ifdef __SANITIZE_THREAD__
+extern "C" void __tsan_ignore_thread_begin();
+extern "C" void __tsan_ignore_thread_end();
+#endif
+
 namespace mshv {
 namespace {
 
@@ -180,11 +185,18 @@ OrError<napi_value> Buffer(Environment& environment, OwnedMemory memory) {
   return memory->mapping().Buffer(environment.detacher());
 }
 
-// An array may be a part of this very memory, and one without elements may have no address.
+// An array may be a part of this very memory, and one without elements may have no address. What
+// others write meanwhile may be copied or not: ThreadSanitizer is not to look.
 void Copy(void* to, const void* from, size_t size) {
+#ifdef __SANITIZE_THREAD__
+  __tsan_ignore_thread_begin();
+#endif
   if (size != 0) {
     std::memmove(to, from, size);
   }
+#ifdef __SANITIZE_THREAD__
+  __tsan_ignore_thread_end();
+#endif
 }
 
 OrError<void> Read(Environment&, OwnedMemory memory, uint64_t offset, std::span<uint8_t> bytes) {

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -73,9 +74,11 @@ class Mapping {
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
-  // mmap(2) over a part of it.
+  // mmap(2) over a part of it. Whoever uses the pages meanwhile is right to, but ThreadSanitizer
+  // takes libc's function for a write to them.
   OrError<void> Replace(size_t start, size_t size, int protection, int flags, int fd) const {
-    return mmap(data_ + start, size, protection, flags | MAP_FIXED, fd, 0) == MAP_FAILED
+    return syscall(SYS_mmap, data_ + start, size, long{protection}, long{flags | MAP_FIXED},
+                   long{fd}, 0L) == -1
                ? OrError<void>(Error(-errno))
                : OrError<void>();
   }

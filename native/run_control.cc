@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -51,6 +54,16 @@ namespace {
 constexpr size_t kSize = abi::MSHV_HV_PAGE_SIZE;
 
 OrError<Mapping> Map(int fd) { return kernel::Map(kSize, MAP_SHARED, fd, 0); }
+
+// Every environment has the lock at an address of its own, which ThreadSanitizer takes for a lock
+// of its own. What it guards at one address for all of them is the holder.
+#ifdef __SANITIZE_THREAD__
+void AfterLock(Runner* holder) { __tsan_acquire(holder); }
+void BeforeUnlock(Runner* holder) { __tsan_release(holder); }
+#else
+void AfterLock(const Runner*) {}
+void BeforeUnlock(const Runner*) {}
+#endif
 
 }  // namespace
 
@@ -197,9 +210,15 @@ int RunControl::LastRun() const {
   return static_cast<int>(NumberOfLastRun());
 }
 
-void RunControl::Acquire() const { pthread_mutex_lock(&block().lock); }
+void RunControl::Acquire() const {
+  pthread_mutex_lock(&block().lock);
+  AfterLock(block().holder);
+}
 
-void RunControl::Release() const { pthread_mutex_unlock(&block().lock); }
+void RunControl::Release() const {
+  BeforeUnlock(block().holder);
+  pthread_mutex_unlock(&block().lock);
+}
 
 bool RunControl::Running() const { return block().running; }
 

@@ -53,19 +53,20 @@ function isOurs(text: string): boolean {
 /**
  * A race counts where an addon has accessed or allocated the memory, or made one of the threads: Node-API on a thread
  * of an addon's is not Node's fault. What Node does inside of a call from an addon, such as collecting garbage, is
- * Node's. What was not kept of a stack may have been ours.
+ * Node's. What was not kept of a stack may have been ours, but for what another addon, such as a bundler, shares with
+ * itself.
  *
  * Of a race for a descriptor, the stack that made it decides: ThreadSanitizer does not know memfd_create, nor that Node
  * closes files by system calls, and takes a number that the kernel has given out again for the file that it was before.
  */
 function isRaceOfOurs(text: string): boolean {
-  return (originOfDescriptor.exec(text)?.[0] ?? text)
-    .split(/\n *\n/)
-    .some(
-      (stack) =>
-        stack.includes('[failed to restore the stack]') ||
-        addon.test(filesOf(stack).find((file) => !library.test(file)) ?? ''),
-    );
+  const stacks = (originOfDescriptor.exec(text)?.[0] ?? text).split(/\n *\n/);
+  const innermost = stacks.map((stack) => filesOf(stack).find((file) => !library.test(file)) ?? '');
+  return (
+    innermost.some((file) => addon.test(file)) ||
+    (stacks.some((stack) => stack.includes('[failed to restore the stack]')) &&
+      !innermost.some((file) => file.endsWith('.node')))
+  );
 }
 
 /** The files of a stack's frames, from the innermost on. */

@@ -32,7 +32,7 @@ interface Result {
 const address = new SanitizedCopy(addressSanitizer);
 const thread = new SanitizedCopy(threadSanitizer);
 
-const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--pool', 'forks', '--maxWorkers', '2'];
+const vitest = ['node_modules/vitest/vitest.mjs', 'run'];
 
 /** As the suites are run. */
 const oneFile: Work = {

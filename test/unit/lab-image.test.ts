@@ -55,6 +55,8 @@ function run(
       ...process.env,
       PATH: `${join(project, 'bin')}:${process.env['PATH'] ?? ''}`,
       MSHV_LAB_IMAGE: undefined,
+      // A shell dies of ThreadSanitizer's library.
+      LD_PRELOAD: undefined,
       ...env,
     },
   });

@@ -57,6 +57,14 @@ describe('of ThreadSanitizer', () => {
     ]);
   });
 
+  it('those do not that another addon has with whoever it was', () => {
+    const lost = '    [failed to restore the stack]';
+    const bundler = '    #1 <null> <null> (bundler.linux-x64-gnu.node+0xf85183)';
+    const previous = '  Previous write of size 8 by main thread:';
+    expect(counted(race(interceptor, bundler, '', previous, lost))).toEqual([false]);
+    expect(counted(race(interceptor, bundler, '', previous, ours))).toEqual([true]);
+  });
+
   it('those of Node alone do not, whatever their text names', () => {
     expect(counted(race(node))).toEqual([false]);
     expect(counted(race(node, '    #3 f /src/mshv.node+0x1/x.cc:1 (libmshv.node.so+0x1)'))).toEqual(
