@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vtlArgument } from '../abi/arguments.js';
@@ -10,23 +9,23 @@ import {
   bytesArgument,
   instanceArgument,
   integerArgument,
+  typeError,
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { eventFdBrand } from '../eventfd/eventfd.js';
 import { createHandle, type Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { takeOptions, type OptionTable } from '../options.js';
-import { isThenable, whenSettled } from '../thenable.js';
 import { connectionIdArgument, implementationArgument } from './arguments.js';
 import {
   failuresOption,
-  reasonOf,
   type FailureListener,
   type FailureReports,
   type Failures,
 } from '../failures.js';
 import type { HostEventPort, HostMessagePort } from './host-ports.js';
-import { UnclaimedAnswers } from './unclaimed-answers.js';
+import { RegisteredEventPort } from './registered-event-port.js';
+import { RegisteredMessagePort } from './registered-message-port.js';
 
 export interface SynicPortMapOptions {
   /**
@@ -42,29 +41,7 @@ const portMapOptions = { onError: failuresOption } satisfies OptionTable<SynicPo
 /** VMBus's, and the only one that guests have been seen to post. */
 const vmbusMessageType = 1;
 
-interface MessageEntry {
-  readonly kind: 'message';
-  readonly connectionId: number;
-  readonly minimumVtl: number;
-  readonly port: HostMessagePort;
-  /** In which it was added. */
-  readonly context: AsyncResource;
-  readonly answers: UnclaimedAnswers;
-}
-
-interface EventEntry {
-  readonly kind: 'event';
-  readonly connectionId: number;
-  readonly minimumVtl: number;
-  readonly port: HostEventPort;
-  /** In which it was added. */
-  readonly context: AsyncResource;
-  readonly flagCount: number;
-  /** The flags whose promise has not settled, and whether they have been signalled since. */
-  readonly answering: Map<number, boolean>;
-}
-
-type Entry = MessageEntry | EventEntry;
+type RegisteredPort = RegisteredMessagePort | RegisteredEventPort;
 
 let brand: Brand<SynicPortMap>;
 
@@ -78,7 +55,7 @@ let brand: Brand<SynicPortMap>;
  * not come back for.
  */
 export class SynicPortMap {
-  readonly #ports = new Map<number, Entry>();
+  readonly #ports = new Map<number, RegisteredPort>();
   readonly #failures: Failures;
 
   static {
@@ -111,14 +88,9 @@ export class SynicPortMap {
     connectionId = connectionIdArgument(connectionId);
     minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, ['handleMessage']);
-    return this.#add({
-      kind: 'message',
-      connectionId,
-      minimumVtl,
-      port,
-      context: callerContext(),
-      answers: new UnclaimedAnswers(),
-    });
+    return this.#add(
+      new RegisteredMessagePort({ connectionId, minimumVtl, failures: this.#failures }, port),
+    );
   }
 
   /**
@@ -134,21 +106,19 @@ export class SynicPortMap {
     minimumVtl = vtlArgument('minimumVtl', minimumVtl);
     implementationArgument('port', port, [], ['handleEvent']);
     const { osEvent, flagCount: flags = synicLimits.eventFlags } = port;
-    if (osEvent === undefined) {
-      implementationArgument('port', port, ['handleEvent']);
-    } else {
+    if (osEvent !== undefined) {
       instanceArgument('port.osEvent', osEvent, eventFdBrand);
+    } else if (port.handleEvent === undefined) {
+      throw typeError('port', 'an object with a handleEvent function, an osEvent, or both', port);
     }
     const flagCount = integerArgument('port.flagCount', flags, 1, synicLimits.eventFlags);
-    return this.#add({
-      kind: 'event',
-      connectionId,
-      minimumVtl,
-      port,
-      context: callerContext(),
-      flagCount,
-      answering: new Map(),
-    });
+    return this.#add(
+      new RegisteredEventPort(
+        { connectionId, minimumVtl, failures: this.#failures },
+        port,
+        flagCount,
+      ),
+    );
   }
 
   /**
@@ -180,25 +150,17 @@ export class SynicPortMap {
     booleanArgument('secure', secure);
     bytesArgument('message', message);
     type = integerArgument('type', type, 0, 0xffff_ffff);
-    const entry = this.#ports.get(connectionId);
-    if (entry?.kind !== 'message') {
+    const port = this.#ports.get(connectionId);
+    if (port?.kind !== 'message') {
       return hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID;
     }
-    if (vtl < entry.minimumVtl) {
+    if (vtl < port.minimumVtl) {
       return hvStatusCodes.HV_STATUS_OPERATION_DENIED;
     }
     if (message.length > synicLimits.messagePayload || type === 0 || type > 0x7fff_ffff) {
       return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
     }
-    const { answers } = entry;
-    const claimed = answers.claim(vtl, secure, type, message);
-    if (claimed !== undefined) {
-      return claimed;
-    }
-    if (answers.busy) {
-      return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
-    }
-    return this.#handleMessage(entry, vtl, secure, message, type);
+    return port.handle(vtl, secure, message, type);
   }
 
   /**
@@ -219,29 +181,17 @@ export class SynicPortMap {
     vtl = vtlArgument('vtl', vtl);
     connectionId = integerArgument('connectionId', connectionId, 0, 0xffff_ffff);
     flag = integerArgument('flag', flag, 0, 0xffff);
-    const entry = this.#ports.get(connectionId);
-    if (entry?.kind !== 'event') {
+    const port = this.#ports.get(connectionId);
+    if (port?.kind !== 'event') {
       return hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID;
     }
-    if (vtl < entry.minimumVtl) {
+    if (vtl < port.minimumVtl) {
       return hvStatusCodes.HV_STATUS_OPERATION_DENIED;
     }
-    if (flag >= entry.flagCount) {
+    if (flag >= port.flagCount) {
       return hvStatusCodes.HV_STATUS_INVALID_PARAMETER;
     }
-    const { port, answering } = entry;
-    try {
-      port.osEvent?.signal();
-      if (answering.has(flag)) {
-        answering.set(flag, true);
-      } else {
-        this.#handleEvent(entry, flag);
-      }
-      return hvStatusCodes.HV_STATUS_SUCCESS;
-    } catch (error) {
-      this.#report(entry, error);
-      return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
-    }
+    return port.handle(flag);
   }
 
   /**
@@ -250,26 +200,21 @@ export class SynicPortMap {
    * Handlers that have yet to answer go on; nobody gets their answer.
    */
   reset(): void {
-    for (const entry of this.#ports.values()) {
-      if (entry.kind === 'message') {
-        entry.answers.clear();
-      } else {
-        for (const flag of entry.answering.keys()) {
-          entry.answering.set(flag, false);
-        }
-      }
+    for (const port of this.#ports.values()) {
+      port.forget();
     }
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
     const kinds = [...this.#ports.values()].map(({ kind }) => kind);
-    const count = (wanted: Entry['kind']): number => kinds.filter((kind) => kind === wanted).length;
+    const count = (wanted: RegisteredPort['kind']): number =>
+      kinds.filter((kind) => kind === wanted).length;
     const [messagePorts, eventPorts] = [count('message'), count('event')];
     return inspected('SynicPortMap', { messagePorts, eventPorts }, depth, options);
   }
 
-  #add(entry: Entry): Handle {
-    const { connectionId } = entry;
+  #add(port: RegisteredPort): Handle {
+    const { connectionId } = port;
     const present = this.#ports.get(connectionId);
     if (present !== undefined) {
       const article = present.kind === 'event' ? 'an' : 'a';
@@ -278,127 +223,15 @@ export class SynicPortMap {
         { code: 'ERR_MSHV_CONNECTION_ID_IN_USE', connectionId },
       );
     }
-    this.#ports.set(connectionId, entry);
-    return createHandle(portText(entry), {
-      isOpen: () => this.#ports.get(connectionId) === entry,
+    this.#ports.set(connectionId, port);
+    return createHandle(port.text, {
+      isOpen: () => this.#ports.get(connectionId) === port,
       end: () => {
         this.#ports.delete(connectionId);
-        if (entry.kind === 'message') {
-          entry.answers.clear();
-        }
+        port.forget();
       },
     });
   }
-
-  #handleMessage(
-    entry: MessageEntry,
-    vtl: number,
-    secure: boolean,
-    message: Uint8Array,
-    type: number,
-  ): number {
-    const { answers, port, context } = entry;
-    const { resets } = answers;
-    let answer: unknown;
-    let isLater: boolean;
-    try {
-      answer = context.runInAsyncScope(
-        // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
-        port.handleMessage,
-        port,
-        new Uint8Array(message),
-        secure,
-        type,
-      );
-      // A getter may throw here.
-      isLater = isThenable(answer);
-    } catch (error) {
-      this.#report(entry, error);
-      return hvStatusCodes.HV_STATUS_OPERATION_FAILED;
-    }
-    if (answer === false) {
-      return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
-    }
-    if (!isLater) {
-      return hvStatusCodes.HV_STATUS_SUCCESS;
-    }
-    // The handler may have changed its copy. And where it has reset the guest, nobody will come back.
-    const outstanding =
-      answers.resets === resets
-        ? answers.await(vtl, secure, type, new Uint8Array(message))
-        : undefined;
-    const keep = (status: number | undefined): void => {
-      if (outstanding !== undefined) {
-        answers.answer(outstanding, status);
-      }
-    };
-    whenSettled(
-      answer,
-      (later) => {
-        keep(later === false ? undefined : hvStatusCodes.HV_STATUS_SUCCESS);
-      },
-      (error) => {
-        keep(hvStatusCodes.HV_STATUS_OPERATION_FAILED);
-        this.#report(entry, error);
-      },
-    );
-    return hvStatusCodes.HV_STATUS_INSUFFICIENT_BUFFERS;
-  }
-
-  /** Hands a signal to the handler. While that has not answered, others of this flag add up to one. */
-  #handleEvent(entry: EventEntry, flag: number): void {
-    const { port, context } = entry;
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
-    const { handleEvent } = port;
-    if (handleEvent === undefined) {
-      return;
-    }
-    const answer = context.runInAsyncScope(handleEvent, port, flag);
-    if (!isThenable(answer)) {
-      return;
-    }
-    entry.answering.set(flag, false);
-    whenSettled(
-      answer,
-      () => {
-        this.#eventHandled(entry, flag);
-      },
-      (error) => {
-        this.#report(entry, error);
-        this.#eventHandled(entry, flag);
-      },
-    );
-  }
-
-  #eventHandled(entry: EventEntry, flag: number): void {
-    const again = entry.answering.get(flag);
-    entry.answering.delete(flag);
-    if (again !== true || this.#ports.get(entry.connectionId) !== entry) {
-      return;
-    }
-    try {
-      this.#handleEvent(entry, flag);
-    } catch (error) {
-      this.#report(entry, error);
-    }
-  }
-
-  #report(entry: Entry, cause: unknown): void {
-    this.#failures.report(
-      entry,
-      () =>
-        new MshvError(`${portText(entry)} failed: ${reasonOf(cause)}`, {
-          code: 'ERR_MSHV_PORT_HANDLER',
-          cause,
-        }),
-    );
-  }
-}
-
-const callerContext = (): AsyncResource => new AsyncResource('MSHV_PORT');
-
-function portText({ kind, connectionId }: Entry): string {
-  return `the ${kind} port of connection 0x${connectionId.toString(16)}`;
 }
 
 export { brand as synicPortMapBrand };

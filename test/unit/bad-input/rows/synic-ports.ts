@@ -13,6 +13,7 @@ import {
   optional,
   quantity,
   required,
+  type,
   typedArray,
 } from '../argument.js';
 import { type Row, implementationRows, only, option, orNothing, rows } from '../row.js';
@@ -49,17 +50,21 @@ function addPortRows(subject: 'ports' | 'portMap'): Row[] {
       { handleEvent },
       'handleMessage',
     ),
-    ...implementationRows(
-      subject,
-      'addEventPort',
-      (port) => [1, 0, port],
-      'port',
-      { handleMessage },
-      'handleEvent',
-    ),
+    ...implementationRows(subject, 'addEventPort', (port) => [1, 0, port], 'port', {
+      handleMessage,
+    }),
     ...rows(
       subject,
       'addEventPort',
+      [
+        (wrong) => [1, 0, wrong],
+        {
+          name: 'port',
+          accepts: 'an object with a handleEvent function, an osEvent, or both',
+          wrong: type({}, { handleMessage }, { handleEvent: undefined, flagCount: 1 }),
+        },
+      ],
+      [(wrong) => [1, 0, { handleEvent: wrong }], optional(callback('port.handleEvent'))],
       [
         (wrong) => [1, 0, { handleEvent: wrong, osEvent: subjects.event }],
         optional(callback('port.handleEvent')),
