@@ -3,22 +3,35 @@ import type { MshvErrorCode } from './error-codes.js';
 
 /** A status that the hypervisor returned: `{ code: 0x12, name: 'HV_STATUS_INVALID_CONNECTION_ID' }`. */
 export interface HvStatus {
+  /** The number, as the TLFS has it. */
   readonly code: number;
+  /** Its name; undefined where `hvStatusCodes` has none. */
   readonly name: string;
 }
 
 /** What is known of a failure beyond its message: the fields of the MshvError. */
 export interface MshvErrorDetails {
+  /** As `MshvError.code`. */
   code: MshvErrorCode | ErrnoCode;
+  /** As `MshvError.errno`. */
   errno?: number;
+  /** As `MshvError.syscall`. */
   syscall?: string;
+  /** As `MshvError.ioctl`. */
   ioctl?: string;
+  /** As `MshvError.hypercall`. */
   hypercall?: string;
+  /** As `MshvError.hvStatus`. */
   hvStatus?: HvStatus;
+  /** As `MshvError.repsCompleted`. */
   repsCompleted?: number;
+  /** As `MshvError.connectionId`. */
   connectionId?: number;
+  /** As `MshvError.suppressed`. */
   suppressed?: number;
+  /** As `MshvError.lost`. */
   lost?: number;
+  /** What it came of: `Error.cause`. */
   cause?: unknown;
 }
 

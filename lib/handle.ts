@@ -28,6 +28,7 @@ export class Handle implements Disposable {
     create = (what, owner) => new Handle(what, owner);
   }
 
+  /** Whether `close()` was called, or what set it up has ended. */
   get closed(): boolean {
     return !this.#owner.isOpen();
   }

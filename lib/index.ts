@@ -1,3 +1,9 @@
+/**
+ * The device, partitions, VPs, guest memory, interrupt routes and the SynIC.
+ *
+ * @module mshv
+ */
+
 export type { ErrnoCode } from './errno.js';
 export type { MshvErrorCode } from './error-codes.js';
 export { type HvStatus, MshvError, type MshvErrorDetails } from './errors.js';
@@ -165,7 +171,7 @@ export type { GuestHypercall, HypercallMemory } from './synic/guest-hypercall.js
 export { GuestMessages, type GuestMessagesOptions } from './synic/guest-messages.js';
 export type { MessagePartition } from './synic/slot-post.js';
 export type { MessageVpOwner } from './synic/deliverability-notifications.js';
-export type { SavedGuestMessages, SavedQueue } from './synic/saved-guest-messages.js';
+export type { SavedGuestMessages, SavedMessage, SavedQueue } from './synic/saved-guest-messages.js';
 export type {
   GuestEventPort,
   GuestMessagePort,

@@ -48,6 +48,7 @@ export interface Native {
     cpuFeatureBank1: bigint,
     disabledXsave: bigint,
   ): number;
+  /** `MSHV_INITIALIZE_PARTITION`. */
   initializePartition(partition: number): number;
   /** Returns the VP descriptor. */
   createVp(partition: number, index: number): number;
@@ -277,6 +278,7 @@ export interface Native {
    */
   vpSetState(vp: number, type: number, state: Uint8Array): number;
 
+  /** A new eventfd. */
   eventfdCreate(initial: number, semaphore: boolean): number;
   /**
    * Takes ownership of `fd`: closes it and returns another descriptor of the same open file, close-on-exec, whose
@@ -305,6 +307,7 @@ export interface Native {
    * watched.
    */
   watch(fd: number, onCount: (count: bigint) => void): number;
+  /** Ends a watch. */
   unwatch(fd: number): number;
   /** Whether watching `fd` keeps the event loop alive (it does at first). */
   holdLoop(fd: number, hold: boolean): number;

@@ -34,9 +34,11 @@ type TokenKind = keyof typeof contents;
 
 /** Descriptors on their way to another environment of this process. */
 interface ShareToken<Kind extends TokenKind> {
+  /** What it is of. */
   readonly type: `mshv-${Kind}`;
   /** The sender's, with which it is received: `mshv_sim` is the simulator's. */
   readonly addon: AddonName;
+  /** The descriptors: memory that all environments of the process share. Nobody else's to change. */
   readonly offer: Int32Array;
 }
 

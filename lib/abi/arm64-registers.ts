@@ -681,4 +681,5 @@ export const arm64Registers = {
   TLBI_CONTROL: 0x90016,
 } as const;
 
+/** The name of a register on arm64: a key of `arm64Registers`. */
 export type Arm64RegisterName = keyof typeof arm64Registers;

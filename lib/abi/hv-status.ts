@@ -65,6 +65,7 @@ export const hvStatusCodes = {
   HV_STATUS_VTL_ALREADY_ENABLED: 0x86,
 } as const;
 
+/** The name of a hypervisor's status: a key of `hvStatusCodes`. */
 export type HvStatusName = keyof typeof hvStatusCodes;
 
 const names = new Map(

@@ -60,6 +60,7 @@ export const translateGvaResults = [
   'gpa-unaccepted',
 ] as const;
 
+/** What came of a translation: `'success'`, or why there is none. */
 export type TranslateGvaResult = (typeof translateGvaResults)[number];
 
 /** What `HVCALL_TRANSLATE_VIRTUAL_ADDRESS` found. */
@@ -115,9 +116,13 @@ export const cpuidValuesFlags = {
 
 /** What CPUID returns: 32 bits each. */
 export interface CpuidValues {
+  /** The low half of RAX. */
   readonly eax: number;
+  /** The low half of RBX. */
   readonly ebx: number;
+  /** The low half of RCX. */
   readonly ecx: number;
+  /** The low half of RDX. */
   readonly edx: number;
 }
 

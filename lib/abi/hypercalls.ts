@@ -167,6 +167,7 @@ export const hypercalls = {
   },
 } as const satisfies Record<string, HypercallLayout>;
 
+/** The name of a hypercall that the driver passes through. */
 export type HypercallName = keyof typeof hypercalls;
 
 /** What the driver takes at most for an input, and for an output: `MSHV_HV_PAGE_SIZE`. */

@@ -37,4 +37,5 @@ export const interceptAccessMasks = { NONE: 0, READ: 1, WRITE: 2, EXECUTE: 4 } a
  */
 export const interceptAccesses = ['read', 'write', 'execute'] as const;
 
+/** What a guest attempted. Source: `HV_INTERCEPT_ACCESS_*`. */
 export type InterceptAccess = (typeof interceptAccesses)[number];

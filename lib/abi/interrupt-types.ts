@@ -15,6 +15,7 @@ export const interruptTypes = {
   'local-int1': 9,
 } as const;
 
+/** How an interrupt is delivered. Source: `hv_interrupt_type`. */
 export type InterruptType = keyof typeof interruptTypes;
 
 /** The one type on arm64. Source: `HV_ARM64_INTERRUPT_TYPE_FIXED` of Linux 7.2. */

@@ -14,4 +14,5 @@ export const ioeventfdFlags = {
 /** The sizes of a write that an ioeventfd can ask for, in bytes; 0 is any size. Any other is `EINVAL`. */
 export const ioeventfdSizes = [0, 1, 2, 4, 8] as const;
 
+/** How wide the write that rings a doorbell is, in bytes; 0 is any width. */
 export type IoeventfdSize = (typeof ioeventfdSizes)[number];

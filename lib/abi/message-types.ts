@@ -47,6 +47,7 @@ export const messageTypes = {
   X64_SEV_VMGEXIT_INTERCEPT: 0x80010013,
 } as const;
 
+/** The name of a message's type: a key of `messageTypes`. */
 export type MessageTypeName = keyof typeof messageTypes;
 
 /** Where a message has what, in bytes. Source: `hv_message_header` and `hv_message` of Linux 7.2. */

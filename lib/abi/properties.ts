@@ -66,6 +66,7 @@ export const partitionProperties = {
   ASSIGNABLE_SYNTHETIC_PROC_FEATURES: 0x00090009,
 } as const;
 
+/** The name of a property: a key of `partitionProperties`. */
 export type PartitionPropertyName = keyof typeof partitionProperties;
 
 /**
@@ -118,6 +119,7 @@ export const syntheticProcessorFeatures = {
   flush_guest_physical_address_space: 53,
 } as const;
 
+/** The name of a feature of the hypervisor's: a key of `syntheticProcessorFeatures`. */
 export type SyntheticProcessorFeature = keyof typeof syntheticProcessorFeatures;
 
 /**
@@ -138,6 +140,7 @@ export const arm64VmmCapabilities = {
   vmm_can_provide_gic_overlay_locations: 3,
 } as const;
 
+/** The name of what the hypervisor offers a VMM: on x64 a key of `vmmCapabilities`. */
 export type VmmCapability = keyof typeof arm64VmmCapabilities;
 
 /**
@@ -279,6 +282,7 @@ export const processorFeatures = {
   tsa_fill_no_supported: 127,
 } as const;
 
+/** The name of a processor's feature: a key of `processorFeatures`. */
 export type ProcessorFeature = keyof typeof processorFeatures;
 
 /**
@@ -328,4 +332,5 @@ export const xsaveFeatures = {
   apx_nci_ndd_nf_support: 39,
 } as const;
 
+/** The name of a feature of XSAVE: a key of `xsaveFeatures`. */
 export type XsaveFeature = keyof typeof xsaveFeatures;

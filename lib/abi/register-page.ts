@@ -87,4 +87,5 @@ export const registerPageFields = {
   XFEM: { at: 424, dirty: 0 },
 } as const satisfies Partial<Record<X64RegisterName, RegisterPageField>>;
 
+/** The name of a register that the register page has. */
 export type RegisterPageName = keyof typeof registerPageFields;

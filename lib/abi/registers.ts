@@ -25,6 +25,7 @@ export type TableRegisterName = (typeof tableNames)[number];
 
 /** GDTR or IDTR. */
 export interface TableRegister {
+  /** Where the table begins: a guest virtual address. */
   readonly base: bigint;
   /** The last byte of the table, counted from its base; 16 bits. */
   readonly limit: number;
@@ -41,9 +42,13 @@ export type RegisterValue<Name extends RegisterName = RegisterName> =
 /** The value of a register as methods take it: words as safe integers too. */
 export type RegisterInput<Name extends RegisterName = RegisterName> =
   Name extends SegmentRegisterName
-    ? Omit<SegmentRegister, 'base'> & { readonly base: bigint | number }
+    ? Omit<SegmentRegister, 'base'> & {
+        /** Where it begins: a guest virtual address. */ readonly base: bigint | number;
+      }
     : Name extends TableRegisterName
-      ? Omit<TableRegister, 'base'> & { readonly base: bigint | number }
+      ? Omit<TableRegister, 'base'> & {
+          /** Where it begins: a guest virtual address. */ readonly base: bigint | number;
+        }
       : bigint | number;
 
 /** How the 16 bytes of a register's value are used. */

@@ -1,8 +1,10 @@
 /** A segment register, as messages, the register page and register hypercalls have it. */
 export interface SegmentRegister {
+  /** Where the segment begins: a guest virtual address. */
   readonly base: bigint;
   /** In bytes, already scaled by the granularity; 32 bits. */
   readonly limit: number;
+  /** What the guest loaded: 16 bits. */
   readonly selector: number;
   /**
    * Bits 0 to 3 type, 4 not a system segment, 5 and 6 DPL, 7 present, 12 available, 13 long, 14 default

@@ -15,6 +15,7 @@ export const vpStateTypes = {
   'synthetic-timers': 4,
 } as const;
 
+/** A part of a VP's state that `getState()` and `setState()` know. */
 export type VpStateType = keyof typeof vpStateTypes;
 
 /**

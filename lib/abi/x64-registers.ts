@@ -270,4 +270,5 @@ export const x64Registers = {
   CR_INTERCEPT_IA32_MISC_ENABLE_MASK: 0xe0003,
 } as const;
 
+/** The name of a register on x64: a key of `x64Registers`. */
 export type X64RegisterName = keyof typeof x64Registers;

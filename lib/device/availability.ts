@@ -16,8 +16,11 @@ export type OpenFailureCause =
 
 /** Why the device cannot be opened, and what to do about it. */
 export interface OpenFailure {
+  /** The same for programs. */
   cause: OpenFailureCause;
+  /** One sentence for people, without a stop at its end. */
   reason: string;
+  /** What helps against it, likewise. */
   remedy: string;
 }
 

@@ -17,6 +17,7 @@ export type ProcessorVendor = 'amd' | 'intel' | 'hygon' | 'arm' | number;
  * does not tell, or not to this host, is undefined.
  */
 export interface HostProperties {
+  /** Who made the processor; a number where the hypervisor's code has no name. */
   readonly processorVendor: ProcessorVendor | undefined;
   /** Two banks, one bit a feature: `processorFeatures` has their names on x64. */
   readonly processorFeatures: readonly [bigint, bigint] | undefined;
@@ -40,9 +41,13 @@ export interface HostProperties {
   readonly syntheticFeatures: readonly SyntheticProcessorFeature[] | undefined;
   /** What a partition can be given. */
   readonly assignableSyntheticFeatures: readonly SyntheticProcessorFeature[] | undefined;
+  /** What the hypervisor offers a VMM, by name. */
   readonly vmmCapabilities: readonly VmmCapability[] | undefined;
+  /** The version of the hypervisor's interface that a new partition has. */
   readonly compatibilityVersion: number | undefined;
+  /** `PROCESSOR_VIRTUALIZATION_FEATURES`: a mask. */
   readonly virtualizationFeatures: bigint | undefined;
+  /** Whether the hypervisor's integrated scheduler is on. */
   readonly integratedScheduler: boolean | undefined;
 }
 

@@ -33,6 +33,7 @@ import { defaultSyntheticFeatures, syntheticFeaturesArgument } from './synthetic
 /** Where the driver's node is unless somebody moved it. */
 export const devicePath = '/dev/mshv';
 
+/** What device is opened, and how. */
 export interface MshvOpenOptions {
   /** Default `/dev/mshv`. */
   path?: string;
@@ -47,6 +48,7 @@ export interface MshvOpenOptions {
   fastInjection?: boolean;
 }
 
+/** What partition is created. */
 export interface PartitionOptions {
   /** The hypervisor emulates a local APIC for each VP; MSIs need it. Default true. */
   lapic?: boolean;
@@ -119,6 +121,7 @@ export class Mshv implements Disposable {
   readonly #native: Native;
   #fd: number;
   readonly #partitions = new Set<Partition>();
+  /** What was opened. */
   readonly path: string;
   readonly #fastInjection: boolean;
   readonly #target: HypercallTarget;
@@ -167,6 +170,7 @@ export class Mshv implements Disposable {
     return openDevice(native, fd, path, fastInjection ?? native.fastInjection(fd) !== 0);
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#fd < 0;
   }

@@ -43,6 +43,7 @@ let create: (
   ended: () => void,
 ) => Partition;
 
+/** What VP is created. */
 export interface VpOptions {
   /**
    * The APIC id, 0 to 0xfffffffe: what physical destinations of interrupts name. An MSI has room for 0 to 254. Default:
@@ -76,6 +77,7 @@ export class Partition extends PartitionCalls implements Disposable {
   #initialized = false;
   /** The interrupt routes. */
   readonly irqfd: IrqFd;
+  /** How the driver creates partitions: `'v2'` takes feature banks, `'v1'` does not. */
   readonly generation: DriverGeneration;
 
   private constructor(
@@ -129,6 +131,7 @@ export class Partition extends PartitionCalls implements Disposable {
     return this.#fd;
   }
 
+  /** Whether `close()` was called, here or by the device. */
   get closed(): boolean {
     return this.#fd < 0;
   }

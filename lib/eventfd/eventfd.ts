@@ -33,6 +33,7 @@ import { TakingIterator } from '../taking-iterator.js';
 /** The largest count that an eventfd holds, and that one signal may add. */
 const largestCount = 2n ** 64n - 2n;
 
+/** What the counter of a new eventfd is. */
 export interface NewEventOptions {
   /** What the counter starts at: 0 to 2^32 - 1. Default 0. */
   initial?: number;
@@ -40,6 +41,7 @@ export interface NewEventOptions {
   semaphore?: boolean;
 }
 
+/** How an EventFd is made. */
 export interface EventFdOptions extends NewEventOptions {
   /** The addon to use. An eventfd for a simulated partition should use that simulator's. */
   native?: Native;
@@ -148,6 +150,7 @@ export class EventFd implements Disposable {
     return this.#descriptor.show();
   }
 
+  /** Whether `close()` or `release()` was called, here or by what owns it. */
   get closed(): boolean {
     return this.#descriptor.closed;
   }

@@ -10,6 +10,7 @@ import {
   type HypercallTarget,
 } from './hypercall-pages.js';
 
+/** Whose access bits are read, and what is done with them then. */
 export interface AccessStatesOptions {
   /** Guest physical address of the first page, a multiple of 4096. */
   gpa: number | bigint;
@@ -17,8 +18,11 @@ export interface AccessStatesOptions {
   pages: number;
   /** What to do with the bits after they were read. Default false, all of them. */
   clearAccessed?: boolean;
+  /** Sets the accessed bits. */
   setAccessed?: boolean;
+  /** Clears the dirty bits. */
   clearDirty?: boolean;
+  /** Sets the dirty bits. */
   setDirty?: boolean;
 }
 

@@ -20,17 +20,21 @@ import {
 
 /** A CPUID to ask for. */
 export interface CpuidLeafInput {
+  /** The leaf. */
   eax: number;
   /** Default 0. */
   ecx?: number;
   /** XFEM and XSS where they are not the VP's own. Default 0. */
   xfem?: number | bigint;
+  /** IA32_XSS that the answer is for. */
   xss?: number | bigint;
 }
 
+/** Which leaves are asked for, and of which VP. */
 export interface CpuidValuesOptions {
   /** 0 to 255. */
   vp: number;
+  /** 1 or more; the answers have their order. */
   leaves: readonly CpuidLeafInput[];
   /** Take XFEM and XSS of the VP, not of the leaf. Default true. */
   useVpXfemXss?: boolean;

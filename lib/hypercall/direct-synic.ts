@@ -11,6 +11,7 @@ import { readNewlySignaled } from '../abi/hypercall-outputs.js';
 import { defaulting, takeOptions, type OptionTable } from '../options.js';
 import { hypercallOf, hypercallPages, type HypercallTarget } from './hypercall-pages.js';
 
+/** An event flag to set. */
 export interface EventSignal {
   /** 0 to 255. */
   vp: number;
@@ -22,6 +23,7 @@ export interface EventSignal {
   flag: number;
 }
 
+/** A message to post. */
 export interface SintMessage {
   /** 0 to 255. */
   vp: number;

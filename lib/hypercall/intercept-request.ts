@@ -15,19 +15,44 @@ const accesses = {
 export type InterceptedAccess = keyof typeof accesses;
 const accessNames = Object.keys(accesses) as InterceptedAccess[];
 
-/** What to intercept. `access` is by default all that the type can have. */
-export type InterceptRequest = { access?: InterceptedAccess } & (
-  | { type: 'io-port'; /** 0 to 0xffff. */ port: number }
+/** What to intercept. */
+export type InterceptRequest = {
+  /** Default: all that the type can have. */ access?: InterceptedAccess;
+} & (
+  | {
+      type: 'io-port';
+      /** 0 to 0xffff. */
+      port: number;
+    }
   | {
       type: 'io-port-range';
-      /** 0 to 0xffff. */ first: number;
-      /** From `first` to 0xffff. */ last: number;
+      /** 0 to 0xffff. */
+      first: number;
+      /** From `first` to 0xffff. */
+      last: number;
     }
-  | { type: 'cpuid'; /** EAX of the guest's CPUID. */ leaf: number }
-  | { type: 'exception'; /** 0 to 31. */ vector: number }
-  | { type: 'msr-index'; msr: number }
-  | { type: 'apic-write'; /** A mask of APIC registers. */ registers: number }
   | {
+      type: 'cpuid';
+      /** EAX of the guest's CPUID. */
+      leaf: number;
+    }
+  | {
+      type: 'exception';
+      /** 0 to 31. */
+      vector: number;
+    }
+  | {
+      type: 'msr-index';
+      /** ECX of the guest's RDMSR or WRMSR. */
+      msr: number;
+    }
+  | {
+      type: 'apic-write';
+      /** A mask of APIC registers. */
+      registers: number;
+    }
+  | {
+      /** What needs no more. */
       type:
         | 'msr'
         | 'global-cpuid'
@@ -42,6 +67,7 @@ export type InterceptRequest = { access?: InterceptedAccess } & (
     }
 );
 
+/** What there is to intercept: the types of `InterceptRequest`. */
 export type InterceptKind = InterceptRequest['type'];
 
 interface Kind {

@@ -21,7 +21,12 @@ const anyVp = 0xffff_ffff;
 const vpOrAll = defaulting<number, number>(vpArgument, anyVp);
 
 /** All 32 bits of a register, or those of a mask. */
-export type CpuidBits = number | { value: number; mask: number };
+export type CpuidBits =
+  | number
+  | {
+      /** What they are to be. */ value: number;
+      /** 1: the bit is to be as in `value`. */ mask: number;
+    };
 
 /** What CPUID shall return to the guest without a message to user space. */
 export interface CpuidResultOptions {
@@ -35,8 +40,11 @@ export interface CpuidResultOptions {
   alwaysOverride?: boolean;
   /** Default: as it would be. */
   eax?: CpuidBits;
+  /** Likewise. */
   ebx?: CpuidBits;
+  /** Likewise. */
   ecx?: CpuidBits;
+  /** Likewise. */
   edx?: CpuidBits;
 }
 
@@ -115,9 +123,11 @@ const msrAccesses = {
 export interface MsrResultOptions {
   /** 0 to 255. Default: all VPs. */
   vp?: number;
+  /** ECX of the guest's RDMSR or WRMSR. */
   msr: number;
   /** Default `'read-write'`. */
   access?: 'read' | 'write' | 'read-write';
+  /** What is done instead of a message. */
   action: MsrAction;
 }
 

@@ -61,6 +61,7 @@ export type RequestOutcome =
       readonly code: 'hypervisor' | MsiRefusalCode;
       /** The same for people. */
       readonly reason: string;
+      /** What the hypervisor said. */
       readonly error?: MshvError;
     };
 

@@ -61,6 +61,7 @@ export function setProperty(
   hypercallPages.call(native, borrowed, call, length);
 }
 
+/** Which part of a property is read. */
 export interface PropertyExOptions {
   /** What the property takes, such as a VP's index. Default 0. */
   argument?: number | bigint;

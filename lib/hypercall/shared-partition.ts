@@ -64,6 +64,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
     return this.#fd;
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#fd < 0;
   }

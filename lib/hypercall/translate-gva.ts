@@ -13,6 +13,7 @@ import { hypercallOf, hypercallPages, type HypercallTarget } from './hypercall-p
 export type TranslateGvaFlag = keyof typeof translateGvaFlags;
 const translateGvaFlagNames = Object.keys(translateGvaFlags) as TranslateGvaFlag[];
 
+/** What is translated, and for which access. */
 export interface TranslateGvaOptions {
   /** 0 to 255. */
   vp: number;
@@ -24,9 +25,11 @@ export interface TranslateGvaOptions {
 
 /** Where a guest's virtual address leads. */
 export interface TranslatedGva {
+  /** Whether there is a translation, or why not. */
   readonly result: GvaTranslation['result'];
   /** The physical address; undefined unless `result` is `'success'`. */
   readonly gpa: bigint | undefined;
+  /** How accesses are cached; a number where the hypervisor's code has no name. */
   readonly cacheType: GvaTranslation['cacheType'];
   /** Whether the page is one of the hypervisor's own, laid over the guest's memory. */
   readonly overlay: boolean;

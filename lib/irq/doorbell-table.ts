@@ -23,6 +23,7 @@ import {
 } from '../options.js';
 import { createDoorbell, type Doorbell, type DoorbellState } from './doorbell.js';
 
+/** Which writes of the guest ring which event. */
 export interface DoorbellOptions {
   /** Guest physical address, any. No guest memory should be mapped there: then nothing rings. */
   gpa: number | bigint;

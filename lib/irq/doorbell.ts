@@ -41,6 +41,7 @@ export class Doorbell implements Disposable {
     return this.#state.event;
   }
 
+  /** The guest physical address that rings it. */
   get gpa(): bigint {
     return this.#state.gpa;
   }
@@ -55,10 +56,12 @@ export class Doorbell implements Disposable {
     return this.#state.match;
   }
 
+  /** The name that `registerDoorbell` was given. */
   get name(): string | undefined {
     return this.#state.name;
   }
 
+  /** Whether it was taken away, by `close()` or with its partition. */
   get closed(): boolean {
     return this.#state.closed;
   }

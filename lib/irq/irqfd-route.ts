@@ -99,6 +99,7 @@ export class IrqFdRoute implements Disposable {
     return this.#state.wanted.msi;
   }
 
+  /** Whether signals wait in the eventfd: after `mask()`, until `unmask()`. */
   get masked(): boolean {
     return this.#state.wanted.masked;
   }
@@ -108,6 +109,7 @@ export class IrqFdRoute implements Disposable {
     return this.#state.armed;
   }
 
+  /** Whether `close()` was called, here or by the partition. */
   get closed(): boolean {
     return this.#state.wanted.closed;
   }

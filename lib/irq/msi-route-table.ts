@@ -11,7 +11,9 @@ import { sameMsi, type MsiRoute } from './msi.js';
 
 /** What one GSI is to be routed to; undefined unroutes it. */
 export interface RouteChange {
+  /** 1 to 4095. */
   readonly gsi: number;
+  /** What it is routed to from then on. */
   readonly msi: MsiRoute | undefined;
 }
 
@@ -51,6 +53,7 @@ export class MsiRouteTable {
     return inspected('MsiRouteTable', { size, unknown }, depth, options);
   }
 
+  /** Says that the driver may have another table: the next commit that matters pushes this one whole. */
   markUnknown(): void {
     this.#unknown = true;
   }

@@ -12,7 +12,9 @@ export interface MsiRoute {
 
 /** What the caller may pass for an MsiRoute. */
 export interface MsiRouteInput {
+  /** Where the device writes: 0xfee00000 to 0xfeefffff. */
   address: number | bigint;
+  /** What it writes: 32 bits. */
   data: number;
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../options.js';
 import type { MsiRouteInput } from './msi.js';
 
+/** What a route is to have. */
 export interface NewRouteOptions {
   /** The MSI to begin with. Default: none, the route is not armed. */
   msi?: MsiRouteInput;
@@ -25,6 +26,7 @@ export interface NewRouteOptions {
   name?: string;
 }
 
+/** What a level-triggered route is to have. */
 export interface NewResampleRouteOptions extends NewRouteOptions {
   /** The vector of the interrupt, and the GSI: 16 to 255. */
   vector: number;

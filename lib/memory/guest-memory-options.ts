@@ -4,6 +4,7 @@ import { boolean, defaulting, pageMultiple, unchecked, type OptionTable } from '
 /** An offset into a file, such that its end is a safe integer too. */
 export const largestFileOffset = 2n ** 52n;
 
+/** What memory is allocated. */
 export interface NewMemoryOptions {
   /**
    * Backed by a file without a name (`memfd`) that cannot be resized, so that `share()` can hand it to Workers. Else it
@@ -17,11 +18,13 @@ export interface NewMemoryOptions {
   hugePages?: boolean;
 }
 
+/** How guest memory is allocated. */
 export interface GuestMemoryOptions extends NewMemoryOptions {
   /** The addon to use. Memory for a simulated partition must use that simulator's. */
   native?: Native;
 }
 
+/** What of a file becomes guest memory. */
 export interface GuestMemoryFileOptions {
   /** Where the memory begins in the file, a multiple of 4096. Default 0. */
   offset?: number | bigint;

@@ -188,6 +188,7 @@ export class GuestMemory implements Disposable {
     return fd;
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#closed;
   }

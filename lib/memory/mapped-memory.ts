@@ -36,6 +36,7 @@ export class MappedMemory implements Disposable {
     create = (mapping, unmap) => new MappedMemory(mapping, unmap);
   }
 
+  /** What is mapped; closed where its owner has closed it: the pages live until the mapping ends. */
   get memory(): GuestMemory {
     return this.#mapping.memory;
   }
@@ -55,14 +56,17 @@ export class MappedMemory implements Disposable {
     return this.#mapping.size;
   }
 
+  /** Whether the guest may write. */
   get writable(): boolean {
     return this.#mapping.writable;
   }
 
+  /** Whether the guest may execute. */
   get executable(): boolean {
     return this.#mapping.executable;
   }
 
+  /** The name that `mapMemory` was given. */
   get name(): string | undefined {
     return this.#mapping.name;
   }

@@ -1,5 +1,6 @@
 import { boolean, optionalName, pageMultiple, unchecked, type OptionTable } from '../options.js';
 
+/** Where memory is mapped, and what the guest may do there. */
 export interface MapMemoryOptions {
   /** Guest physical address of the first byte, a multiple of 4096. */
   gpa: number | bigint;
@@ -29,6 +30,7 @@ export interface TrackedPagesOptions extends GpaRange {
   clear?: boolean;
 }
 
+/** How `partition.writeMemory` writes. */
 export interface WriteMemoryOptions {
   /**
    * Write only where the guest may write itself: for an address that the guest chose, such as that of a hypercall's

@@ -16,7 +16,9 @@ export type MemoryView =
 
 /** A constructor of typed arrays, such as `Uint32Array`. */
 export interface ViewConstructor<View extends MemoryView> {
+  /** Its own, for errors. */
   readonly name: string;
+  /** 1 of a DataView, which has none. */
   readonly BYTES_PER_ELEMENT: number;
   new (buffer: ArrayBuffer, byteOffset: number, length: number): View;
 }

@@ -7,19 +7,25 @@ const pageShift = 12n;
 
 /** One entry of the driver's MSI routing table. */
 export interface DriverRoute {
+  /** 1 to 4095. */
   readonly gsi: number;
+  /** Of the MSI. */
   readonly address: bigint;
+  /** Of the MSI. */
   readonly data: number;
 }
 
 /** One irqfd that the driver has. */
 export interface DriverIrqFd {
+  /** 1 to 4095. */
   readonly gsi: number;
+  /** Whether it is level-triggered, with an eventfd that is signalled at the end of the interrupt. */
   readonly resample: boolean;
 }
 
 /** One ioeventfd that the driver has. */
 export interface DriverDoorbell {
+  /** The guest physical address that rings it. */
   readonly gpa: bigint;
   /** In bytes; 0 is any. */
   readonly size: number;
@@ -29,10 +35,13 @@ export interface DriverDoorbell {
 
 /** One mapping of guest memory that the driver has. */
 export interface DriverMemory {
+  /** The guest physical address of the first byte. */
   readonly gpa: bigint;
   /** In bytes. */
   readonly size: bigint;
+  /** Whether the guest may write. */
   readonly writable: boolean;
+  /** Whether the guest may execute. */
   readonly executable: boolean;
   /** Bytes that the guest can access without the driver: they were paged in. */
   readonly present: bigint;

@@ -13,6 +13,7 @@ export interface GuestInterrupt {
   readonly type: number;
   /** Level-triggered; edge-triggered where false. */
   readonly level: boolean;
+  /** Whether `destination` is a logical one. */
   readonly logical: boolean;
   /**
    * The VP that it went to: the one with the APIC id `destination`, on the fast path the one with that index. Undefined

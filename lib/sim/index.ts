@@ -1,3 +1,9 @@
+/**
+ * The simulated driver, and the guest's side of it.
+ *
+ * @module mshv/sim
+ */
+
 export { synicMsrs } from '../abi/synic.js';
 export { type EncodableType, encodeMessage, type MessageFields } from './encode-message.js';
 export type {

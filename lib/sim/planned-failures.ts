@@ -9,6 +9,7 @@ import { choice, defaulting, integer, uint32, type Option, type OptionTable } fr
 /** The driver's requests. */
 export type SimulatedIoctl = IoctlName;
 
+/** Which call fails, and how far a hypercall's list gets. */
 export interface FailNextOptions {
   /** How many calls pass first. Default 0. */
   after?: number;
@@ -16,6 +17,7 @@ export interface FailNextOptions {
   count?: number;
 }
 
+/** What is refused, and with which status. */
 export interface RefuseOptions {
   /** A hypercall that the driver passes through, by its name, or the code of any that it makes. */
   hypercall: HypercallName | number;

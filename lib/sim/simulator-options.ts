@@ -4,6 +4,7 @@ import { boolean, choice, defaulting, type OptionTable, type Taken } from '../op
 /** The driver's `hv_scheduler_type` for each kind of scheduler that makes a difference to it. */
 const schedulers = { hypervisor: 3, root: 4 } as const;
 
+/** What driver and what hypervisor are simulated. */
 export interface SimulatorOptions {
   /** Who schedules VPs: the hypervisor, or the root partition's kernel. Default `'hypervisor'`. */
   scheduler?: keyof typeof schedulers;

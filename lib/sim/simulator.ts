@@ -85,6 +85,7 @@ export class Simulator implements Disposable {
     return `sim:${this.#machine.id}`;
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#machine.closed;
   }

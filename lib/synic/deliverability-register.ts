@@ -3,12 +3,14 @@ import type { MessageVpOwner } from './deliverability-notifications.js';
 
 /** The registers of a partition's VPs: a `Partition` has them. */
 export interface RegisterPartition {
+  /** As `partition.getRegisters`. */
   getRegisters(
     vp: number,
     names: Uint32Array,
     values?: BigUint64Array,
     vtl?: number,
   ): BigUint64Array;
+  /** As `partition.setRegisters`. */
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void;
 }
 

@@ -19,6 +19,7 @@ import { Interrupt } from '../irq/interrupt.js';
 
 /** What event ports need of a partition. */
 export interface EventPartition {
+  /** Whether there is a VP with this index. */
   hasVp(index: number): boolean;
   /**
    * Sets an event flag of a SINT and asserts the SINT: `HVCALL_SIGNAL_EVENT_DIRECT`.
@@ -28,6 +29,7 @@ export interface EventPartition {
   signalEvent(vtl: number, vp: number, sint: number, flag: number): boolean;
 }
 
+/** Which flag a port signals, and what is told of failures. */
 export interface DirectGuestEventPortOptions {
   /** The addon that makes the interrupt's event. Default: the one that makes system calls. */
   native?: Native;
@@ -121,6 +123,7 @@ export class DirectGuestEventPort implements GuestEventPort {
     }
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#closed;
   }

@@ -1,5 +1,6 @@
 /** A hypercall of the guest: what the dispatcher needs of a hypercall intercept. */
 export interface GuestHypercall {
+  /** The caller. */
   readonly vpIndex: number;
   /** The caller's virtual trust level. */
   readonly vtl: number;
@@ -7,6 +8,7 @@ export interface GuestHypercall {
   readonly is64Bit: boolean;
   /** The two halves of the control word. */
   readonly controlLow: number;
+  /** The high half of the control word. */
   readonly controlHigh: number;
   /** The guest physical address of the input, unless the call is fast. */
   readonly inputGpa: bigint;

@@ -32,6 +32,7 @@ import { settle, type Poster, type QueuedMessage } from './sint-queue.js';
 import { tryPost, type MessagePartition } from './slot-post.js';
 import { keyOf, VpQueues } from './vp-queues.js';
 
+/** How many messages are queued, and what is told of failures. */
 export interface GuestMessagesOptions {
   /** The most messages that are taken for a SINT of a VP and not delivered: 1 to 65536. Default 64. */
   bound?: number;

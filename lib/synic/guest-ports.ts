@@ -27,6 +27,7 @@ export interface GuestMessagePort extends Disposable {
    * @throws MshvError `ERR_MSHV_NO_VP` where there is none with that index; nothing changes then
    */
   setTargetVp(vp: number): void;
+  /** Whether `close()` was called, here or by what made it. */
   readonly closed: boolean;
   /**
    * Ends the port: what it has posted and is taken will be delivered, a promise of `post()` rejects with `ERR_MSHV_CLOSED`.
@@ -72,6 +73,7 @@ export interface GuestEventPort extends Disposable {
    * @throws MshvError `ERR_MSHV_NO_VP` where there is none with that index; nothing changes then
    */
   setTargetVp(vp: number): void;
+  /** Whether `close()` was called, here or by what made it. */
   readonly closed: boolean;
   /** Ends the port, and closes the event of its interrupt. Harmless where closed already. */
   close(): void;

@@ -31,6 +31,7 @@ import { retargetInterruptCall, type RetargetInterruptHandler } from './retarget
 import { signalEventCall } from './signal-event-call.js';
 import { type SynicPortMap, synicPortMapBrand } from './synic-port-map.js';
 
+/** What answers a guest's hypercalls, and what is told of failures. */
 export interface HypercallDispatcherOptions {
   /** Where messages and events go. */
   portMap: SynicPortMap;

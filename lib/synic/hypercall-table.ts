@@ -15,9 +15,11 @@ import { implementationArgument } from './arguments.js';
 
 /** The input of a hypercall, checked as far as its definition goes. Valid during `handle` only. */
 export interface HypercallCall {
+  /** The caller. */
   readonly vpIndex: number;
   /** The caller's virtual trust level. */
   readonly vtl: number;
+  /** Whether the input came in registers. */
   readonly isFast: boolean;
   /** The input, beginning with its fixed part; what is behind `inputSize` is not the guest's. */
   readonly input: DataView;

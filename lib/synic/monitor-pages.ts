@@ -45,6 +45,7 @@ export interface MonitorMemory {
   onMapped?(listener: () => void): Disposable;
 }
 
+/** Whose monitor pages these are, and what is told of failures. */
 export interface MonitorPagesOptions {
   /** Needed for `poll` and `allocateMonitorPage`. Default: pages whose writes are trapped, and no others. */
   memory?: MonitorMemory;

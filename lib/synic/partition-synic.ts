@@ -52,14 +52,19 @@ const exitBrand = messageBrand(Message);
 
 /** What the SynIC needs of a partition: a `Partition` has it, and a `SharedPartition`. */
 export interface SynicPartition extends RegisterPartition {
+  /** Whether there is a VP with this index. */
   hasVp(index: number): boolean;
+  /** As `partition.postMessageDirect`. */
   postMessageDirect(message: SintMessage): void;
+  /** As `partition.signalEventDirect`. */
   signalEventDirect(event: EventSignal): boolean;
+  /** As `partition.installIntercept`. */
   installIntercept(intercept: InterceptRequest): void;
 }
 
 /** A VP whose exits `PartitionSynic.handleExit` handles: a `Vp` is one. */
 export interface SynicVp {
+  /** As `vp.completeHypercall`. */
   completeHypercall(exit: HypercallIntercept, answer: HypercallAnswer): void;
   /** Throws unless the VP is stopped with this exit. Where this is absent, whoever has the VP knows. */
   checkExit?(exit: Intercept): void;
@@ -68,8 +73,7 @@ export interface SynicVp {
 /** Where a guest can write in order to signal a connection. */
 export type DoorbellPlace = Pick<DoorbellOptions, 'gpa' | 'size' | 'match'>;
 
-type DoorbellChoice = (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
-
+/** How the SynIC of a partition behaves. */
 export interface PartitionSynicOptions {
   /**
    * The guest's memory: where the input of slow hypercalls and the monitor pages are. Default: what the
@@ -87,7 +91,7 @@ export interface PartitionSynicOptions {
    * guest can write to is none for a port whose `minimumVtl` is above 0. Not with a SharedPartition. Default: nowhere,
    * so that the dispatcher signals OS events.
    */
-  hostEventDoorbell?: DoorbellChoice;
+  hostEventDoorbell?: (connectionId: number, minimumVtl: number) => DoorbellPlace | undefined;
   /**
    * The guest physical addresses that `allocateMonitorPage` may give out: pages that are mapped, and that nobody
    * else gives to the guest. Not with `memory`, which allocates itself. Default: none.
@@ -108,6 +112,8 @@ export interface PartitionSynicOptions {
    */
   onError?: FailureListener | FailureReports;
 }
+
+type DoorbellChoice = NonNullable<PartitionSynicOptions['hostEventDoorbell']>;
 
 const synicOptions = {
   memory: optional(
@@ -207,6 +213,7 @@ export class PartitionSynic implements Synic, Disposable {
     this.monitorSupport = new PolledMonitorPages(this.portMap, { memory, ...reporting });
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#closed;
   }

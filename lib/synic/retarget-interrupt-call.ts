@@ -7,9 +7,11 @@ import type { HypercallCall, HypercallDefinition } from './hypercall-table.js';
 export interface RetargetInterruptRequest {
   /** The caller's. */
   readonly vpIndex: number;
+  /** The caller's virtual trust level. */
   readonly vtl: number;
   /** 2^64 - 1 is the caller's own partition. */
   readonly partitionId: bigint;
+  /** The device whose interrupt it is. */
   readonly deviceId: bigint;
   /** The MSI that the interrupt is known by: what the device was given, not where it is to go. */
   readonly msi: MsiRoute;
@@ -17,6 +19,7 @@ export interface RetargetInterruptRequest {
   readonly vector: number;
   /** Whether it is to go to all processors rather than to one of them. */
   readonly multicast: boolean;
+  /** `HV_DEVICE_INTERRUPT_TARGET_PROXY_REDIRECT`. */
   readonly proxyRedirect: boolean;
   /** The VPs that it may go to, in ascending order; at least one. */
   readonly processors: readonly number[];

@@ -7,6 +7,7 @@ import type { VpQueues } from './vp-queues.js';
 
 /** What the queues need of a partition. */
 export interface MessagePartition {
+  /** Whether there is a VP with this index. */
   hasVp(index: number): boolean;
   /**
    * Puts a message into the slot of a SINT: `HVCALL_POST_MESSAGE_DIRECT`.

@@ -27,6 +27,7 @@ import type { HostEventPort, HostMessagePort } from './host-ports.js';
 import { RegisteredEventPort } from './registered-event-port.js';
 import { RegisteredMessagePort } from './registered-message-port.js';
 
+/** How a map asks for deliveries, and what is told of failures. */
 export interface SynicPortMapOptions {
   /**
    * Is told of what handlers throw or reject with: `ERR_MSHV_PORT_HANDLER`, with that as its `cause`. A

@@ -93,6 +93,7 @@ export class RegisterPage {
     return dirty;
   }
 
+  /** RIP, as `get('RIP')` and `set('RIP')` have it. */
   get rip(): bigint {
     this.#check();
     return this.#words[ripAt] ?? 0n;
@@ -105,6 +106,7 @@ export class RegisterPage {
     this.#mark(dirtyMasks.IP);
   }
 
+  /** RFLAGS, likewise. */
   get rflags(): bigint {
     this.#check();
     return this.#words[rflagsAt] ?? 0n;

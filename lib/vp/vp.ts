@@ -102,7 +102,9 @@ export class Vp implements Disposable {
         descriptor.checkOpen();
         this.#exits.check(exit);
       },
-      waitsFor: (exit) => !descriptor.closed && this.#exits.is(exit),
+      waitsFor: (exit) =>
+        !(/** Whether `close()` was called, here or by the partition. */ descriptor.closed) &&
+        this.#exits.is(exit),
       complete: (registers) => {
         this.#exits.complete(this.#registers, registers);
       },
@@ -135,6 +137,7 @@ export class Vp implements Disposable {
     return new Vp(new VpDescriptor(native, vp, index, control), shared, shared);
   }
 
+  /** Whether `close()` was called, here or by the partition. */
   get closed(): boolean {
     return this.#descriptor.closed;
   }

@@ -19,6 +19,7 @@ import { Message } from './message.js';
 
 /** `hv_arm64_intercept_message_header`: 24 bytes. */
 export const arm64HeaderLayout = {
+  /** The VP that stopped. */
   vpIndex: u32(0),
   /** How far PC has to go for the instruction to be skipped. */
   instructionLength: u8(4),
@@ -26,9 +27,13 @@ export const arm64HeaderLayout = {
   access: choice(5, 8, interceptAccesses),
   /** The exception level: 0 to 3. */
   cpl: bits(6, 0, 2),
+  /** Whether the guest is being debugged. */
   debugActive: flag(6, 2),
+  /** Whether an interruption waits to be delivered. */
   interruptionPending: flag(6, 3),
+  /** The virtual trust level that the VP was in: 0 to 15. */
   vtl: bits(6, 4, 4),
+  /** Whether a virtualization fault is being handled. */
   virtualizationFaultActive: flag(6, 8),
   pc: u64(8),
   cpsr: u64(16),
@@ -46,6 +51,7 @@ export abstract class Arm64Intercept extends Message {
     defineFields(this, arm64HeaderLayout);
   }
 
+  /** Whether the guest attempted to write. */
   get isWrite(): boolean {
     return this.view.getUint8(access.at) === write;
   }
@@ -61,6 +67,7 @@ export const arm64MemoryLayout = {
   gvaValid: flag(29, 0),
   /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
   gvaGpaValid: flag(29, 1),
+  /** Whether the access is the hypervisor's, for a hypercall's output. */
   hypercallOutputPending: flag(29, 2),
   /** Guest virtual address. */
   gva: u64(40),
@@ -140,12 +147,14 @@ export class Arm64UnacceptedGpaIntercept extends Arm64MemoryIntercept {
 /** Ways to reset by code. Source: `HV_ARM64_RESET_TYPE_*` of rust-vmm/mshv. */
 export const arm64ResetTypes = ['power-off', 'reboot', 'system-reset2', 'hibernate'] as const;
 
+/** How a guest resets itself, or turns itself off. */
 export type Arm64ResetType = (typeof arm64ResetTypes)[number];
 
 /** `hv_arm64_reset_intercept_message`. */
 export const arm64ResetLayout = {
   /** A number where the hypervisor's code has no name. */
   resetType: choice(24, 32, arm64ResetTypes),
+  /** The guest's own, of SYSTEM_RESET2. */
   resetCode: u32(28),
 } as const satisfies Layout;
 

@@ -5,13 +5,19 @@ import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_cpuid_intercept_message`. */
 export const cpuidLayout = {
+  /** The leaf is its low half. */
   rax: u64(40),
+  /** The subleaf is its low half. */
   rcx: u64(48),
   rdx: u64(56),
   rbx: u64(64),
+  /** What the hypervisor would return in RAX. */
   defaultRax: u64(72),
+  /** What the hypervisor would return in RCX. */
   defaultRcx: u64(80),
+  /** What the hypervisor would return in RDX. */
   defaultRdx: u64(88),
+  /** What the hypervisor would return in RBX. */
   defaultRbx: u64(96),
 } as const satisfies Layout;
 

@@ -15,10 +15,13 @@ import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_exception_intercept_message`. */
 export const exceptionLayout = {
+  /** 0 to 31. */
   vector: u16(40),
   /** Whether `errorCode` means anything. */
   errorCodeValid: flag(42, 0),
+  /** Whether an instruction raised it: INT3, INTO, INT. */
   softwareException: flag(42, 1),
+  /** What the processor pushes, where `errorCodeValid`. */
   errorCode: u32(44),
   /** The faulting address of a page fault, say. */
   parameter: u64(48),

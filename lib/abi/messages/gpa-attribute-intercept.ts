@@ -12,10 +12,13 @@ import { Message } from './message.js';
 
 /** `hv_x64_gpa_attribute_intercept_message`. */
 export const gpaAttributeLayout = {
+  /** The VP that asks. */
   vpIndex: u32(0),
+  /** Whether attributes are to be changed, rather than looked at. */
   adjust: flag(4, 5),
   /** Bit 0: the host may read, bit 1: it may write. */
   hostVisibility: bits(4, 6, 2),
+  /** The hypervisor's code of the memory's type: 6 bits. */
   memoryType: bits(5, 0, 6),
   ranges: { kind: 'ranges', at: 8, count: 4, countWidth: 5, most: 29 },
 } as const satisfies Layout;

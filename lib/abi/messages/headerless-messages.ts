@@ -35,6 +35,7 @@ export interface TimerExpired extends PlainFields<typeof timerExpiredLayout> {}
 
 /** `hv_x64_invalid_vp_register_message`. */
 export const invalidVpRegisterValueLayout = {
+  /** The VP that stopped. */
   vpIndex: u32(0),
 } as const satisfies Layout;
 
@@ -65,13 +66,16 @@ export interface InvalidVpRegisterValue extends PlainFields<typeof invalidVpRegi
 /** Features by code. Source: `HV_UNSUPPORTED_FEATURE_*` of rust-vmm/mshv. */
 export const unsupportedFeatures = [undefined, 'intercept', 'task-switch-tss'] as const;
 
+/** What a guest used that the hypervisor does not support. */
 export type UnsupportedFeatureName = Exclude<(typeof unsupportedFeatures)[number], undefined>;
 
 /** `hv_x64_unsupported_feature_message`. */
 export const unsupportedFeatureLayout = {
+  /** The VP that stopped. */
   vpIndex: u32(0),
   /** A number where the hypervisor's code has no name. */
   feature: choice(4, 32, unsupportedFeatures),
+  /** What of the feature, by its code. */
   parameter: u64(8),
 } as const satisfies Layout;
 
@@ -101,6 +105,7 @@ export interface UnsupportedFeature extends PlainFields<typeof unsupportedFeatur
 
 /** `hv_opaque_intercept_message`. */
 export const opaqueLayout = {
+  /** The VP that stopped. */
   vpIndex: u32(0),
 } as const satisfies Layout;
 
@@ -130,10 +135,13 @@ export interface OpaqueIntercept extends PlainFields<typeof opaqueLayout> {}
 
 /** `hv_async_completion_message_payload`. */
 export const asyncCallCompletionLayout = {
+  /** The partition that it was called for. */
   partitionId: u64(0),
   /** An HV status. */
   status: u32(8),
+  /** How many calls it stands for. */
   completionCount: u32(12),
+  /** More of the status, by the call. */
   subStatus: u64(16),
 } as const satisfies Layout;
 

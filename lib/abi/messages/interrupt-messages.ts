@@ -5,7 +5,9 @@ import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_apic_eoi_message`. */
 export const apicEoiLayout = {
+  /** The VP that has ended the interrupt. */
   vpIndex: u32(0),
+  /** Whose end it is: 0 to 255. */
   vector: u32(4),
 } as const satisfies Layout;
 
@@ -104,6 +106,7 @@ export const interruptionTypes = [
   'software-exception',
 ] as const;
 
+/** What a VP can take again. */
 export type InterruptionType = Exclude<(typeof interruptionTypes)[number], undefined>;
 
 /** `hv_x64_interruption_deliverable_message`. */
@@ -140,6 +143,7 @@ export interface InterruptionDeliverable extends PlainFields<
 
 /** `hv_x64_sipi_intercept_message`. */
 export const sipiLayout = {
+  /** The VP that is to start. */
   targetVpIndex: u32(40),
   /** The page that the target starts at: its address divided by 4096. */
   vector: u32(44),

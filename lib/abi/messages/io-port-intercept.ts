@@ -15,6 +15,7 @@ import { X64Intercept } from './x64-intercept.js';
 
 /** `hv_x64_io_port_intercept_message`. */
 export const ioPortLayout = {
+  /** 0 to 0xffff. */
   port: u16(40),
   /** Bytes of one access: 1, 2 or 4. */
   size: bits(42, 0, 3),

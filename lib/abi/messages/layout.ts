@@ -85,7 +85,9 @@ export type Layout = Readonly<Record<string, Field>>;
 
 /** A VP that the hypervisor's scheduler signals. */
 export interface VpSignal {
+  /** Whose VP it is. */
   readonly partitionId: bigint;
+  /** The VP's index. */
   readonly vpIndex: number;
 }
 
@@ -95,6 +97,7 @@ export interface GpaPageRange {
   readonly page: bigint;
   /** How many pages follow the first one: 0 to 2047. */
   readonly additionalPages: number;
+  /** Whether the pages are of 2 MiB. */
   readonly large: boolean;
 }
 

@@ -22,8 +22,11 @@ export const memoryLayout = {
   gvaValid: flag(45, 0),
   /** Whether `gpa` is the translation of `gva`, and not, say, that of a page table. */
   gvaGpaValid: flag(45, 1),
+  /** Whether the access is the hypervisor's, for a hypercall's output. */
   hypercallOutputPending: flag(45, 2),
+  /** `tlb_locked_no_overlay` of the hypervisor's. */
   tlbLockedNoOverlay: flag(45, 3),
+  /** The task priority at that moment. */
   tprPriority: u8(46),
   /** Guest virtual address. */
   gva: u64(48),

@@ -71,6 +71,7 @@ export type JsonValue =
 
 /** What `JSON.stringify` makes of a message. */
 export interface MessageJson {
+  /** As the message's. */
   readonly type: string;
   readonly [field: string]: JsonValue;
 }

@@ -12,8 +12,11 @@ import { Message } from './message.js';
 
 /** `hv_vp_signal_bitset_scheduler_message`. */
 export const vpSignalBitsetLayout = {
+  /** Whose VPs they are. */
   partitionId: u64(0),
+  /** How many messages there was no room for. */
   overflowCount: u32(8),
+  /** How many VPs are meant. */
   vpCount: u16(12),
   /** 0 is sparse, 1 is all VPs. */
   format: u64(16),
@@ -74,6 +77,7 @@ export interface SchedulerVpSignalBitset extends PlainFields<typeof vpSignalBits
 
 /** `hv_vp_signal_pair_scheduler_message`. */
 export const vpSignalPairLayout = {
+  /** How many messages there was no room for. */
   overflowCount: u32(0),
   signals: { kind: 'signals', count: 4, partitions: 8, vps: 160, most: 19 },
 } as const satisfies Layout;

@@ -5,6 +5,7 @@ import { Message } from './message.js';
 
 /** `hv_x64_intercept_message_header`, with which most payloads begin: 40 bytes. */
 export const x64HeaderLayout = {
+  /** The VP that stopped. */
   vpIndex: u32(0),
   /** How far RIP has to go for the instruction to be skipped: 0 where the hypervisor does not know, to 15. */
   instructionLength: bits(4, 0, 4),
@@ -14,14 +15,23 @@ export const x64HeaderLayout = {
   access: choice(5, 8, interceptAccesses),
   /** Current privilege level: 0 to 3. */
   cpl: bits(6, 0, 2),
+  /** CR0.PE: protected mode. */
   cr0Pe: flag(6, 2),
+  /** CR0.AM: alignment is checked. */
   cr0Am: flag(6, 3),
+  /** EFER.LMA: long mode. */
   eferLma: flag(6, 4),
+  /** Whether a debug register is on. */
   debugActive: flag(6, 5),
+  /** Whether an interruption waits to be delivered. */
   interruptionPending: flag(6, 6),
+  /** The virtual trust level that the VP was in: 0 to 15. */
   vtl: bits(6, 7, 4),
+  /** Whether the guest was in an enclave. */
   enclaveMode: flag(6, 11),
+  /** Whether interrupts are held back for one instruction: after STI or MOV SS. */
   interruptShadow: flag(6, 12),
+  /** Whether a virtualization fault is being handled. */
   virtualizationFaultActive: flag(6, 13),
   cs: segment(8),
   rip: u64(24),
@@ -41,6 +51,7 @@ export abstract class X64Intercept extends Message {
     defineFields(this, x64HeaderLayout);
   }
 
+  /** Whether the guest attempted to write. */
   get isWrite(): boolean {
     return this.view.getUint8(access.at) === write;
   }
