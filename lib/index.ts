@@ -145,7 +145,7 @@ export type {
   VpToken,
 } from './share-token.js';
 export { Vp } from './vp/vp.js';
-export { type ExitAnswer, type ExitHandler, type RunEnd, VpRun } from './vp/vp-run.js';
+export { type ExitAnswer, type ExitHandler, type RunEnd, StartedRun } from './vp/started-run.js';
 export type { RegisterInputs, Registers } from './vp/named-registers.js';
 export { RegisterPage, type WritableRegisterPageName } from './vp/register-page.js';
 export type { HypercallAnswer, HypercallResult } from './vp/exit-completion.js';

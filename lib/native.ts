@@ -162,7 +162,7 @@ export interface Native {
   share(descriptors: Int32Array, token: Int32Array): number;
   /**
    * Takes ownership of what is in a token, which another environment of this process made: descriptors of these
-   * `descriptorKinds`. Where a VP and a run control are among them, the VP is attached with it: see vpAttach. `-EALREADY`
+   * `descriptorKinds`. Where a VP and an arbiter are among them, the VP is attached with it: see vpAttach. `-EALREADY`
    * where somebody has taken it or its environment has ended, `-EINVAL` where it is something else, `-EBUSY` where this
    * environment owns one of them already. The token is as it was then.
    */
@@ -178,14 +178,14 @@ export interface Native {
    */
   receiveEventfd(token: Int32Array): number;
   /**
-   * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `control` is -1, or the
-   * run-control descriptor of an environment that attached the same VP: all of them can cancel each other's
+   * Prepares a VP descriptor for the functions below, which are `-EBADF` before. `arbiter` is -1, or the
+   * arbiter's descriptor of an environment that attached the same VP: all of them can cancel each other's
    * runs. `comesAgain` has the types of the messages, up to 64, that may be dropped where nobody could be told of them;
-   * default: none. It is that of the first who attached the VP. Returns the run-control descriptor, which this environment owns and may close at any time.
+   * default: none. It is that of the first who attached the VP. Returns the arbiter's descriptor, which this environment owns and may close at any time.
    * `-EEXIST` where the descriptor is attached. Closing or releasing the VP's descriptor ends its thread and detaches
    * its pages.
    */
-  vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number;
+  vpAttach(vp: number, arbiter: number, comesAgain?: Uint32Array): number;
   /**
    * Gives this environment's memory for exits of the VP, before it is run: 384 bytes over a SharedArrayBuffer, at an address
    * that divides by 8, which are in use until the descriptor is closed. In host byte order, from byte
@@ -314,7 +314,7 @@ export interface Native {
 }
 
 /** What `Native.receive` takes. */
-export const descriptorKinds = { partition: 0, vp: 1, runControl: 2 } as const;
+export const descriptorKinds = { partition: 0, vp: 1, arbiter: 2 } as const;
 
 /** What `Native.vpPage` takes. */
 export const vpPages = { register: 0, intercept: 1 } as const;

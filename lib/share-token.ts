@@ -25,7 +25,7 @@ const header = 2;
 /** What a token is for, and what descriptors it holds. */
 const contents = {
   partition: ['partition'],
-  vp: ['vp', 'runControl', 'partition'],
+  vp: ['vp', 'arbiter', 'partition'],
   memory: ['file'],
   event: ['eventfd'],
 } as const;

@@ -28,7 +28,7 @@ OrError<int> Hypercall(Environment& environment, OwnedFd fd, uint32_t code, uint
   const auto call = [&] { return backend::Ioctl(fd.number, abi::MSHV_ROOT_HVCALL, &argument); };
   // On a VP that runs the driver would keep this thread until its run is over.
   const Vp* const vp = environment.vps().Find(fd.number);
-  const auto done = vp == nullptr ? call() : vp->control().WhileIdle(call);
+  const auto done = vp == nullptr ? call() : vp->arbiter().WhileIdle(call);
   // A refusal before the call leaves the caller's reps where the completed ones would be.
   const bool called = done || argument.status != 0;
   result[0] = argument.status;

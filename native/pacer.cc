@@ -12,7 +12,7 @@ constexpr auto kLook = std::chrono::milliseconds(50);
 
 }  // namespace
 
-OrError<std::unique_ptr<Pacer>> Pacer::Start(Runner& runner) {
+OrError<std::unique_ptr<Pacer>> Pacer::Start(KickTarget& runner) {
   std::unique_ptr<Pacer> pacer(new Pacer(runner));
   const auto thread = StartThread(false, Main, pacer.get());
   if (!thread) {
@@ -35,8 +35,8 @@ Pacer::~Pacer() {
   pthread_join(thread_, nullptr);
 }
 
-bool Pacer::Begin(RunControl& control) {
-  control_ = &control;
+bool Pacer::Begin(VpArbiter& arbiter) {
+  arbiter_ = &arbiter;
   ++run_;
   if (sleeps_) {
     // It looks at the run under the lock before it sleeps.
@@ -59,7 +59,7 @@ void Pacer::Loop() {
       seen = run_;
     } else if (seen % 2 != 0) {
       // Where it fails, because others have taken the signals, the next look tries again.
-      static_cast<void>(control_.load()->Interrupt(runner_));
+      static_cast<void>(arbiter_.load()->Interrupt(runner_));
     } else {
       sleeps_ = true;
       changed_.wait(guard, [this, seen] { return ended_ || run_ != seen; });

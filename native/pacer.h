@@ -10,9 +10,9 @@
 #include <mutex>
 #include <utility>
 
+#include "kick_target.h"
 #include "or_error.h"
-#include "run_control.h"
-#include "runner.h"
+#include "vp_arbiter.h"
 
 namespace mshv {
 
@@ -22,32 +22,32 @@ namespace mshv {
 class Pacer {
  public:
   // The runner outlives it.
-  static OrError<std::unique_ptr<Pacer>> Start(Runner& runner);
+  static OrError<std::unique_ptr<Pacer>> Start(KickTarget& runner);
   ~Pacer();
 
   Pacer(const Pacer&) = delete;
   Pacer& operator=(const Pacer&) = delete;
 
   // The runner is about to run a VP. True where the pacer has come round since the last time.
-  bool Begin(RunControl& control);
+  bool Begin(VpArbiter& arbiter);
   // It has.
   void End() { ++run_; }
 
-  // Once this has returned, no RunControl that was run before is used.
+  // Once this has returned, no VpArbiter that was run before is used.
   void Forget() { const std::lock_guard guard(lock_); }
 
  private:
-  explicit Pacer(Runner& runner) : runner_(runner) {}
+  explicit Pacer(KickTarget& runner) : runner_(runner) {}
 
   static void* Main(void* self);
   void Loop();
 
-  Runner& runner_;
+  KickTarget& runner_;
   pthread_t thread_{};
   // Odd while the runner is inside.
   std::atomic<uint64_t> run_ = 0;
   // Of that run.
-  std::atomic<RunControl*> control_ = nullptr;
+  std::atomic<VpArbiter*> arbiter_ = nullptr;
   std::atomic<bool> came_round_ = true;
   std::atomic<bool> sleeps_ = false;
 

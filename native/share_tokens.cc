@@ -10,8 +10,8 @@
 #include "export.h"
 #include "export_list.h"
 #include "memory.h"
-#include "run_control.h"
 #include "vp.h"
+#include "vp_arbiter.h"
 
 namespace mshv {
 namespace {
@@ -100,16 +100,16 @@ namespace {
 
 // lib/native.ts: descriptorKinds.
 constexpr uint32_t kVp = static_cast<uint32_t>(backend::Kind::kVp);
-constexpr uint32_t kRunControl = 2;
+constexpr uint32_t kArbiter = 2;
 
-// What a run control is opened as; nothing of the others.
-OrError<std::unique_ptr<RunControl>> Check(int fd, uint32_t kind) {
+// What an arbiter is opened as; nothing of the others.
+OrError<std::unique_ptr<VpArbiter>> Check(int fd, uint32_t kind) {
   switch (kind) {
     case static_cast<uint32_t>(backend::Kind::kPartition):
     case kVp:
       return backend::Identify(fd, static_cast<backend::Kind>(kind)).error();
-    case kRunControl:
-      return RunControl::Open(fd);
+    case kArbiter:
+      return VpArbiter::Open(fd);
     default:
       return Error(-EINVAL);
   }
@@ -117,7 +117,7 @@ OrError<std::unique_ptr<RunControl>> Check(int fd, uint32_t kind) {
 
 OrError<int> TakeDescriptors(Environment& environment, std::span<const int32_t> descriptors,
                              std::span<const uint32_t> kinds) {
-  std::unique_ptr<RunControl> control;
+  std::unique_ptr<VpArbiter> arbiter;
   int vp = -1;
   for (size_t i = 0; i < kinds.size(); ++i) {
     // Owning a number twice would close it twice.
@@ -129,12 +129,12 @@ OrError<int> TakeDescriptors(Environment& environment, std::span<const int32_t> 
       return checked.error();
     }
     if (*checked != nullptr) {
-      control = *std::move(checked);
+      arbiter = *std::move(checked);
     }
     vp = kinds[i] == kVp ? descriptors[i] : vp;
   }
-  if (vp >= 0 && control != nullptr) {
-    if (const auto attached = environment.vps().Attach(vp, std::move(control)); !attached) {
+  if (vp >= 0 && arbiter != nullptr) {
+    if (const auto attached = environment.vps().Attach(vp, std::move(arbiter)); !attached) {
       return attached.error();
     }
   }

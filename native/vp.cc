@@ -40,10 +40,12 @@ OrError<napi_value> Vp::Page(const BufferDetacher& detacher, uint32_t number) {
   return pages_[number].Buffer(detacher);
 }
 
-OrError<void> Vp::End() { return thread == nullptr ? OrError<void>() : VpThread::End(thread); }
+OrError<void> Vp::End() {
+  return thread == nullptr ? OrError<void>() : DedicatedThread::End(thread);
+}
 
 void Vp::Offer(OrError<void> result) {
-  if (control_->ComesOnce(result, block_.message())) {
+  if (arbiter_->ComesOnce(result, block_.message())) {
     offered_ = result;
     std::memcpy(&offered_exit_, block_.message(), sizeof(offered_exit_));
   }
@@ -60,11 +62,11 @@ void Vp::KeepUntold() {
   if (block_ && block_.IsMarked()) {
     Tell();
   }
-  control_->Keep(offered_, &offered_exit_);
+  arbiter_->Keep(offered_, &offered_exit_);
 }
 
-OrError<void> VpTable::Attach(int fd, std::unique_ptr<RunControl> control) {
-  const bool added = vps_.emplace(fd, std::make_unique<Vp>(env_, fd, std::move(control))).second;
+OrError<void> VpTable::Attach(int fd, std::unique_ptr<VpArbiter> arbiter) {
+  const bool added = vps_.emplace(fd, std::make_unique<Vp>(env_, fd, std::move(arbiter))).second;
   return added ? OrError<void>() : Error(-EEXIST);
 }
 
@@ -111,7 +113,7 @@ void VpTable::Forget() {
     }
     if (!ended) {
       // Its thread goes on using it, until the VP exits.
-      VpThread::Abandon(std::move(vp->thread));
+      DedicatedThread::Abandon(std::move(vp->thread));
       vp.release();
     }
   }
@@ -124,7 +126,7 @@ void VpTable::Forget() {
 void VpTable::Leave(Vp& vp) {
   if (runner_ != nullptr) {
     pacer_->Forget();
-    vp.control().Release(*runner_, Error(-EINTR), nullptr);
+    vp.arbiter().Release(*runner_, Error(-EINTR), nullptr);
   }
 }
 
@@ -135,7 +137,7 @@ OrError<void> VpTable::Run(Vp& vp) {
     return Error(-ESHUTDOWN);
   }
   vp.Tell();
-  const auto result = RunPaced(vp.control(), vp.fd(), vp.block().message());
+  const auto result = RunPaced(vp.arbiter(), vp.fd(), vp.block().message());
   if (result || result.error() == -ECANCELED) {
     vp.block().Unmark(runner_->run);
     vp.Offer(result);
@@ -149,7 +151,7 @@ OrError<void> VpTable::Run(Vp& vp) {
 }
 
 OrError<void> VpTable::MakeRunner() {
-  OrError<std::unique_ptr<Runner>> runner = Runner::Create();
+  OrError<std::unique_ptr<KickTarget>> runner = KickTarget::Create();
   if (!runner) {
     return runner.error();
   }
@@ -162,7 +164,7 @@ OrError<void> VpTable::MakeRunner() {
   return {};
 }
 
-OrError<void> VpTable::RunPaced(RunControl& control, int fd, void* message) {
+OrError<void> VpTable::RunPaced(VpArbiter& arbiter, int fd, void* message) {
   if (runner_ == nullptr) {
     if (const auto made = MakeRunner(); !made) {
       return made;
@@ -171,12 +173,12 @@ OrError<void> VpTable::RunPaced(RunControl& control, int fd, void* message) {
   // A system call each takes longer than all the rest. So what other code of this thread may have
   // done to its signals is looked at as often as the pacer comes round, and their handlers by
   // whoever makes use of them.
-  const bool look = pacer_->Begin(control);
+  const bool look = pacer_->Begin(arbiter);
   OrError<void> result = look ? runner_->timer.Prepare() : OrError<void>();
   if (result) {
-    result = control.Run(*runner_, fd, message);
+    result = arbiter.Run(*runner_, fd, message);
   } else {
-    control.Release(*runner_, Error(-EINTR), nullptr);
+    arbiter.Release(*runner_, Error(-EINTR), nullptr);
   }
   pacer_->End();
   return result;
@@ -188,8 +190,8 @@ OrError<void> VpTable::Start(Vp& vp, napi_value on_exit) {
   }
   // What run() has returned before is no longer what the block's mark is about.
   vp.Tell();
-  OrError<std::unique_ptr<VpThread>> thread =
-      VpThread::Start(env_, loop_, closing_, vp.fd(), vp.control(), vp.block(), on_exit);
+  OrError<std::unique_ptr<DedicatedThread>> thread =
+      DedicatedThread::Start(env_, loop_, closing_, vp.fd(), vp.arbiter(), vp.block(), on_exit);
   if (!thread) {
     return thread.error();
   }
@@ -208,22 +210,22 @@ OrError<AttachedVp> AttachedVp::Read(Environment& environment, napi_value value)
 
 namespace {
 
-OrError<void> AttachWith(Environment& environment, OwnedFd vp, int control) {
-  OrError<std::unique_ptr<RunControl>> opened = RunControl::Open(control);
+OrError<void> AttachWith(Environment& environment, OwnedFd vp, int arbiter) {
+  OrError<std::unique_ptr<VpArbiter>> opened = VpArbiter::Open(arbiter);
   return opened ? environment.vps().Attach(vp.number, *std::move(opened)) : opened.error();
 }
 
-OrError<int> Attach(Environment& environment, OwnedFd vp, int32_t control,
+OrError<int> Attach(Environment& environment, OwnedFd vp, int32_t arbiter,
                     std::optional<std::span<uint32_t>> comes_again) {
   if (environment.vps().Find(vp.number) != nullptr) {
     return Error(-EEXIST);
   }
-  if (control != -1) {
+  if (arbiter != -1) {
     const auto attached =
-        environment.Owns(control) ? AttachWith(environment, vp, control) : Error(-EBADF);
-    return attached ? OrError<int>(control) : attached.error();
+        environment.Owns(arbiter) ? AttachWith(environment, vp, arbiter) : Error(-EBADF);
+    return attached ? OrError<int>(arbiter) : attached.error();
   }
-  OrError<UniqueFd> made = RunControl::Create(comes_again.value_or(std::span<uint32_t>()));
+  OrError<UniqueFd> made = VpArbiter::Create(comes_again.value_or(std::span<uint32_t>()));
   if (!made) {
     return made.error();
   }
@@ -253,9 +255,9 @@ OrError<void> Run(Environment& environment, AttachedVp vp) {
   return vp->thread == nullptr ? environment.vps().Run(*vp.vp) : Error(-EBUSY);
 }
 
-OrError<void> Cancel(Environment&, AttachedVp vp) { return vp->control().Cancel(); }
+OrError<void> Cancel(Environment&, AttachedVp vp) { return vp->arbiter().Cancel(); }
 
-int LastRun(Environment&, AttachedVp vp) { return vp->control().LastRun(); }
+int LastRun(Environment&, AttachedVp vp) { return vp->arbiter().LastRun(); }
 
 OrError<void> Start(Environment& environment, AttachedVp vp, Callback on_exit) {
   return vp->block() ? environment.vps().Start(*vp.vp, on_exit.function) : Error(-EINVAL);
@@ -322,7 +324,7 @@ OrError<bool> UseWhileIdle(AttachedVp vp, Use use) {
   if (!page) {
     return page.error();
   }
-  return vp->control().WhileIdle([&] { return UseRegisterPage(*page, use); });
+  return vp->arbiter().WhileIdle([&] { return UseRegisterPage(*page, use); });
 }
 
 OrError<bool> ReadRegisterPage(Environment&, AttachedVp vp, std::span<uint8_t> into,
@@ -360,7 +362,7 @@ OrError<bool> CompleteExit(Environment&, AttachedVp vp, uint32_t run, uint32_t c
     return Error(-EINVAL);
   }
   const auto page = vp->Map(kRegisterPage);
-  return vp->control().AfterRun(run, [&]() -> OrError<bool> {
+  return vp->arbiter().AfterRun(run, [&]() -> OrError<bool> {
     if (!page) {
       return page.error();
     }

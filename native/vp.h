@@ -12,35 +12,35 @@
 
 #include "abi/mshv.h"
 #include "buffer_detacher.h"
+#include "dedicated_thread.h"
 #include "event_loop.h"
 #include "exit_block.h"
+#include "kick_target.h"
 #include "or_error.h"
 #include "ownership.h"
 #include "pacer.h"
-#include "run_control.h"
-#include "runner.h"
 #include "viewed_mapping.h"
-#include "vp_thread.h"
+#include "vp_arbiter.h"
 
 namespace mshv {
 
 class Environment;
 
-// What an environment has of a VP that it works with: its pages, its run control, its thread.
+// What an environment has of a VP that it works with: its pages, its arbiter, its thread.
 class Vp {
  public:
-  Vp(napi_env env, int fd, std::unique_ptr<RunControl> control)
-      : fd_(fd), control_(std::move(control)), block_(env) {}
+  Vp(napi_env env, int fd, std::unique_ptr<VpArbiter> arbiter)
+      : fd_(fd), arbiter_(std::move(arbiter)), block_(env) {}
 
   Vp(const Vp&) = delete;
   Vp& operator=(const Vp&) = delete;
 
   int fd() const { return fd_; }
-  RunControl& control() const { return *control_; }
+  VpArbiter& arbiter() const { return *arbiter_; }
 
   // Where it runs on a thread of its own.
-  std::unique_ptr<VpThread> thread;
-  // As VpThread::End. Harmless where it does not.
+  std::unique_ptr<DedicatedThread> thread;
+  // As DedicatedThread::End. Harmless where it does not.
   OrError<void> End();
 
   // In which exits are handed over and completed.
@@ -61,7 +61,7 @@ class Vp {
 
  private:
   const int fd_;
-  const std::unique_ptr<RunControl> control_;
+  const std::unique_ptr<VpArbiter> arbiter_;
   // What a run has returned that comes once. Else -EINTR.
   OrError<void> offered_ = Error(-EINTR);
   abi::mshv_run_vp offered_exit_{};
@@ -84,7 +84,7 @@ class VpTable {
       : env_(detacher.env()), detacher_(detacher), loop_(loop), closing_(closing) {}
 
   // -EEXIST where it is attached already.
-  OrError<void> Attach(int fd, std::unique_ptr<RunControl> control);
+  OrError<void> Attach(int fd, std::unique_ptr<VpArbiter> arbiter);
   // Null where it is not attached.
   Vp* Find(int fd) const;
   // Ends its thread and detaches its pages. Harmless where it is not attached. Where the thread
@@ -99,7 +99,7 @@ class VpTable {
 
  private:
   OrError<void> MakeRunner();
-  OrError<void> RunPaced(RunControl& control, int fd, void* message);
+  OrError<void> RunPaced(VpArbiter& arbiter, int fd, void* message);
   void Leave(Vp& vp);
 
   const napi_env env_;
@@ -108,7 +108,7 @@ class VpTable {
   ClosingHandles& closing_;
   std::unordered_map<int, std::unique_ptr<Vp>> vps_;
   // Of the environment's own thread, from the first Run until no VP is left.
-  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<KickTarget> runner_;
   // Has it look whether the environment is to end.
   std::unique_ptr<Pacer> pacer_;
   bool ending_ = false;

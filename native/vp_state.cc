@@ -69,7 +69,7 @@ OrError<int> GetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint
   if (!buffer) {
     return FailedAt("aligned_alloc", -ENOMEM);
   }
-  const auto size = vp->control().WhileIdle(
+  const auto size = vp->arbiter().WhileIdle(
       [&] { return buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type); });
   if (size && static_cast<size_t>(*size) <= state.size()) {
     std::copy_n(buffer.data(), *size, state.begin());
@@ -85,7 +85,7 @@ OrError<int> SetState(Environment&, AttachedVp vp, uint32_t type, std::span<uint
   if (!buffer) {
     return FailedAt("aligned_alloc", -ENOMEM);
   }
-  return vp->control().WhileIdle([&]() -> OrError<int> {
+  return vp->arbiter().WhileIdle([&]() -> OrError<int> {
     // Of a state that ends inside a page the driver takes the rest of the page too.
     if (state.size() % StateBuffer::kPage != 0) {
       const auto size = buffer.Transfer(vp->fd(), abi::MSHV_GET_VP_STATE, type);

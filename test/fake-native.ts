@@ -389,9 +389,9 @@ export class FakeNative implements Native {
   receive(token: Int32Array, kinds: Uint32Array): number {
     return this.#perform('receive', [[...kinds]], () => {
       if (Atomics.exchange(token, 0, 1) !== 0) return -constants.errno.EALREADY;
-      const [vp = -1, control = -1] = token.subarray(2);
+      const [vp = -1, arbiter = -1] = token.subarray(2);
       token.subarray(2).forEach((fd) => this.vps.adopt(fd));
-      if (kinds[0] === descriptorKinds.vp) this.vps.attach(vp, control);
+      if (kinds[0] === descriptorKinds.vp) this.vps.attach(vp, arbiter);
       return 0;
     });
   }
@@ -408,8 +408,8 @@ export class FakeNative implements Native {
     );
   }
 
-  vpAttach(vp: number, control: number, comesAgain?: Uint32Array): number {
-    return this.#perform('vpAttach', [vp, control, comesAgain], () => this.vps.attach(vp, control));
+  vpAttach(vp: number, arbiter: number, comesAgain?: Uint32Array): number {
+    return this.#perform('vpAttach', [vp, arbiter, comesAgain], () => this.vps.attach(vp, arbiter));
   }
 
   vpUseBlock(vp: number, block: Uint8Array): number {

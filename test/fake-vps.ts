@@ -133,7 +133,7 @@ class FakeThread {
 }
 
 interface Attached {
-  readonly control: number;
+  readonly arbiter: number;
   readonly pages: (ArrayBuffer | undefined)[];
   block?: Uint8Array;
   thread?: FakeThread;
@@ -188,11 +188,11 @@ export class FakeVps {
     return this.#eventfds.eventfdAdopt(fd);
   }
 
-  attach(fd: number, control: number): number {
+  attach(fd: number, arbiter: number): number {
     if (this.#attached.has(fd)) return -EEXIST;
     this.of(fd);
-    const own = control < 0 ? this.#eventfds.eventfdCreate(0, false) : control;
-    if (own >= 0) this.#attached.set(fd, { control: own, pages: [] });
+    const own = arbiter < 0 ? this.#eventfds.eventfdCreate(0, false) : arbiter;
+    if (own >= 0) this.#attached.set(fd, { arbiter: own, pages: [] });
     return own;
   }
 

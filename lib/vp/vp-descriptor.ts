@@ -5,7 +5,7 @@ import { stepError } from '../step-error.js';
 import { ExitBlock } from './exit-block.js';
 
 /**
- * The descriptor of a VP in this environment, and its run-control descriptor, through which all environments
+ * The descriptor of a VP in this environment, and its arbiter's, through which all environments
  * that have the VP can cancel each other's runs.
  *
  * It is attached when something first needs that: making a VP that is never run costs one ioctl.
@@ -16,19 +16,19 @@ export class VpDescriptor {
   /** What `runnable` has given the addon. */
   readonly block = new ExitBlock();
   #fd: number;
-  #control: number;
+  #arbiter: number;
   #hasBlock = false;
 
   /**
    * Takes ownership of `fd`.
    *
-   * @param control - the run-control descriptor that it is attached with, likewise; -1 where it is not attached yet
+   * @param arbiter - the arbiter's descriptor that it is attached with, likewise; -1 where it is not attached yet
    */
-  constructor(native: Native, fd: number, index: number, control = -1) {
+  constructor(native: Native, fd: number, index: number, arbiter = -1) {
     this.native = native;
     this.#fd = fd;
     this.index = index;
-    this.#control = control;
+    this.#arbiter = arbiter;
   }
 
   get closed(): boolean {
@@ -50,12 +50,12 @@ export class VpDescriptor {
 
   /** Whether this environment has prepared it for running. */
   get isAttached(): boolean {
-    return this.#control >= 0;
+    return this.#arbiter >= 0;
   }
 
   /** The descriptor, ready for the addon's functions that run VPs. */
   get attached(): number {
-    if (this.#control < 0) {
+    if (this.#arbiter < 0) {
       this.#attach();
     }
     return this.fd;
@@ -71,12 +71,12 @@ export class VpDescriptor {
     return fd;
   }
 
-  /** The run-control descriptor. */
-  get control(): number {
-    if (this.#control < 0) {
+  /** The arbiter's descriptor. */
+  get arbiter(): number {
+    if (this.#arbiter < 0) {
       this.#attach();
     }
-    return this.#control;
+    return this.#arbiter;
   }
 
   /**
@@ -86,7 +86,7 @@ export class VpDescriptor {
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   page(number: (typeof vpPages)[keyof typeof vpPages]): ArrayBuffer | undefined {
-    if (this.#control < 0 && this.#tryAttach() < 0) {
+    if (this.#arbiter < 0 && this.#tryAttach() < 0) {
       return undefined;
     }
     const page = this.native.vpPage(this.fd, number);
@@ -106,7 +106,7 @@ export class VpDescriptor {
   #tryAttach(): number {
     const result = this.native.vpAttach(this.fd, -1, comesAgain);
     if (result >= 0) {
-      this.#control = result;
+      this.#arbiter = result;
     }
     return result;
   }
@@ -114,14 +114,14 @@ export class VpDescriptor {
   /** Ends a thread that runs the VP and detaches its pages. */
   close(): void {
     const fd = this.#fd;
-    const control = this.#control;
+    const arbiter = this.#arbiter;
     this.#fd = -1;
-    this.#control = -1;
+    this.#arbiter = -1;
     if (fd >= 0) {
       this.native.close(fd);
     }
-    if (control >= 0) {
-      this.native.close(control);
+    if (arbiter >= 0) {
+      this.native.close(arbiter);
     }
   }
 }

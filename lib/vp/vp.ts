@@ -45,7 +45,7 @@ import { mapRegisterPage, type RegisterPage } from './register-page.js';
 import { ownPartition } from '../hypercall/shared-partition.js';
 import { VpDescriptor } from './vp-descriptor.js';
 import { VpRegisters } from './vp-registers.js';
-import { beginRun, finishRun, type ExitHandler, type VpRun } from './vp-run.js';
+import { beginRun, finishRun, type ExitHandler, type StartedRun } from './started-run.js';
 import { runError, runningError } from './run-errors.js';
 import { getVpState, setVpState } from './vp-state.js';
 
@@ -72,7 +72,7 @@ export class Vp implements Disposable {
   readonly #registers: VpRegisters;
   readonly #exits: PendingExit;
   readonly #completion: ExitCompletion;
-  #run: VpRun | undefined;
+  #run: StartedRun | undefined;
   /** Undefined until it is asked for, null where there is none. */
   #registerPage: RegisterPage | null | undefined;
   #interceptPage: InterceptMessages | null | undefined;
@@ -132,9 +132,9 @@ export class Vp implements Disposable {
     const index = vpArgument('token.index', token.index);
     const apicIds = ApicIds.ofToken(token);
     const native = receivingNative(checked, options);
-    const [vp = -1, control = -1, partition = -1] = takeOffer(native, checked);
+    const [vp = -1, arbiter = -1, partition = -1] = takeOffer(native, checked);
     const shared = ownPartition(native, partition, apicIds);
-    return new Vp(new VpDescriptor(native, vp, index, control), shared, shared);
+    return new Vp(new VpDescriptor(native, vp, index, arbiter), shared, shared);
   }
 
   /** Whether `close()` was called, here or by the partition. */
@@ -202,10 +202,10 @@ export class Vp implements Disposable {
   /**
    * Runs the VP on a native thread of its own and calls `handler` with each exit on this environment's event
    * loop. The VP waits for the answer: it runs on when the handler has returned, or its promise is
-   * resolved. See `VpRun.finished` for how it ends. Running keeps the event loop alive, see `VpRun.unref()`. The handler runs in
+   * resolved. See `StartedRun.finished` for how it ends. Running keeps the event loop alive, see `StartedRun.unref()`. The handler runs in
    * the async context (`AsyncLocalStorage`) of this call.
    *
-   * Where `options.signal` aborts, the VP is stopped as by `VpRun.stop()`, and `finished` rejects with the signal's reason. What
+   * Where `options.signal` aborts, the VP is stopped as by `StartedRun.stop()`, and `finished` rejects with the signal's reason. What
    * the handler rejects with then because of the same signal is no further error. Where the VP cannot be stopped, that is an
    * uncaught exception, and the run goes on.
    *
@@ -213,7 +213,7 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_VP_RUNNING` where it was started already, while a run by another object shows in
    *   `finished`; `EAGAIN` where there is no room for a thread
    */
-  start(handler: ExitHandler, options: WaitOptions = {}): VpRun {
+  start(handler: ExitHandler, options: WaitOptions = {}): StartedRun {
     functionArgument('handler', handler);
     const { signal } = takeOptions('options', options, waitOptions);
     this.#descriptor.checkOpen();
@@ -417,7 +417,7 @@ export class Vp implements Disposable {
 
   /**
    * Makes a token for another environment of this process: post it to a Worker, or pass it as `workerData`,
-   * and call `Vp.receive()` there. It holds duplicates of the VP's, its run control's and the partition's
+   * and call `Vp.receive()` there. It holds duplicates of the VP's, its arbiter's and the partition's
    * descriptor, so what it stands for outlives this object and the partition.
    *
    * A token that nobody receives keeps those descriptors open until this environment ends, and is of no use after that:
@@ -426,8 +426,8 @@ export class Vp implements Disposable {
    * @throws MshvError `EMFILE`
    */
   share(): VpToken {
-    const { native, attached, control } = this.#descriptor;
-    const descriptors = [attached, control, this.partition.fd];
+    const { native, attached, arbiter } = this.#descriptor;
+    const descriptors = [attached, arbiter, this.partition.fd];
     const token = makeToken(native, 'vp', `VP ${this.index}`, descriptors);
     return { ...token, index: this.index, apicIds: apicIdsOf(this.partition).memory };
   }
@@ -436,7 +436,7 @@ export class Vp implements Disposable {
    * Ends a run of `start()`, wherever it is, as `'closed'`, and closes the descriptors of this object; its
    * pages are gone. Where another environment has the VP too, it goes on there. Harmless where closed already.
    *
-   * @throws MshvError as `VpRun.stop()`, where the VP stays open and runs on
+   * @throws MshvError as `StartedRun.stop()`, where the VP stays open and runs on
    */
   close(): void {
     if (this.closed) {

@@ -8,7 +8,7 @@ import {
   type ExitAnswer,
   type Intercept,
   type Partition,
-  type VpRun,
+  type StartedRun,
 } from '../../lib/index.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
@@ -27,7 +27,7 @@ type Answer = (typeof answers)[number];
 
 interface Handle {
   readonly vp: Vp;
-  run: VpRun | undefined;
+  run: StartedRun | undefined;
   /** What may be completed: nothing where undefined. */
   pending: Intercept | undefined;
   /** Another handle's thread has perhaps run the VP since: nobody sees when it begins. */
@@ -91,7 +91,7 @@ class World {
     );
   }
 
-  #answer(handle: Handle, run: VpRun, answer: Answer): ExitAnswer | Promise<ExitAnswer> {
+  #answer(handle: Handle, run: StartedRun, answer: Answer): ExitAnswer | Promise<ExitAnswer> {
     const { pending } = handle;
     // The VP runs on.
     const done = (): void => {

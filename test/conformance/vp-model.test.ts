@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
-import { MshvError, Vp, type Intercept, type Partition, type VpRun } from '../../lib/index.js';
+import { MshvError, Vp, type Intercept, type Partition, type StartedRun } from '../../lib/index.js';
 import type { GuestSide } from '../guest-side.js';
 import { isRunning as vpIsRunning } from '../is-running.js';
 import { mappings } from '../mappings.js';
@@ -85,7 +85,7 @@ interface RealHandle {
   readonly vp: Vp;
   readonly exits: number[];
   readonly ends: string[];
-  run: VpRun | undefined;
+  run: StartedRun | undefined;
   last: Intercept | undefined;
 }
 

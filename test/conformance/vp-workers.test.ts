@@ -358,7 +358,7 @@ it('a closed VP and partition leave no descriptor, thread or mapping', () => {
   }
   const meanwhile = belongings();
   expect(meanwhile.vpThreads).toBe(before.vpThreads + 3);
-  // Run control, register page and intercept page.
+  // Arbiter, register page and intercept page.
   expect(meanwhile.vpMappings).toBeGreaterThanOrEqual(before.vpMappings + 9);
   own.close();
   expect(belongings()).toEqual(before);

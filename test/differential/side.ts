@@ -24,7 +24,7 @@ export interface PartitionSlot extends Named {
 
 export interface VpSlot {
   fd: number;
-  readonly control: number;
+  readonly arbiter: number;
   /** Of its exits. */
   readonly block: Uint8Array;
   readonly partition: PartitionSlot;
@@ -134,9 +134,9 @@ export class Side {
   placeVp(slot: number, fd: number, partition: PartitionSlot, index: number): void {
     partition.vps.add(index);
     this.closeVp(slot);
-    const control = this.native.vpAttach(fd, -1);
+    const arbiter = this.native.vpAttach(fd, -1);
     const block = giveBlock(this.native, fd);
-    this.vps[slot] = { fd, control, block, partition, index };
+    this.vps[slot] = { fd, arbiter, block, partition, index };
   }
 
   closePartition(slot: number): number {
@@ -152,7 +152,7 @@ export class Side {
     const found = this.vps[slot];
     if (found === undefined) return -1;
     this.vps[slot] = undefined;
-    this.native.close(found.control);
+    this.native.close(found.arbiter);
     return this.native.close(found.fd);
   }
 

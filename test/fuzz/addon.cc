@@ -29,9 +29,9 @@
 #include "../../native/environment.h"
 #include "../../native/export_list.h"
 #include "../../native/memory.h"
-#include "../../native/run_control.h"
 #include "../../native/sim/registry.h"
 #include "../../native/vp.h"
+#include "../../native/vp_arbiter.h"
 #include "guarded_bytes.h"
 
 // A JavaScript value.
@@ -233,7 +233,7 @@ class Session {
     if (const auto host = sim::Registry::Get().RemoveHost(host_)) {
       host->Destroy();
     }
-    for (const auto* all : {&files_, &controls_, &eventfds_, &vps_, &partitions_, &devices_}) {
+    for (const auto* all : {&files_, &arbiters_, &eventfds_, &vps_, &partitions_, &devices_}) {
       for (const int fd : *all) {
         if (TheEnvironment().Owns(fd)) {
           static_cast<void>(TheEnvironment().vps().Detach(fd));
@@ -278,10 +278,10 @@ class Session {
   }
 
   void Attach(int vp) {
-    auto created = RunControl::Create({});
-    controls_.push_back(Own(created ? OrError<int>(created->release()) : created.error()));
-    auto control = RunControl::Open(controls_.back());
-    if (!control || !TheEnvironment().vps().Attach(vp, *std::move(control))) {
+    auto created = VpArbiter::Create({});
+    arbiters_.push_back(Own(created ? OrError<int>(created->release()) : created.error()));
+    auto arbiter = VpArbiter::Open(arbiters_.back());
+    if (!arbiter || !TheEnvironment().vps().Attach(vp, *std::move(arbiter))) {
       abort();
     }
   }
@@ -463,7 +463,7 @@ class Session {
     } else if (name == "dup") {
       (takes == "p" ? partitions_ : takes == "v" ? vps_ : eventfds_).push_back(fd);
     } else if (name == "vpAttach") {
-      controls_.push_back(fd);
+      arbiters_.push_back(fd);
     } else if (name == "memoryFd") {
       files_.push_back(fd);
     } else if (name == "memoryCreate" || name == "memoryFromFd") {
@@ -611,7 +611,7 @@ class Session {
   std::vector<int> partitions_;
   std::vector<int> vps_;
   std::vector<int> eventfds_;
-  std::vector<int> controls_;
+  std::vector<int> arbiters_;
   std::vector<int> files_;
   // Handles, the first one that of the guest's memory.
   std::vector<int> memories_;

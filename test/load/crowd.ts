@@ -6,7 +6,7 @@ import {
   type Partition,
   PartitionSynic,
   SynicPorts,
-  type VpRun,
+  type StartedRun,
 } from '../../lib/index.js';
 import type { GuestSide, SeenInterrupt } from '../guest-side.js';
 
@@ -53,7 +53,7 @@ export class Crowd {
   readonly rings: bigint[] = [];
   ports = 0;
   #steps = 0;
-  #runs: VpRun[] = [];
+  #runs: StartedRun[] = [];
 
   constructor(guest: GuestSide) {
     const { native } = guest;

@@ -199,7 +199,7 @@ describe.each<[string, Native]>([
     expect(call(0x44, 0, 16, 4097)).toBe(-EINVAL);
     expect(call(0x44, 0, 16, 8, 1)).toBe(-EINVAL);
 
-    const control = native.vpAttach(event, -1);
+    const arbiter = native.vpAttach(event, -1);
     const shared = new SharedArrayBuffer(400);
     const notBlocks = [
       new Uint8Array(384),
@@ -244,35 +244,35 @@ describe.each<[string, Native]>([
       expect(writePage([8, place], 2)).toBe(-EINVAL);
     }
     expect([writePage([8, 688], 1), writePage([8, 688], 2)]).toEqual([-EINVAL, -ENODEV]);
-    native.close(control);
+    native.close(arbiter);
     native.close(event);
   });
 
   it('receives nothing but what it is told to expect', () => {
     const event = native.eventfdCreate(0, false);
-    const control = native.vpAttach(event, -1);
+    const arbiter = native.vpAttach(event, -1);
     const memory = native.memoryCreate(4096n, true, false);
     const file = openSync('/proc/self/status', 'r');
-    const [partition, vp, runControl] = [0, 1, 2];
+    const kinds = { partition: 0, vp: 1, arbiter: 2 };
     const foreign = native.release(native.memoryFd(memory));
-    for (const kind of [partition, vp, runControl, 3, 2 ** 32 - 1]) {
+    for (const kind of [...Object.values(kinds), 3, 2 ** 32 - 1]) {
       expect(adopt(native, event, kind)).toBe(-EBUSY);
       expect(adopt(native, file, kind)).toBe(-EINVAL);
       expect(adopt(native, foreign, kind)).toBe(-EINVAL);
     }
-    for (const kind of [partition, vp, runControl]) {
+    for (const kind of Object.values(kinds)) {
       expect(adopt(native, 2 ** 31 - 1, kind)).toBe(-EBADF);
       expect(adopt(native, -1, kind)).toBe(-EBADF);
     }
-    expect(native.release(control)).toBe(control);
-    expect(adopt(native, control, vp)).toBe(-EINVAL);
-    expect(adopt(native, control, runControl)).toBe(control);
-    // The eventfd is attached, its copy is not, and only a run control can be given for it.
+    expect(native.release(arbiter)).toBe(arbiter);
+    expect(adopt(native, arbiter, kinds.vp)).toBe(-EINVAL);
+    expect(adopt(native, arbiter, kinds.arbiter)).toBe(arbiter);
+    // The eventfd is attached, its copy is not, and only an arbiter can be given for it.
     const copy = native.dup(event);
-    expect(native.vpAttach(event, control)).toBe(-EEXIST);
+    expect(native.vpAttach(event, arbiter)).toBe(-EEXIST);
     expect(native.vpAttach(copy, event)).toBe(-EINVAL);
-    expect(native.vpAttach(copy, control)).toBe(control);
-    for (const fd of [copy, control, event]) native.close(fd);
+    expect(native.vpAttach(copy, arbiter)).toBe(arbiter);
+    for (const fd of [copy, arbiter, event]) native.close(fd);
     closeSync(file);
     closeSync(foreign);
     native.memoryUnmap(memory);

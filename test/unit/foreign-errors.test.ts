@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { closeEach } from '../../lib/closing.js';
-import { MshvError, type VpRun, type WaitOptions } from '../../lib/index.js';
+import { MshvError, type StartedRun, type WaitOptions } from '../../lib/index.js';
 import { encodeMessage } from '../../lib/sim/index.js';
 import { vpOf } from '../vp-of.js';
 import { FakeHost } from './fake-host.js';
@@ -72,7 +72,7 @@ it('what a batch throws is thrown as it is', () => {
 
 describe('what a handler throws whose run has ended is an uncaught exception:', () => {
   const controller = new AbortController();
-  it.each<[string, WaitOptions, (run: VpRun) => void, result: unknown]>([
+  it.each<[string, WaitOptions, (run: StartedRun) => void, result: unknown]>([
     [
       'that stopped it',
       {},

@@ -69,7 +69,7 @@ export const constructorsNotForCallers: readonly string[] = [
   'RegisterPage',
   'SharedPartition',
   'Vp',
-  'VpRun',
+  'StartedRun',
   'IrqFd',
   'IrqFdRoute',
   'EventFd',

@@ -1,7 +1,7 @@
 import { setTimeout as later } from 'node:timers/promises';
 
 import { encodeMessage } from '../../../lib/sim/encode-message.js';
-import type { ExitHandler, VpRun } from '../../../lib/index.js';
+import type { ExitHandler, StartedRun } from '../../../lib/index.js';
 import { openGuestSide } from '../../guest-side.js';
 import { newSeen, VpWorker } from '../../vp-work.js';
 import { vpOf } from '../../vp-of.js';
@@ -18,7 +18,7 @@ const vp = vpOf(partition, 0);
 const halt = encodeMessage('halt', {});
 
 /** Starts the VP, which has something to exit with. */
-function startWith(handler: ExitHandler): VpRun {
+function startWith(handler: ExitHandler): StartedRun {
   guest.queueMessage(partition, 0, halt);
   return vp.start(handler);
 }

@@ -24,7 +24,7 @@ import {
   SynicPortMap,
   SynicPorts,
   Vp,
-  VpRun,
+  StartedRun,
 } from '../../../lib/index.js';
 
 /** The class behind each subject. */
@@ -39,7 +39,7 @@ export const classes = {
   sharedPartition: SharedPartition,
   Vp,
   vp: Vp,
-  vpRun: VpRun,
+  vpRun: StartedRun,
   page: RegisterPage,
   GuestMemory,
   memory: GuestMemory,

@@ -30,7 +30,7 @@ import {
   SynicPortMap,
   SynicPorts,
   Vp,
-  VpRun,
+  StartedRun,
   hvStatusCodes,
 } from '../../../lib/index.js';
 import { openDescriptors } from '../../open-descriptors.js';
@@ -51,7 +51,7 @@ export interface Subjects {
   /** VP 0. */
   vp: Vp;
   /** Of VP 1. */
-  vpRun: VpRun;
+  vpRun: StartedRun;
   /** Of VP 0. */
   page: RegisterPage;
   GuestMemory: typeof GuestMemory;

@@ -102,7 +102,7 @@ interface FallibleFunction {
 }
 
 const waitingTime = ['EBUSY'] as const;
-const runner = ['sigaction', 'pthread_sigmask', 'timer_create'] as const;
+const kickTarget = ['sigaction', 'pthread_sigmask', 'timer_create'] as const;
 const control = ['memfd_create', 'ftruncate', 'fcntl', 'mmap', 'fstat'] as const;
 
 /** The addon's functions that can fail because the system does: see lib/native.ts. */
@@ -131,9 +131,9 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   },
   receiveEventfd: { calls: ['fcntl', 'readlink'], own: ['EINVAL', 'EBUSY'] },
   vpAttach: { calls: control, own: ['EINVAL', 'EEXIST'] },
-  vpRun: { calls: [...runner, 'pthread_create', 'MSHV_RUN_VP'], own: ['EBUSY', 'ECANCELED'] },
+  vpRun: { calls: [...kickTarget, 'pthread_create', 'MSHV_RUN_VP'], own: ['EBUSY', 'ECANCELED'] },
   vpCancel: { calls: ['sigaction', 'timer_create'], own: ['EBADF', 'ENOSPC'] },
-  vpStart: { calls: ['uv_async_init', 'pthread_create', ...runner], own: waitingTime },
+  vpStart: { calls: ['uv_async_init', 'pthread_create', ...kickTarget], own: waitingTime },
   vpResume: { calls: [], own: ['EBUSY', 'ENOENT'] },
   vpStop: { calls: ['sigaction', 'timer_create'], own: ['ENOSPC'] },
   vpPage: { calls: ['readlink', 'mmap'], own: ['ENODEV', 'ENOTSUP'] },
@@ -148,7 +148,7 @@ export const fallibleFunctions: Record<FallibleCall, FallibleFunction> = {
   watch: { calls: ['uv_poll_init', 'uv_poll_start'] },
   eventfdShow: { calls: ['fcntl'] },
   eventfdSignal: { calls: ['write'] },
-  eventfdSignalBounded: { calls: ['write', ...runner], own: ['ENOBUFS'] },
+  eventfdSignalBounded: { calls: ['write', ...kickTarget], own: ['ENOBUFS'] },
   eventfdRead: { calls: ['read'] },
   eventfdPoll: { calls: ['poll'] },
 };

@@ -76,7 +76,7 @@ describe.each([
   let device: number;
   let partition: number;
   let vp: number;
-  let control: number;
+  let arbiter: number;
   let exits: Exits;
 
   beforeEach(() => {
@@ -86,12 +86,12 @@ describe.each([
     partition = native.createPartition(device, 1n, 0n);
     native.initializePartition(partition);
     vp = native.createVp(partition, 0);
-    control = native.vpAttach(vp, -1);
+    arbiter = native.vpAttach(vp, -1);
     exits = new Exits(giveBlock(native, vp));
   });
 
   afterEach(() => {
-    for (const fd of [vp, control, partition, device]) native.close(fd);
+    for (const fd of [vp, arbiter, partition, device]) native.close(fd);
     native.simDestroy(sim);
     expect(vpThreads()).toEqual([]);
     expect({ descriptors: openDescriptors(), mappings: mappings(/memfd:mshv/).length }).toEqual(
@@ -115,7 +115,7 @@ describe.each([
 
     it('completes the exit of the last run, and writes nothing where there was another since or one goes on', () => {
       const other = native.dup(vp);
-      native.vpAttach(other, control);
+      native.vpAttach(other, arbiter);
       giveBlock(native, other);
       const { buffer } = exits.message;
       const [words, places] = [new BigUint64Array(buffer, 264), new Uint32Array(buffer, 344)];
@@ -149,7 +149,7 @@ describe.each([
       let other: number;
       beforeEach(() => {
         other = native.dup(vp);
-        native.vpAttach(other, control);
+        native.vpAttach(other, arbiter);
         exits = new Exits(giveBlock(native, other));
         expect(native.vpRun(vp)).toBe(-EINTR);
       });
@@ -444,7 +444,7 @@ describe.each([
   describe('shared with a Worker', () => {
     async function share(runs: number): Promise<Worker> {
       const token = new Int32Array(new SharedArrayBuffer(16));
-      expect(native.share(Int32Array.of(vp, control), token)).toBe(0);
+      expect(native.share(Int32Array.of(vp, arbiter), token)).toBe(0);
       const worker = new Worker(program('vp-worker.mjs'), { workerData: { token, runs } });
       expect(await once(worker, 'message')).toEqual([0]);
       return worker;
@@ -503,7 +503,7 @@ describe('on the kernel', () => {
 
   it('hands over what a descriptor that is no VP says to a run', async () => {
     const event = native.eventfdCreate(0, false);
-    const control = native.vpAttach(event, -1);
+    const arbiter = native.vpAttach(event, -1);
     const exits = new Exits(giveBlock(native, event));
     const exit = exits.next();
     expect(native.vpRun(event)).toBe(-ENOTTY);
@@ -514,12 +514,12 @@ describe('on the kernel', () => {
     expect(native.vpGetState(event, 0, new Uint8Array(8))).toBe(-ENOTTY);
     native.close(event);
     expect(vpThreads()).toEqual([]);
-    native.close(control);
+    native.close(arbiter);
   });
 
-  it('takes a run control of this process only', () => {
+  it('takes an arbiter of this process only', () => {
     const event = native.eventfdCreate(0, false);
-    const control = native.vpAttach(event, -1);
+    const arbiter = native.vpAttach(event, -1);
     const script = `
       const native = require('bindings')('mshv');
       const token = new Int32Array(new SharedArrayBuffer(12));
@@ -528,10 +528,10 @@ describe('on the kernel', () => {
     const { stdout } = spawnSync(process.execPath, ['-e', script], {
       encoding: 'utf8',
       cwd: fileURLToPath(new URL('../../../', import.meta.url)),
-      stdio: ['ignore', 'pipe', 'inherit', control],
+      stdio: ['ignore', 'pipe', 'inherit', arbiter],
     });
     expect(stdout).toBe(String(-EINVAL));
-    native.close(control);
+    native.close(arbiter);
     native.close(event);
   });
 });

@@ -12,7 +12,7 @@ import {
   type HaltIntercept,
   type Intercept,
   type MshvError,
-  type VpRun,
+  type StartedRun,
 } from '../../../lib/index.js';
 import { failAt } from '../../fake-native.js';
 import type { FakeVp } from '../../fake-vps.js';
@@ -28,7 +28,7 @@ const { EINVAL, EIO, EMFILE, ENODEV, ENOMEM, ENOTSUP, EPERM } = constants.errno;
 let host: FakeHost;
 let vp: Vp;
 let fake: FakeVp;
-let running: VpRun | undefined;
+let running: StartedRun | undefined;
 
 beforeEach(() => {
   const before = openDescriptors();
@@ -457,9 +457,9 @@ describe('start()', () => {
 
   it('shows what it is', () => {
     const run = vp.start(() => undefined);
-    expect(inspect(run)).toBe('VpRun { vp: 0, ended: false }');
+    expect(inspect(run)).toBe('StartedRun { vp: 0, ended: false }');
     run.stop();
-    expect(inspect(run)).toBe('VpRun { vp: 0, ended: true }');
+    expect(inspect(run)).toBe('StartedRun { vp: 0, ended: true }');
   });
 });
 
@@ -594,7 +594,7 @@ describe('pages', () => {
       },
     );
 
-    it('where the VP has no run control', () => {
+    it('where the VP has no arbiter', () => {
       host.native.record(failAt(EPERM, 0));
       expect(vp[name]).toBeUndefined();
       expect(names()).toEqual(['vpAttach']);

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 
 import { encodeMessage } from '../../../../lib/sim/encode-message.js';
-import { type Intercept, Vp, type VpRun } from '../../../../lib/index.js';
+import { type Intercept, Vp, type StartedRun } from '../../../../lib/index.js';
 import { hasExternalBuffers } from '../../../external-buffers.js';
 import { type Operation, replaced } from '../engine.js';
 import type { Situation } from '../situation.js';
@@ -16,7 +16,7 @@ function haveRegisterPage(vp: Vp): void {
   if (hasExternalBuffers) expect(page).toBeDefined();
 }
 
-/** An operation on a VP whose run control and pages are there. */
+/** An operation on a VP whose arbiter and pages are there. */
 function onVp(
   name: string,
   act: (vp: Vp, situation: Situation) => unknown,
@@ -54,7 +54,7 @@ function onExit(
 }
 
 /** An operation on a VP that runs, and does not exit. */
-function onRun(name: string, act: (run: VpRun, vp: Vp) => unknown): Operation {
+function onRun(name: string, act: (run: StartedRun, vp: Vp) => unknown): Operation {
   return {
     name,
     arrange: (situation) => {

@@ -1,5 +1,5 @@
-#ifndef MSHV_NATIVE_RUN_CONTROL_H_
-#define MSHV_NATIVE_RUN_CONTROL_H_
+#ifndef MSHV_NATIVE_VP_ARBITER_H_
+#define MSHV_NATIVE_VP_ARBITER_H_
 
 #include <cerrno>
 #include <cstdint>
@@ -9,14 +9,14 @@
 #include <utility>
 
 #include "abi/mshv.h"
+#include "kick_target.h"
 #include "or_error.h"
 #include "ownership.h"
-#include "runner.h"
 
 namespace mshv {
 
-// Who runs a VP, and whether that is to end: one page of a memfd, which every environment of the
-// process that works with the VP has mapped. Thread-safe.
+// Who may run a VP, and what must not be lost between two runs: one page of a memfd, which every
+// environment of the process that works with the VP has mapped. Thread-safe.
 //
 // A cancel stays until a run has ended by it (-ECANCELED). Whoever finds it before entering, or is
 // interrupted while it is there, acknowledges it; an exit that comes first is not thrown away for
@@ -24,21 +24,21 @@ namespace mshv {
 //
 // Who runs the VP holds it from then on, through -EINTR. RunAndHold goes on with that until
 // Release, so that nobody runs it between the end of a run and the keeping of what came of it.
-class RunControl {
+class VpArbiter {
  public:
   // Makes a block. `comes_again`: the types of the messages of instructions, which the guest
   // executes again where nobody was told of them; -EINVAL where there are too many.
   static OrError<UniqueFd> Create(std::span<const uint32_t> comes_again);
   // -EINVAL where `fd` is something else, or another process's.
-  static OrError<std::unique_ptr<RunControl>> Open(int fd);
+  static OrError<std::unique_ptr<VpArbiter>> Open(int fd);
 
   // MSHV_RUN_VP, with what vpRun in lib/native.ts promises; -ESHUTDOWN after End. -EBUSY where
   // another runner holds the VP. After -EINTR the run goes on with its next call, or ends by
   // Release.
-  OrError<void> Run(Runner& runner, int vp, void* message) {
+  OrError<void> Run(KickTarget& runner, int vp, void* message) {
     return Run(runner, vp, message, /*hold=*/false);
   }
-  OrError<void> RunAndHold(Runner& runner, int vp, void* message) {
+  OrError<void> RunAndHold(KickTarget& runner, int vp, void* message) {
     return Run(runner, vp, message, /*hold=*/true);
   }
 
@@ -51,20 +51,20 @@ class RunControl {
 
   // The runner, where it holds the VP, does so no longer. `untold` is what Run returned and nobody
   // was told of, -EINTR where there is no such thing: what comes once is the next run's.
-  void Release(const Runner& runner, OrError<void> untold, const void* message);
+  void Release(const KickTarget& runner, OrError<void> untold, const void* message);
 
   // The run under way, or the next one, is to end with -ECANCELED. Where the one under way cannot
   // be interrupted nothing has changed.
   OrError<void> Cancel();
 
   // The runner, where it is running the VP, is to come back with -EINTR. Fails like Cancel.
-  OrError<void> Interrupt(const Runner& runner);
+  OrError<void> Interrupt(const KickTarget& runner);
 
   // A runner that is used with this VP only is to run no more: it is interrupted until it has left.
   // Fails like Cancel.
-  OrError<void> End(Runner& runner);
+  OrError<void> End(KickTarget& runner);
   // The same, but it is not interrupted: it leaves with what ends its run.
-  void Abandon(Runner& runner);
+  void Abandon(KickTarget& runner);
 
   // The number of the last run, 1 or more; 0 where there was none. Each Run that reaches the VP has
   // one.
@@ -91,30 +91,30 @@ class RunControl {
 
   class Lock {
    public:
-    explicit Lock(const RunControl& control) : control_(control) { control_.Acquire(); }
-    ~Lock() { control_.Release(); }
+    explicit Lock(const VpArbiter& arbiter) : arbiter_(arbiter) { arbiter_.Acquire(); }
+    ~Lock() { arbiter_.Release(); }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
 
    private:
-    const RunControl& control_;
+    const VpArbiter& arbiter_;
   };
 
-  explicit RunControl(Mapping mapping) : mapping_(std::move(mapping)) {}
+  explicit VpArbiter(Mapping mapping) : mapping_(std::move(mapping)) {}
 
   Block& block() const { return *reinterpret_cast<Block*>(mapping_.data()); }
   void Acquire() const;
   void Release() const;
   bool Running() const;
   uint32_t NumberOfLastRun() const;
-  bool IsHeldBy(const Runner& runner) const;
+  bool IsHeldBy(const KickTarget& runner) const;
   OrError<void> Kick();
-  OrError<void> Run(Runner& runner, int vp, void* message, bool hold);
-  std::optional<OrError<void>> Enter(Runner& runner, void* message, bool hold);
+  OrError<void> Run(KickTarget& runner, int vp, void* message, bool hold);
+  std::optional<OrError<void>> Enter(KickTarget& runner, void* message, bool hold);
   void TakeKept(void* message);
   void KeepLocked(OrError<void> untold, const void* message);
   void DropKept();
-  OrError<void> Leave(const Runner& runner, OrError<void> result, bool hold);
+  OrError<void> Leave(const KickTarget& runner, OrError<void> result, bool hold);
   void EndRun(bool hold);
 
   const Mapping mapping_;
@@ -122,4 +122,4 @@ class RunControl {
 
 }  // namespace mshv
 
-#endif  // MSHV_NATIVE_RUN_CONTROL_H_
+#endif  // MSHV_NATIVE_VP_ARBITER_H_

@@ -37,8 +37,8 @@ let begin: (
   handler: ExitHandler,
   ended: () => void,
   signal: AbortSignal | undefined,
-) => VpRun;
-let finish: (run: VpRun, end: RunEnd) => void;
+) => StartedRun;
+let finish: (run: StartedRun, end: RunEnd) => void;
 
 interface Settle {
   readonly resolve: (end: RunEnd) => void;
@@ -46,12 +46,12 @@ interface Settle {
 }
 
 /** A VP that runs on a native thread of its own: what `vp.start()` returns. */
-export class VpRun {
+export class StartedRun {
   readonly #vp: VpDescriptor;
   readonly #pending: PendingExit;
   readonly #handler: ExitHandler;
   /** In which it was given. */
-  readonly #context = new AsyncResource('MSHV_VP_RUN');
+  readonly #context = new AsyncResource('MSHV_STARTED_RUN');
   readonly #onEnd: () => void;
   /** Undefined once the run has ended. */
   #settle: Settle | undefined;
@@ -98,7 +98,7 @@ export class VpRun {
   }
 
   static {
-    begin = (...args) => new VpRun(...args);
+    begin = (...args) => new StartedRun(...args);
     finish = (run, end) => {
       run.#end()?.resolve(end);
     };
@@ -135,7 +135,7 @@ export class VpRun {
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
-    return inspected('VpRun', { vp: this.#vp.index, ended: this.ended }, depth, options);
+    return inspected('StartedRun', { vp: this.#vp.index, ended: this.ended }, depth, options);
   }
 
   #hold(hold: boolean): this {

@@ -1,4 +1,4 @@
-#include "vp_thread.h"
+#include "dedicated_thread.h"
 
 #include <cerrno>
 #include <chrono>
@@ -12,11 +12,12 @@
 
 namespace mshv {
 
-OrError<std::unique_ptr<VpThread>> VpThread::Start(napi_env env, uv_loop_t* loop,
-                                                   ClosingHandles& closing, int vp,
-                                                   RunControl& control, const ExitBlock& block,
-                                                   napi_value on_exit) {
-  std::unique_ptr<VpThread> thread(new VpThread(env, closing, vp, control, block));
+OrError<std::unique_ptr<DedicatedThread>> DedicatedThread::Start(napi_env env, uv_loop_t* loop,
+                                                                 ClosingHandles& closing, int vp,
+                                                                 VpArbiter& arbiter,
+                                                                 const ExitBlock& block,
+                                                                 napi_value on_exit) {
+  std::unique_ptr<DedicatedThread> thread(new DedicatedThread(env, closing, vp, arbiter, block));
   thread->async_.data = thread.get();
   const auto known = kernel::TryDirect(
       "uv_async_init", [&] { return uv_async_init(loop, &thread->async_, OnAsync); });
@@ -34,25 +35,25 @@ OrError<std::unique_ptr<VpThread>> VpThread::Start(napi_env env, uv_loop_t* loop
   return thread;
 }
 
-OrError<void> VpThread::End(std::unique_ptr<VpThread>& thread) {
+OrError<void> DedicatedThread::End(std::unique_ptr<DedicatedThread>& thread) {
   if (const auto left = thread->Leave(); !left) {
     return left;
   }
   pthread_join(thread->thread_, nullptr);
-  thread->control_.Release(*thread->runner_, thread->untold_, &thread->exit_);
+  thread->arbiter_.Release(*thread->runner_, thread->untold_, &thread->exit_);
   thread->runner_.reset();
   Discard(std::move(thread));
   return {};
 }
 
-OrError<void> VpThread::Leave() {
+OrError<void> DedicatedThread::Leave() {
   // So often is looked at who has the handler of the signal that interrupts it.
   constexpr auto kLook = std::chrono::milliseconds(5);
   std::unique_lock guard(lock_);
   const State before = std::exchange(state_, State::kEnding);
   changed_.notify_all();
   while (!done_) {
-    if (const auto ended = control_.End(*runner_); !ended) {
+    if (const auto ended = arbiter_.End(*runner_); !ended) {
       // It is inside, and cannot have seen the state.
       state_ = before;
       return ended;
@@ -62,7 +63,7 @@ OrError<void> VpThread::Leave() {
   return {};
 }
 
-void VpThread::Abandon(std::unique_ptr<VpThread> thread) {
+void DedicatedThread::Abandon(std::unique_ptr<DedicatedThread> thread) {
   thread->ForgetEnvironment();
   ClosingHandles& closing = thread->closing_;
   uv_handle_t* const handle = thread->handle();
@@ -70,7 +71,7 @@ void VpThread::Abandon(std::unique_ptr<VpThread> thread) {
     const std::lock_guard guard(thread->lock_);
     thread->state_ = State::kEnding;
     thread->abandoned_ = true;
-    thread->control_.Abandon(*thread->runner_);
+    thread->arbiter_.Abandon(*thread->runner_);
   }
   pthread_detach(thread->thread_);
   // The handle is a part of what it has.
@@ -78,27 +79,27 @@ void VpThread::Abandon(std::unique_ptr<VpThread> thread) {
   closing.Close(handle, nullptr);
 }
 
-void VpThread::Discard(std::unique_ptr<VpThread> thread) {
+void DedicatedThread::Discard(std::unique_ptr<DedicatedThread> thread) {
   thread->ForgetEnvironment();
   ClosingHandles& closing = thread->closing_;
   uv_handle_t* const handle = thread->handle();
   closing.Close(handle, std::move(thread));
 }
 
-void VpThread::ForgetEnvironment() {
+void DedicatedThread::ForgetEnvironment() {
   if (on_exit_ != nullptr) {
     napi_delete_reference(env_, std::exchange(on_exit_, nullptr));
   }
 }
 
-void VpThread::Tell() {
+void DedicatedThread::Tell() {
   const std::lock_guard guard(lock_);
   if (state_ == State::kHandedOver) {
     untold_ = Error(-EINTR);
   }
 }
 
-OrError<void> VpThread::Resume() {
+OrError<void> DedicatedThread::Resume() {
   Tell();
   {
     const std::lock_guard guard(lock_);
@@ -111,7 +112,7 @@ OrError<void> VpThread::Resume() {
   return {};
 }
 
-void VpThread::HoldLoop(bool hold) {
+void DedicatedThread::HoldLoop(bool hold) {
   if (hold) {
     uv_ref(handle());
   } else {
@@ -119,7 +120,7 @@ void VpThread::HoldLoop(bool hold) {
   }
 }
 
-OrError<void> VpThread::StartThread() {
+OrError<void> DedicatedThread::StartThread() {
   const auto thread = mshv::StartThread(true, Main, this);
   if (!thread) {
     return thread.error();
@@ -137,9 +138,9 @@ OrError<void> VpThread::StartThread() {
   return untold_;
 }
 
-void* VpThread::Main(void* self) {
-  auto& thread = *static_cast<VpThread*>(self);
-  OrError<std::unique_ptr<Runner>> runner = Runner::Create();
+void* DedicatedThread::Main(void* self) {
+  auto& thread = *static_cast<DedicatedThread*>(self);
+  OrError<std::unique_ptr<KickTarget>> runner = KickTarget::Create();
   {
     const std::lock_guard guard(thread.lock_);
     if (!runner) {
@@ -157,7 +158,7 @@ void* VpThread::Main(void* self) {
   return nullptr;
 }
 
-void VpThread::Loop() {
+void DedicatedThread::Loop() {
   std::unique_lock guard(lock_);
   while (true) {
     guard.unlock();
@@ -176,30 +177,30 @@ void VpThread::Loop() {
   }
 }
 
-void VpThread::Finish() {
+void DedicatedThread::Finish() {
   const std::lock_guard guard(lock_);
   if (abandoned_) {
-    control_.Release(*runner_, untold_, &exit_);
+    arbiter_.Release(*runner_, untold_, &exit_);
     runner_.reset();
   }
   done_ = true;
   changed_.notify_all();
 }
 
-OrError<void> VpThread::RunUntilExit() {
+OrError<void> DedicatedThread::RunUntilExit() {
   OrError<void> result = Error(-EINTR);
   while (result.error() == -EINTR) {
-    result = control_.RunAndHold(*runner_, vp_, &exit_);
+    result = arbiter_.RunAndHold(*runner_, vp_, &exit_);
   }
   return result;
 }
 
-void VpThread::OnAsync(uv_async_t* handle) {
-  auto& thread = *static_cast<VpThread*>(handle->data);
+void DedicatedThread::OnAsync(uv_async_t* handle) {
+  auto& thread = *static_cast<DedicatedThread*>(handle->data);
   CallFromLoop(thread.env_, thread.on_exit_, [&thread] { return thread.HandOver(); });
 }
 
-napi_value VpThread::HandOver() {
+napi_value DedicatedThread::HandOver() {
   const std::lock_guard guard(lock_);
   // libuv may call once more than was sent.
   if (state_ != State::kExited) {

@@ -1,5 +1,5 @@
-#ifndef MSHV_NATIVE_VP_THREAD_H_
-#define MSHV_NATIVE_VP_THREAD_H_
+#ifndef MSHV_NATIVE_DEDICATED_THREAD_H_
+#define MSHV_NATIVE_DEDICATED_THREAD_H_
 
 #include <node_api.h>
 #include <pthread.h>
@@ -14,32 +14,32 @@
 #include "event_loop.h"
 #include "exit_block.h"
 #include "failed_step.h"
+#include "kick_target.h"
 #include "or_error.h"
-#include "run_control.h"
-#include "runner.h"
+#include "vp_arbiter.h"
 
 namespace mshv {
 
-// Runs a VP on a thread of its own and hands each exit to a JavaScript function on the
+// Runs one VP on a thread of its own and hands each exit to a JavaScript function on the
 // environment's loop; the thread waits for Resume meanwhile. Functions are the loop's.
-class VpThread {
+class DedicatedThread {
  public:
-  // `vp`, `control` and `block`, which has memory, outlive the thread.
-  static OrError<std::unique_ptr<VpThread>> Start(napi_env env, uv_loop_t* loop,
-                                                  ClosingHandles& closing, int vp,
-                                                  RunControl& control, const ExitBlock& block,
-                                                  napi_value on_exit);
+  // `vp`, `arbiter` and `block`, which has memory, outlive the thread.
+  static OrError<std::unique_ptr<DedicatedThread>> Start(napi_env env, uv_loop_t* loop,
+                                                         ClosingHandles& closing, int vp,
+                                                         VpArbiter& arbiter, const ExitBlock& block,
+                                                         napi_value on_exit);
 
   // Interrupts and joins it. The function is not called any more: what comes once and nobody was
   // told of is the next run's. Where it cannot be interrupted it goes on.
-  static OrError<void> End(std::unique_ptr<VpThread>& thread);
+  static OrError<void> End(std::unique_ptr<DedicatedThread>& thread);
 
   // Where that is so and the environment ends: it is left to itself until the VP exits, with what
   // it was made of, which nobody frees any more.
-  static void Abandon(std::unique_ptr<VpThread> thread);
+  static void Abandon(std::unique_ptr<DedicatedThread> thread);
 
-  VpThread(const VpThread&) = delete;
-  VpThread& operator=(const VpThread&) = delete;
+  DedicatedThread(const DedicatedThread&) = delete;
+  DedicatedThread& operator=(const DedicatedThread&) = delete;
 
   // Somebody was told of what was handed over last.
   void Tell();
@@ -50,11 +50,11 @@ class VpThread {
  private:
   enum class State { kStarting, kRunning, kExited, kHandedOver, kEnding };
 
-  VpThread(napi_env env, ClosingHandles& closing, int vp, RunControl& control,
-           const ExitBlock& block)
-      : env_(env), closing_(closing), vp_(vp), control_(control), block_(block) {}
+  DedicatedThread(napi_env env, ClosingHandles& closing, int vp, VpArbiter& arbiter,
+                  const ExitBlock& block)
+      : env_(env), closing_(closing), vp_(vp), arbiter_(arbiter), block_(block) {}
 
-  static void Discard(std::unique_ptr<VpThread> thread);
+  static void Discard(std::unique_ptr<DedicatedThread> thread);
   OrError<void> Leave();
   void ForgetEnvironment();
   static void* Main(void* self);
@@ -69,13 +69,13 @@ class VpThread {
   const napi_env env_;
   ClosingHandles& closing_;
   const int vp_;
-  RunControl& control_;
+  VpArbiter& arbiter_;
   // The loop's.
   const ExitBlock& block_;
   uv_async_t async_{};
   napi_ref on_exit_ = nullptr;
   pthread_t thread_{};
-  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<KickTarget> runner_;
 
   std::mutex lock_;
   std::condition_variable changed_;
@@ -92,4 +92,4 @@ class VpThread {
 
 }  // namespace mshv
 
-#endif  // MSHV_NATIVE_VP_THREAD_H_
+#endif  // MSHV_NATIVE_DEDICATED_THREAD_H_

@@ -1,4 +1,4 @@
-#include "run_control.h"
+#include "vp_arbiter.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,7 +25,7 @@
 namespace mshv {
 
 // The same in both addons, which may share one.
-struct RunControl::Block {
+struct VpArbiter::Block {
   static constexpr uint64_t kMagic = 0x6d736876'72756e33;
 
   uint64_t magic = 0;
@@ -35,7 +35,7 @@ struct RunControl::Block {
   pthread_mutex_t lock{};
   bool canceled = false;
   // Null where nobody holds the VP. It is there as long as it does.
-  Runner* holder = nullptr;
+  KickTarget* holder = nullptr;
   // The holder is between Enter and Leave, or was interrupted there and is about to enter again.
   bool running = false;
   // It is between Enter and Leave: its timer is for whoever has the lock.
@@ -58,21 +58,21 @@ OrError<Mapping> Map(int fd) { return kernel::Map(kSize, MAP_SHARED, fd, 0); }
 // Every environment has the lock at an address of its own, which ThreadSanitizer takes for a lock
 // of its own. What it guards at one address for all of them is the holder.
 #ifdef __SANITIZE_THREAD__
-void AfterLock(Runner* holder) { __tsan_acquire(holder); }
-void BeforeUnlock(Runner* holder) { __tsan_release(holder); }
+void AfterLock(KickTarget* holder) { __tsan_acquire(holder); }
+void BeforeUnlock(KickTarget* holder) { __tsan_release(holder); }
 #else
-void AfterLock(const Runner*) {}
-void BeforeUnlock(const Runner*) {}
+void AfterLock(const KickTarget*) {}
+void BeforeUnlock(const KickTarget*) {}
 #endif
 
 }  // namespace
 
-OrError<UniqueFd> RunControl::Create(std::span<const uint32_t> comes_again) {
+OrError<UniqueFd> VpArbiter::Create(std::span<const uint32_t> comes_again) {
   static_assert(sizeof(Block) <= kSize);
   if (comes_again.size() > Block{}.comes_again.size()) {
     return Error(-EINVAL);
   }
-  OrError<UniqueFd> fd = kernel::CreateSealed("mshv_run_control", kSize);
+  OrError<UniqueFd> fd = kernel::CreateSealed("mshv_arbiter", kSize);
   if (!fd) {
     return fd;
   }
@@ -93,7 +93,7 @@ OrError<UniqueFd> RunControl::Create(std::span<const uint32_t> comes_again) {
   return fd;
 }
 
-OrError<std::unique_ptr<RunControl>> RunControl::Open(int fd) {
+OrError<std::unique_ptr<VpArbiter>> VpArbiter::Open(int fd) {
   struct stat file {};
   if (const auto known = kernel::Try("fstat", [&] { return fstat(fd, &file); }); !known) {
     return known.error();
@@ -110,21 +110,21 @@ OrError<std::unique_ptr<RunControl>> RunControl::Open(int fd) {
   if (!mapping) {
     return mapping.error();
   }
-  std::unique_ptr<RunControl> control(new RunControl(*std::move(mapping)));
-  if (control->block().magic != Block::kMagic || control->block().process != getpid()) {
+  std::unique_ptr<VpArbiter> arbiter(new VpArbiter(*std::move(mapping)));
+  if (arbiter->block().magic != Block::kMagic || arbiter->block().process != getpid()) {
     return Error(-EINVAL);
   }
-  return control;
+  return arbiter;
 }
 
-OrError<void> RunControl::Run(Runner& runner, int vp, void* message, bool hold) {
+OrError<void> VpArbiter::Run(KickTarget& runner, int vp, void* message, bool hold) {
   if (const auto ended = Enter(runner, message, hold)) {
     return *ended;
   }
   return Leave(runner, backend::Ioctl(vp, abi::MSHV_RUN_VP, message).error(), hold);
 }
 
-bool RunControl::ComesOnce(OrError<void> result, const void* message) const {
+bool VpArbiter::ComesOnce(OrError<void> result, const void* message) const {
   if (!result) {
     return result.error() == -ECANCELED;
   }
@@ -134,7 +134,7 @@ bool RunControl::ComesOnce(OrError<void> result, const void* message) const {
   return std::find(again.begin(), again.end(), type) == again.end();
 }
 
-void RunControl::Release(const Runner& runner, OrError<void> untold, const void* message) {
+void VpArbiter::Release(const KickTarget& runner, OrError<void> untold, const void* message) {
   const Lock lock(*this);
   if (!IsHeldBy(runner)) {
     return;
@@ -143,12 +143,12 @@ void RunControl::Release(const Runner& runner, OrError<void> untold, const void*
   KeepLocked(untold, message);
 }
 
-void RunControl::Keep(OrError<void> untold, const void* message) {
+void VpArbiter::Keep(OrError<void> untold, const void* message) {
   const Lock lock(*this);
   KeepLocked(untold, message);
 }
 
-void RunControl::KeepLocked(OrError<void> untold, const void* message) {
+void VpArbiter::KeepLocked(OrError<void> untold, const void* message) {
   if (!ComesOnce(untold, message)) {
     return;
   }
@@ -165,17 +165,17 @@ void RunControl::KeepLocked(OrError<void> untold, const void* message) {
   std::memcpy(&block().kept.at(block().kept_size++), message, sizeof(abi::mshv_run_vp));
 }
 
-void RunControl::DropKept() {
+void VpArbiter::DropKept() {
   std::shift_left(block().kept.begin(), block().kept.end(), 1);
   --block().kept_size;
 }
 
-void RunControl::TakeKept(void* message) {
+void VpArbiter::TakeKept(void* message) {
   std::memcpy(message, block().kept.data(), sizeof(abi::mshv_run_vp));
   DropKept();
 }
 
-OrError<void> RunControl::Cancel() {
+OrError<void> VpArbiter::Cancel() {
   const Lock lock(*this);
   const bool before = std::exchange(block().canceled, true);
   const auto kicked = Kick();
@@ -185,12 +185,12 @@ OrError<void> RunControl::Cancel() {
   return kicked;
 }
 
-OrError<void> RunControl::Interrupt(const Runner& runner) {
+OrError<void> VpArbiter::Interrupt(const KickTarget& runner) {
   const Lock lock(*this);
   return IsHeldBy(runner) ? Kick() : OrError<void>();
 }
 
-OrError<void> RunControl::End(Runner& runner) {
+OrError<void> VpArbiter::End(KickTarget& runner) {
   const Lock lock(*this);
   const bool before = std::exchange(runner.ended, true);
   const auto kicked = IsHeldBy(runner) ? Kick() : OrError<void>();
@@ -200,34 +200,34 @@ OrError<void> RunControl::End(Runner& runner) {
   return kicked;
 }
 
-void RunControl::Abandon(Runner& runner) {
+void VpArbiter::Abandon(KickTarget& runner) {
   const Lock lock(*this);
   runner.ended = true;
 }
 
-int RunControl::LastRun() const {
+int VpArbiter::LastRun() const {
   const Lock lock(*this);
   return static_cast<int>(NumberOfLastRun());
 }
 
-void RunControl::Acquire() const {
+void VpArbiter::Acquire() const {
   pthread_mutex_lock(&block().lock);
   AfterLock(block().holder);
 }
 
-void RunControl::Release() const {
+void VpArbiter::Release() const {
   BeforeUnlock(block().holder);
   pthread_mutex_unlock(&block().lock);
 }
 
-bool RunControl::Running() const { return block().running; }
+bool VpArbiter::Running() const { return block().running; }
 
-uint32_t RunControl::NumberOfLastRun() const { return block().last_run; }
+uint32_t VpArbiter::NumberOfLastRun() const { return block().last_run; }
 
-bool RunControl::IsHeldBy(const Runner& runner) const { return block().holder == &runner; }
+bool VpArbiter::IsHeldBy(const KickTarget& runner) const { return block().holder == &runner; }
 
 // Who is not inside finds out when it is about to enter.
-OrError<void> RunControl::Kick() {
+OrError<void> VpArbiter::Kick() {
   // The driver has no flag for leaving at once, so a kick that comes just before the ioctl is lost:
   // kicks are repeated.
   constexpr auto kInterval = std::chrono::microseconds(500);
@@ -245,7 +245,7 @@ OrError<void> RunControl::Kick() {
 }
 
 // What the run has come to where it needs no VP.
-std::optional<OrError<void>> RunControl::Enter(Runner& runner, void* message, bool hold) {
+std::optional<OrError<void>> VpArbiter::Enter(KickTarget& runner, void* message, bool hold) {
   const Lock lock(*this);
   if (block().holder != nullptr && !IsHeldBy(runner)) {
     return Error(runner.ended ? -ESHUTDOWN : -EBUSY);
@@ -271,7 +271,7 @@ std::optional<OrError<void>> RunControl::Enter(Runner& runner, void* message, bo
   return std::nullopt;
 }
 
-OrError<void> RunControl::Leave(const Runner& runner, OrError<void> result, bool hold) {
+OrError<void> VpArbiter::Leave(const KickTarget& runner, OrError<void> result, bool hold) {
   const Lock lock(*this);
   block().inside = false;
   // Nothing else is to be interrupted by it.
@@ -287,7 +287,7 @@ OrError<void> RunControl::Leave(const Runner& runner, OrError<void> result, bool
   return acknowledged ? Error(-ECANCELED) : result;
 }
 
-void RunControl::EndRun(bool hold) {
+void VpArbiter::EndRun(bool hold) {
   block().running = false;
   if (!hold) {
     block().holder = nullptr;
