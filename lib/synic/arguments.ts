@@ -6,9 +6,10 @@ import {
   vtlArgument,
 } from '../abi/arguments.js';
 import { synicLimits } from '../abi/synic.js';
+import { throwIfAborted, type WaitOptions } from '../abort-signal.js';
 import { integerArgument, isObject, isRevoked, typeError } from '../arguments.js';
 import { MshvError } from '../errors.js';
-import type { Option } from '../options.js';
+import { takeOptions, waitOptions, type Option } from '../options.js';
 
 // Checks of what the ports take, in the manner of lib/arguments.ts.
 
@@ -38,10 +39,21 @@ export function noVpError(vp: number): MshvError {
   });
 }
 
-/** A message to the guest. */
-export function messageArguments(type: number, payload: Uint8Array): void {
+/**
+ * A message to the guest, and how long it may wait.
+ *
+ * @throws the reason of `options.signal` where that has aborted
+ */
+export function messageArguments(
+  type: number,
+  payload: Uint8Array,
+  options: WaitOptions,
+): WaitOptions {
   messageTypeArgument('type', type);
   payloadArgument('payload', payload);
+  const { signal } = takeOptions('options', options, waitOptions);
+  throwIfAborted(signal);
+  return signal === undefined ? {} : { signal };
 }
 
 const none = [] as const;

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { onAbort, type WaitOptions } from '../abort-signal.js';
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { synicLimits } from '../abi/synic.js';
 import { integerArgument } from '../arguments.js';
@@ -96,8 +97,8 @@ export class GuestMessages implements MessagePoster {
     const poster: Poster = { waiting: undefined };
     return new SintMessagePort(vtl, vp, sint, {
       hasVp: (index) => synchronous('hasVp()', this.#partition.hasVp(index)),
-      post: (target, type, payload) =>
-        this.#post(this.#queuesOf(vtl, target), sint, poster, type, payload),
+      post: (target, ...message) =>
+        this.#post(this.#queuesOf(vtl, target), sint, poster, ...message),
       move: (from, to) => {
         this.#move(poster, sint, this.#queuesOf(vtl, from), this.#queuesOf(vtl, to));
       },
@@ -113,12 +114,13 @@ export class GuestMessages implements MessagePoster {
     sint: number,
     type: number,
     payload: Uint8Array,
+    options: WaitOptions = {},
   ): PostResult {
     ({ vtl, vp, sint } = this.#targetArguments(vtl, vp, sint));
-    messageArguments(type, payload);
+    const waiting = messageArguments(type, payload, options);
     const queues = this.#queuesOf(vtl, vp);
     const poster = queues.anonymous[sint];
-    return poster !== undefined && this.#post(queues, sint, poster, type, payload);
+    return poster !== undefined && this.#post(queues, sint, poster, type, payload, waiting);
   }
 
   /**
@@ -259,6 +261,7 @@ export class GuestMessages implements MessagePoster {
     poster: Poster,
     type: number,
     payload: Uint8Array,
+    { signal }: WaitOptions,
   ): PostResult {
     const queue = queues.sints[sint];
     if (queue === undefined || poster.waiting !== undefined) {
@@ -278,8 +281,14 @@ export class GuestMessages implements MessagePoster {
     const waiting = new Promise<true>((resolve, reject) => {
       message.waiter = { resolve, reject };
     });
+    const stopListening =
+      signal &&
+      onAbort(signal, (reason) => {
+        this.#withdraw(sint, message, reason);
+      });
+    const settled = (): void => stopListening?.();
     // A poster that does not look at its promise must not end the process.
-    waiting.catch(() => undefined);
+    waiting.then(settled, settled);
     poster.waiting = waiting;
     queue.push(message);
     this.#deliver(queues, sint);
@@ -309,6 +318,10 @@ export class GuestMessages implements MessagePoster {
         const refusal = tryPost(this.#partition, queues, sint, message);
         queues.posting.delete(message);
         if (refusal === 'busy') {
+          if (message.withdrawn !== undefined && message.waiter !== undefined) {
+            this.#withdraw(sint, message, message.withdrawn);
+            continue;
+          }
           if ((queues.deliverable & bit) === 0) {
             queues.blocked |= queue.length === 0 ? 0 : bit;
             return;
@@ -363,6 +376,23 @@ export class GuestMessages implements MessagePoster {
       settle(message, error);
     }
     this.#notifications.notify(from);
+  }
+
+  /** Gives a message up that is not taken, wherever it is by now. */
+  #withdraw(sint: number, message: QueuedMessage, reason: unknown): void {
+    const holder = [...this.#queues.values()].find(({ sints }) =>
+      sints[sint]?.all().includes(message),
+    );
+    if (holder === undefined || message.waiter === undefined) {
+      return;
+    }
+    if (holder.posting.has(message)) {
+      message.withdrawn = reason;
+      return;
+    }
+    this.#remove(holder, sint, (other) => other === message);
+    settle(message, reason);
+    this.#notifications.notify(holder);
   }
 
   /** Removes messages. What the register has to say may be another thing then. */

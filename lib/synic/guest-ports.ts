@@ -1,3 +1,4 @@
+import type { WaitOptions } from '../abort-signal.js';
 import type { Interrupt } from '../irq/interrupt.js';
 
 /**
@@ -18,8 +19,10 @@ export interface GuestMessagePort extends Disposable {
    *   not happen any more. `false` where an earlier promise of this port has not settled: the message
    *   is not taken
    * @throws MshvError `ERR_MSHV_CLOSED` after `close()`
+   * @throws the reason of `options.signal` where that has aborted before: nothing is posted. Where it aborts while the promise
+   *   waits, the message is withdrawn and the promise rejects with the reason; what is taken is the guest's
    */
-  post(type: number, payload: Uint8Array): PostResult;
+  post(type: number, payload: Uint8Array, options?: WaitOptions): PostResult;
   /**
    * Sends to the same SINT of another VP from now on, with what this port has posted and the guest has not
    * got yet.
@@ -44,7 +47,14 @@ export interface MessagePoster {
    *
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
    */
-  postMessage(vtl: number, vp: number, sint: number, type: number, payload: Uint8Array): PostResult;
+  postMessage(
+    vtl: number,
+    vp: number,
+    sint: number,
+    type: number,
+    payload: Uint8Array,
+    options?: WaitOptions,
+  ): PostResult;
 }
 
 /** Signals one event flag of a SINT of a VP. */

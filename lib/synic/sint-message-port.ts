@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import type { WaitOptions } from '../abort-signal.js';
 import { vpArgument } from '../abi/arguments.js';
 import { closedError } from '../errors.js';
 import { inspected } from '../inspection.js';
@@ -10,7 +11,7 @@ import type { GuestMessagePort, PostResult } from './guest-ports.js';
 export interface SintMessages {
   /** Whether the port may have this VP. */
   hasVp(index: number): boolean;
-  post(vp: number, type: number, payload: Uint8Array): PostResult;
+  post(vp: number, type: number, payload: Uint8Array, options: WaitOptions): PostResult;
   /** The port has another VP from now on. */
   move(from: number, to: number): void;
   /** The port is closed, as `error` says. It may say so again. */
@@ -32,10 +33,10 @@ export class SintMessagePort implements GuestMessagePort {
     this.#messages = messages;
   }
 
-  post(type: number, payload: Uint8Array): PostResult {
+  post(type: number, payload: Uint8Array, options: WaitOptions = {}): PostResult {
     this.#open();
-    messageArguments(type, payload);
-    return this.#messages.post(this.#vp, type, payload);
+    const waiting = messageArguments(type, payload, options);
+    return this.#messages.post(this.#vp, type, payload, waiting);
   }
 
   setTargetVp(vp: number): void {

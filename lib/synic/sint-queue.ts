@@ -10,7 +10,9 @@ export interface QueuedMessage {
   readonly payload: Uint8Array;
   readonly poster: Poster | undefined;
   /** Ends the poster's promise; undefined once the message is taken. */
-  waiter: { resolve: (taken: true) => void; reject: (error: Error) => void } | undefined;
+  waiter: { resolve: (taken: true) => void; reject: (error: unknown) => void } | undefined;
+  /** Why its poster gave it up while it was being posted: it goes where the slot is busy. */
+  withdrawn?: unknown;
 }
 
 /**
@@ -108,7 +110,7 @@ export class SintQueue {
 }
 
 /** Tells the poster that its message is taken, or why it never will be. */
-export function settle(message: QueuedMessage, error?: Error): void {
+export function settle(message: QueuedMessage, error?: unknown): void {
   const { waiter, poster } = message;
   if (waiter === undefined) {
     return;

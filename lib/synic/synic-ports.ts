@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import type { WaitOptions } from '../abort-signal.js';
 import { flagArgument, vtlArgument } from '../abi/arguments.js';
 import { monitorPageLayout, synicLimits } from '../abi/synic.js';
 import { instanceArgument, integerArgument } from '../arguments.js';
@@ -115,7 +116,7 @@ export class SynicPorts implements SynicPortAccess {
       synic.newGuestMessagePort?.(vtl, vp, sint) ??
       new SintMessagePort(vtl, vp, sint, {
         hasVp: () => true,
-        post: (target, type, payload) => synic.postMessage(vtl, target, sint, type, payload),
+        post: (target, ...message) => synic.postMessage(vtl, target, sint, ...message),
         move: () => undefined,
         leave: () => undefined,
       })
@@ -159,10 +160,11 @@ export class SynicPorts implements SynicPortAccess {
     sint: number,
     type: number,
     payload: Uint8Array,
+    options: WaitOptions = {},
   ): PostResult {
     ({ vtl, vp, sint } = targetArguments(vtl, vp, sint));
-    messageArguments(type, payload);
-    return this.#synic.postMessage(vtl, vp, sint, type, payload);
+    const waiting = messageArguments(type, payload, options);
+    return this.#synic.postMessage(vtl, vp, sint, type, payload, waiting);
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {

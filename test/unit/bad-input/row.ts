@@ -1,4 +1,4 @@
-import { type Argument, callback, optional, symbol, type } from './argument.js';
+import { type Argument, callback, instance, keyed, optional, symbol, type } from './argument.js';
 import type { Subjects } from './subjects.js';
 
 export interface Row {
@@ -44,6 +44,19 @@ export function implementationRows(
       (value) => args({ ...right, [key]: value }),
       callback(`${name}.${key}`),
     ]),
+  );
+}
+
+/** The options of what waits. */
+export function waitRows(subject: keyof Subjects, method: string, args: Row['args'] = only): Row[] {
+  return rows(
+    subject,
+    method,
+    [args, keyed('options', 'signal')],
+    [
+      (wrong) => args({ signal: wrong }),
+      instance('options.signal', 'AbortSignal', new AbortController()),
+    ],
   );
 }
 

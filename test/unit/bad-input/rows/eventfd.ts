@@ -1,14 +1,5 @@
-import {
-  addon,
-  boolean,
-  callback,
-  instance,
-  integer,
-  keyed,
-  quantity,
-  required,
-} from '../argument.js';
-import { type Row, only, option, rows } from '../row.js';
+import { addon, boolean, callback, integer, keyed, quantity, required } from '../argument.js';
+import { type Row, only, option, rows, waitRows } from '../row.js';
 import { eventToken, token } from '../token.js';
 
 export const eventFdRows: readonly Row[] = [
@@ -45,26 +36,8 @@ export const eventFdRows: readonly Row[] = [
     [(wrong) => [eventToken, { native: wrong }], addon('options.native')],
   ),
   ...rows('event', 'signal', [only, quantity('n', 1n, 2n ** 64n - 2n)]),
-  ...rows(
-    'event',
-    'wait',
-    [only, keyed('options', 'signal')],
-    [option('signal'), instance('options.signal', 'AbortSignal', new AbortController())],
-  ),
-  ...rows(
-    'event',
-    'watch',
-    [only, callback('listener')],
-    [(wrong) => [() => undefined, wrong], keyed('options', 'signal')],
-    [
-      (wrong) => [() => undefined, { signal: wrong }],
-      instance('options.signal', 'AbortSignal', new AbortController()),
-    ],
-  ),
-  ...rows(
-    'event',
-    'counts',
-    [only, keyed('options', 'signal')],
-    [option('signal'), instance('options.signal', 'AbortSignal', new AbortController())],
-  ),
+  ...waitRows('event', 'wait'),
+  ...rows('event', 'watch', [only, callback('listener')]),
+  ...waitRows('event', 'watch', (options) => [() => undefined, options]),
+  ...waitRows('event', 'counts'),
 ];

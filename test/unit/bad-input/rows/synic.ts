@@ -19,7 +19,7 @@ import {
   type,
 } from '../argument.js';
 import { exitOf } from '../exit.js';
-import { type Row, implementationRows, only, option, orNothing, rows } from '../row.js';
+import { type Row, implementationRows, only, option, orNothing, rows, waitRows } from '../row.js';
 import { subjects } from '../subjects.js';
 import {
   connectionId,
@@ -146,10 +146,12 @@ export const synicRows: readonly Row[] = [
   ...(['synic', 'messages', 'ports'] as const).flatMap((subject) => [
     ...targetRows(subject, 'postMessage', 1, noBytes),
     ...messageRows(subject, 'postMessage', (...message) => [0, 0, 2, ...message]),
+    ...waitRows(subject, 'postMessage', (options) => [0, 0, 2, 1, noBytes, options]),
   ]),
   ...targetRows('synic', 'newGuestMessagePort'),
   ...targetRows('messages', 'newPort'),
   ...messageRows('messagePort', 'post', (...message) => message),
+  ...waitRows('messagePort', 'post', (options) => [1, noBytes, options]),
   ...rows('messagePort', 'setTargetVp', [only, ofTarget.vp]),
   ...rows(
     'HypercallDispatcher',

@@ -17,7 +17,7 @@ import {
   typedArray,
 } from '../argument.js';
 import { cpuidResult, exitArgument, read, stopWith, write } from '../exit.js';
-import { type Row, only, rows } from '../row.js';
+import { type Row, only, rows, waitRows } from '../row.js';
 import { token, vpToken } from '../token.js';
 
 function registerName(name: string): Argument {
@@ -46,16 +46,8 @@ export const vpRows: readonly Row[] = [
     [(wrong) => [vpToken, wrong], keyed('options', 'native')],
     [(wrong) => [vpToken, { native: wrong }], addon('options.native')],
   ),
-  ...rows(
-    'vp',
-    'start',
-    [only, callback('handler')],
-    [(wrong) => [() => 'stop', wrong], keyed('options', 'signal')],
-    [
-      (wrong) => [() => 'stop', { signal: wrong }],
-      instance('options.signal', 'AbortSignal', new AbortController()),
-    ],
-  ),
+  ...rows('vp', 'start', [only, callback('handler')]),
+  ...waitRows('vp', 'start', (options) => [() => 'stop', options]),
   ...rows(
     'vp',
     'getRegisters',
