@@ -113,6 +113,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 console=${console:-$scratch/console}
 append="console=ttyS0,115200 quiet loglevel=4 panic=-1 oops=panic mitigations=off nokaslr tsc=reliable"
+# The driver waits for a grace period wherever it lets go of something, which by itself takes ticks of the clock.
+append+=" rcupdate.rcu_expedited=1"
 append+=" random.trust_cpu=on fakehv=$partition fakehv.sched=$type fakehv.svm=$svm$parameters"
 qemu=(
   qemu-system-x86_64 -accel "tcg,thread=$threads" -machine pc -cpu max,la57=off -smp "$cpus" -m "$memory"
