@@ -184,7 +184,10 @@ export function choiceArgument<Choice extends string>(
   return found;
 }
 
-/** An options object with no other keys than `known`: a misspelt option must not pass silently. */
+/**
+ * An options object with no other keys than `known`, of its own or inherited, as its options may be: a misspelt option must not
+ * pass silently.
+ */
 export function optionsArgument<Options extends object>(
   name: string,
   value: Options,
@@ -195,7 +198,9 @@ export function optionsArgument<Options extends object>(
   }
   const names: readonly string[] = known;
   for (const key in value) {
-    if (Object.hasOwn(value, key) && !names.includes(key)) {
+    // What somebody has given to every object is meant for none.
+    const isMeant = Object.hasOwn(value, key) || !(key in Object.prototype);
+    if (isMeant && !names.includes(key)) {
       throw valueError(name, `an object with no other keys than ${names.join(', ')}`, key);
     }
   }

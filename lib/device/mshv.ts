@@ -7,10 +7,10 @@ import { booleanArgument, isArray, pathArgument, typeError, uint64Argument } fro
 import { closeEach } from '../closing.js';
 import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
 import { closedError, MshvError, systemError } from '../errors.js';
-import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd/eventfd.js';
+import { createEventOf, type EventFd, type NewEventOptions } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
-import { GuestMemory } from '../memory/guest-memory.js';
-import { newMemoryOptions, type NewMemoryOptions } from '../memory/guest-memory-options.js';
+import { allocateMemoryOf, type GuestMemory } from '../memory/guest-memory.js';
+import type { NewMemoryOptions } from '../memory/guest-memory-options.js';
 import { nativeOption, type Native } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import {
@@ -221,9 +221,7 @@ export class Mshv implements Disposable {
    * @throws MshvError as `EventFd.create()`; `ERR_MSHV_CLOSED`
    */
   createEvent(options: NewEventOptions = {}): EventFd {
-    const checked = takeOptions('options', options, newEventOptions);
-    this.#descriptor();
-    return EventFd.create({ ...checked, native: this.#native });
+    return createEventOf(this.#target, options);
   }
 
   /**
@@ -233,9 +231,7 @@ export class Mshv implements Disposable {
    * @throws MshvError as `GuestMemory.allocate()`; `ERR_MSHV_CLOSED`
    */
   allocateMemory(size: number | bigint, options: NewMemoryOptions = {}): GuestMemory {
-    const checked = takeOptions('options', options, newMemoryOptions);
-    this.#descriptor();
-    return GuestMemory.allocate(size, { ...checked, native: this.#native });
+    return allocateMemoryOf(this.#target, size, options);
   }
 
   /**

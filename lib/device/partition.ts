@@ -14,8 +14,8 @@ import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import { integer, optional, takeOptions, type Option } from '../options.js';
 import type { Brand } from '../arguments.js';
-import { GuestMemory } from '../memory/guest-memory.js';
-import { newMemoryOptions, type NewMemoryOptions } from '../memory/guest-memory-options.js';
+import { allocateMemoryOf, type GuestMemory } from '../memory/guest-memory.js';
+import type { NewMemoryOptions } from '../memory/guest-memory-options.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
 import { announceMapping } from '../memory/mapping-listeners.js';
 import { MemoryMap } from '../memory/memory-map.js';
@@ -236,11 +236,7 @@ export class Partition extends PartitionCalls implements Disposable {
    * @throws MshvError as `GuestMemory.allocate()`; `ERR_MSHV_CLOSED`
    */
   allocateMemory(size: number | bigint, options: NewMemoryOptions = {}): GuestMemory {
-    const checked = takeOptions('options', options, newMemoryOptions);
-    if (this.closed) {
-      throw closedError('Partition');
-    }
-    return GuestMemory.allocate(size, { ...checked, native: this.#native });
+    return allocateMemoryOf({ native: this.#native, fd: () => this.fd }, size, options);
   }
 
   /**

@@ -47,7 +47,7 @@ export interface EventFdOptions extends NewEventOptions {
   native?: Native;
 }
 
-export const newEventOptions = {
+const newEventOptions = {
   initial: defaulting(uint32, 0),
   semaphore: boolean(false),
 } satisfies OptionTable<NewEventOptions>;
@@ -313,6 +313,16 @@ export class EventFd implements Disposable {
       options,
     );
   }
+}
+
+/** Makes an EventFd with the addon of what it is made from, which is open where `fd` throws nothing. */
+export function createEventOf(
+  { native, fd }: { readonly native: Native; readonly fd: () => number },
+  options: NewEventOptions,
+): EventFd {
+  const checked = takeOptions('options', options, newEventOptions);
+  fd();
+  return EventFd.create({ ...checked, native });
 }
 
 /** An EventFd of a partition's own addon: its driver knows no eventfd of another one. */

@@ -2,8 +2,7 @@ import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
 import { rangeError, typedArrayArgument } from '../arguments.js';
-import { EventFd, newEventOptions, type NewEventOptions } from '../eventfd/eventfd.js';
-import { takeOptions } from '../options.js';
+import { createEventOf, type EventFd, type NewEventOptions } from '../eventfd/eventfd.js';
 import { accessStates, type AccessStatesOptions } from './access-states.js';
 import { cpuidValues, type CpuidValuesOptions } from './cpuid-values.js';
 import {
@@ -94,10 +93,7 @@ export abstract class PartitionCalls {
    * @throws MshvError as `EventFd.create()`; `ERR_MSHV_CLOSED`
    */
   createEvent(options: NewEventOptions = {}): EventFd {
-    const checked = takeOptions('options', options, newEventOptions);
-    const { native, fd } = this.#target;
-    fd();
-    return EventFd.create({ ...checked, native });
+    return createEventOf(this.#target, options);
   }
 
   /**

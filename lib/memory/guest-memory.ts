@@ -27,8 +27,10 @@ import {
   creationOptions,
   fileOptions,
   largestFileOffset,
+  newMemoryOptions,
   type GuestMemoryFileOptions,
   type GuestMemoryOptions,
+  type NewMemoryOptions,
 } from './guest-memory-options.js';
 import type { MemoryBits } from './memory-bits.js';
 import { fileHints, restOfFile, ShownDescriptor } from './memory-file.js';
@@ -137,8 +139,10 @@ export class GuestMemory implements Disposable {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
     const checked = takeOptions('options', options, fileOptions);
     const { offset, native } = checked;
-    const { size: wanted = restOfFile(fd, offset) } = checked;
-    const size = pageMultipleArgument('options.size', wanted, 4096n, largestMemory);
+    const size =
+      checked.size === undefined
+        ? restOfFile(fd, offset, largestMemory)
+        : pageMultipleArgument('options.size', checked.size, 4096n, largestMemory);
     return GuestMemory.#map(native, fd, offset, size);
   }
 
@@ -423,6 +427,17 @@ export class GuestMemory implements Disposable {
     }
     return fd;
   }
+}
+
+/** Allocates memory with the addon of what it is made from, likewise as `createEventOf()`. */
+export function allocateMemoryOf(
+  { native, fd }: { readonly native: Native; readonly fd: () => number },
+  size: number | bigint,
+  options: NewMemoryOptions,
+): GuestMemory {
+  const checked = takeOptions('options', options, newMemoryOptions);
+  fd();
+  return GuestMemory.allocate(size, { ...checked, native });
 }
 
 export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative, bitsOf as memoryBits };

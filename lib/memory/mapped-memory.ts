@@ -21,7 +21,7 @@ let create: (mapping: MemoryMapping, unmap: () => void) => MappedMemory;
 /**
  * Memory at a place of a partition's guest physical address space: what `partition.mapMemory` returns.
  *
- * It keeps the pages alive until it ends: by `unmap()`, by `partition.unmapMemory()`, or with the partition.
+ * It keeps the pages alive until it ends: by `close()` or `unmap()`, by `partition.unmapMemory()`, or with the partition.
  */
 export class MappedMemory implements Disposable {
   readonly #mapping: MemoryMapping;
@@ -76,6 +76,11 @@ export class MappedMemory implements Disposable {
     return this.#mapping.mapped;
   }
 
+  /** The opposite of `mapped`, as all handles have it. */
+  get closed(): boolean {
+    return !this.#mapping.mapped;
+  }
+
   /**
    * Takes the memory away from the guest: its next access is an intercept. Harmless where that was done already.
    *
@@ -86,6 +91,11 @@ export class MappedMemory implements Disposable {
     if (this.#mapping.mapped) {
       this.#unmap();
     }
+  }
+
+  /** `unmap()`, as all handles are closed. */
+  close(): void {
+    this.unmap();
   }
 
   [Symbol.dispose](): void {

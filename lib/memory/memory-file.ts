@@ -1,11 +1,12 @@
 import { fstatSync, type BigIntStats } from 'node:fs';
 import { constants } from 'node:os';
 
+import { rangeError } from '../arguments.js';
 import { systemError } from '../errors.js';
 import type { Native } from '../native.js';
 
-/** The whole pages of a file from `offset` on, in bytes. Of a device it says nothing. */
-export function restOfFile(fd: number, offset: bigint): bigint {
+/** The whole pages of a file from `offset` on, in bytes: at least one, at most `most`. Of a device it says nothing. */
+export function restOfFile(fd: number, offset: bigint, most: bigint): bigint {
   let size: bigint;
   try {
     ({ size } = fstatSync(fd, { bigint: true }));
@@ -16,7 +17,15 @@ export function restOfFile(fd: number, offset: bigint): bigint {
     error.cause = cause;
     throw error;
   }
-  return ((size - offset) / 4096n) * 4096n;
+  const rest = ((size - offset) / 4096n) * 4096n;
+  if (rest < 4096n || rest > most) {
+    throw rangeError(
+      'options',
+      `such that the file has 4096 to ${most} bytes from options.offset on, or options.size says how many`,
+      `offset ${offset}, of a file with ${size} bytes`,
+    );
+  }
+  return rest;
 }
 
 type Identity = Pick<BigIntStats, 'dev' | 'ino'>;

@@ -23,6 +23,32 @@ it.each([
   );
 });
 
+it('options may be inherited, and are checked then like any other', () => {
+  const inheriting = (options: object) => Object.create(options) as object;
+  const event = EventFd.create({ ...inheriting({}), initial: 0 });
+  event.close();
+  using inherited = EventFd.create(inheriting({ initial: 3 }));
+  expect(inherited.tryRead()).toBe(3n);
+  for (const wrong of [{ tpyo: 1 }, { initial: 1, tpyo: 1 }, inheriting({ tpyo: 1 })]) {
+    expect(() => EventFd.create(inheriting(wrong))).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+    );
+  }
+});
+
+it('what somebody has given to every object is no option', () => {
+  Object.defineProperty(Object.prototype, 'polluted', {
+    value: 1,
+    enumerable: true,
+    configurable: true,
+  });
+  try {
+    EventFd.create({ initial: 1 }).close();
+  } finally {
+    Reflect.deleteProperty(Object.prototype, 'polluted');
+  }
+});
+
 it('-0 is 0', () => {
   expect(Object.is(integerArgument('n', -0, 0, 1), 0)).toBe(true);
 });

@@ -83,12 +83,16 @@ test('an event port whose doorbell is refused is open until closing it succeeds'
   expect([handle.closed, partition.doorbells.length]).toEqual([true, 0]);
 });
 
-test('guest ports and the SynIC are closed by name', () => {
-  const closable = [ports.newGuestMessagePort(0, 0, 2), ports.newGuestEventPort(), synic];
+test('guest ports, mapped memory and the SynIC are closed by name', () => {
+  const { partition } = machine;
+  using memory = partition.allocateMemory(4096);
+  const mapped = partition.mapMemory(memory, { gpa: 0x4000_0000 });
+  const closable = [ports.newGuestMessagePort(0, 0, 2), ports.newGuestEventPort(), mapped, synic];
   for (const one of closable) {
     expect(one.closed).toBe(false);
     one.close();
     one.close();
     expect(one.closed).toBe(true);
   }
+  expect(partition.mappingAt(0x4000_0000)).toBeUndefined();
 });

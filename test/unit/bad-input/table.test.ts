@@ -21,7 +21,6 @@ describe('the table', () => {
     'GuestMemory#share',
     'PageBitmap#[Symbol.iterator]',
     'MappedMemory#unmap',
-    'MappedMemory#[Symbol.dispose]',
     'SharedPartition#share',
     'Vp#run',
     'Vp#cancel',
@@ -40,7 +39,7 @@ describe('the table', () => {
     ...[
       ...['Mshv', 'Partition', 'SharedPartition', 'Vp', 'GuestMemory', 'Doorbell'],
       ...['IrqFdRoute', 'EventFd', 'PartitionSynic', 'DirectGuestEventPort', 'MonitorPages'],
-      'Interrupt',
+      ...['Interrupt', 'MappedMemory'],
     ].flatMap((name) => [`${name}#close`, `${name}#[Symbol.dispose]`]),
     'PartitionSynic#installIntercepts',
     'PartitionSynic#newGuestEventPort',

@@ -140,7 +140,7 @@ export const memory: readonly Operation[] = [
   onMemory('mapMemory() between two mappings', 'mapMemory', ({ partition, memory }) =>
     partition.mapMemory(memory, { gpa: 0x18000, executable: false }),
   ),
-  ...(['unmap', Symbol.dispose] as const).map((method) =>
+  ...(['unmap', 'close', Symbol.dispose] as const).map((method) =>
     onMemory(`${String(method)} of a mapping`, 'mapMemory', ({ low }) => {
       low[method]();
       return undefined;
