@@ -145,6 +145,11 @@ export function closedError(what: string): MshvError {
   return new MshvError(`${what} is closed`, { code: 'ERR_MSHV_CLOSED' });
 }
 
+/** What is asked for is not there on the partition's architecture. */
+export function architectureError(attempt: string, reason: string): MshvError {
+  return new MshvError(`cannot ${attempt}: ${reason}`, { code: 'ERR_MSHV_ARCHITECTURE' });
+}
+
 /** Whether an error says that what it was about is closed. */
 export function isClosedError(error: unknown): boolean {
   return error instanceof MshvError && error.code === 'ERR_MSHV_CLOSED';

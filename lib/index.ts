@@ -35,6 +35,10 @@ export type {
   Arm64UnacceptedGpaIntercept,
   Arm64UnmappedGpaIntercept,
 } from './abi/messages/arm64-intercepts.js';
+export type {
+  Arm64HypercallIntercept,
+  Arm64SintDeliverable,
+} from './abi/messages/arm64-synic-intercepts.js';
 export type { CpuidIntercept } from './abi/messages/cpuid-intercept.js';
 export type { ExceptionIntercept } from './abi/messages/exception-intercept.js';
 export type { GpaAttributeIntercept } from './abi/messages/gpa-attribute-intercept.js';

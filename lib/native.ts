@@ -20,6 +20,11 @@ export interface Native {
   /** Opens the device node. Returns a descriptor. */
   open(path: string): number;
   /**
+   * What the hypervisor behind a device, partition or VP runs on, and with it the guests: 0 x64, 1 arm64. The driver does not
+   * tell: it is what the addon was compiled for, and a simulator's is what it was made with.
+   */
+  architecture(fd: number): number;
+  /**
    * 1 where the hypervisor below this device offers to inject interrupts through VPs' register pages
    * (`HV_VP_DISPATCH_INTERRUPT_INJECTION_AVAILABLE`), as CPUID says, else 0. The driver does so with the root scheduler.
    */

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "architecture.h"
 #include "or_error.h"
 #include "ownership.h"
 
@@ -19,6 +20,10 @@ Error Fault(const char* name);
 
 // Opens a device node read-write with O_CLOEXEC.
 OrError<int> Open(const char* path);
+
+// What the hypervisor behind a descriptor runs on, and with it the guests: the driver tells nobody,
+// and has none but this machine's.
+Architecture ArchitectureOf(int fd);
 
 // Whether the hypervisor of this device offers to inject interrupts through VPs' register pages.
 // The driver takes that with the root scheduler, which it tells nobody.

@@ -37,9 +37,14 @@ OrError<int> CreatePartitionV2(Environment& environment, OwnedFd device, uint64_
 #if defined(__x86_64__)
   argument.pt_disabled_xsave = disabled_xsave;
 #else
-  static_cast<void>(disabled_xsave);
+  // The driver refuses all but 0.
+  argument.pt_rsvd2 = disabled_xsave;
 #endif
   return environment.Own(backend::Ioctl(device.number, abi::MSHV_CREATE_PARTITION, &argument));
+}
+
+int ArchitectureOf(Environment&, OwnedFd fd) {
+  return static_cast<int>(backend::ArchitectureOf(fd.number));
 }
 
 bool FastInjection(Environment&, OwnedFd device) { return backend::FastInjection(device.number); }
@@ -48,6 +53,7 @@ bool FastInjection(Environment&, OwnedFd device) { return backend::FastInjection
 
 void ExportDevice(Environment& environment, napi_value exports) {
   Export<Open>(environment, exports, "open");
+  Export<ArchitectureOf>(environment, exports, "architecture");
   Export<FastInjection>(environment, exports, "fastInjection");
   Export<CreatePartition>(environment, exports, "createPartition");
   Export<CreatePartitionV2>(environment, exports, "createPartitionV2");

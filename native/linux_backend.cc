@@ -33,6 +33,8 @@ OrError<int> Open(const char* path) {
   return kernel::Try("open", [&] { return open(path, O_RDWR | O_CLOEXEC); });
 }
 
+Architecture ArchitectureOf(int) { return kOwnArchitecture; }
+
 // What the kernel has in ms_hyperv.ext_features (ms_hyperv_init_platform).
 bool FastInjection(int) {
 #if defined(__x86_64__)

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
+import { architectures, type Architecture } from '../lib/abi/architecture.js';
 import { hvStatusErrno } from '../lib/abi/hv-status.js';
 import {
   hypercallName,
@@ -23,6 +24,7 @@ import { FakeVps } from './fake-vps.js';
 /** The functions of the addon that end in no system call, or in none whose failure is to be tried. */
 type InfallibleCall =
   | 'failedStep'
+  | 'architecture'
   | 'fastInjection'
   | 'close'
   | 'release'
@@ -120,6 +122,8 @@ export interface FakePartition {
 export class FakeNative implements Native {
   readonly calls: RecordedCall[] = [];
   readonly violations: string[] = [];
+  /** What the hypervisor and its guests run on. */
+  guests: Architecture = 'x64';
   /** GSIs whose eventfd was closed under an armed irqfd. */
   readonly closedArmed: number[] = [];
   readonly partitions = new Map<number, FakePartition>();
@@ -200,6 +204,10 @@ export class FakeNative implements Native {
     return this.#perform('createPartitionV2', [device, flags, isolation, ...features], () =>
       this.#newPartition(flags, features),
     );
+  }
+
+  architecture(): number {
+    return architectures[this.guests];
   }
 
   fastInjection(): number {

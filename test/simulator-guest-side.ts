@@ -33,7 +33,7 @@ export class SimulatorGuestSide implements GuestSide {
   readonly fastInjection: boolean;
 
   constructor(options: SimulatorOptions = {}) {
-    this.fastInjection = options.fastInjection === true && process.arch === 'x64';
+    this.fastInjection = options.fastInjection === true;
     this.simulator = new Simulator(options);
     this.device = this.simulator.open();
   }

@@ -1,11 +1,9 @@
+import type { Architecture } from '../abi/architecture.js';
 import type { GuestInterrupt } from '../sim/index.js';
 import type { CheckedRoute } from './checked-route.js';
 import type { Faults } from './faults.js';
 import type { Latency } from './latency.js';
 import type { Witness } from './witness.js';
-
-/** Off x64 the driver takes no destination from an MSI (`mshv_copy_girq_info`). */
-const destinationOf = process.arch === 'x64' ? (vp: number): number => vp : (): number => 0;
 
 /** Looks at the interrupts that the guest got, and at how long each took. */
 export class GuestWitness implements Witness {
@@ -15,11 +13,15 @@ export class GuestWitness implements Witness {
   readonly #take: () => readonly GuestInterrupt[];
   readonly #byTarget = new Map<number, CheckedRoute[]>();
 
-  /** @param take - hands over the interrupts since the last call, every signal sent before included */
+  /**
+   * @param architecture - of the guest
+   * @param take - hands over the interrupts since the last call, every signal sent before included
+   */
   constructor(
     routes: readonly CheckedRoute[],
     faults: Faults,
     latency: Latency,
+    architecture: Architecture,
     take: () => readonly GuestInterrupt[],
   ) {
     this.#routes = routes;
@@ -27,7 +29,9 @@ export class GuestWitness implements Witness {
     this.#latency = latency;
     this.#take = take;
     for (const checked of routes) {
-      const key = targetKey(checked.vector, destinationOf(checked.vp));
+      // Off x64 the driver takes no destination from an MSI (mshv_copy_girq_info).
+      const destination = architecture === 'x64' ? checked.vp : 0;
+      const key = targetKey(checked.vector, destination);
       const others = this.#byTarget.get(key) ?? [];
       this.#byTarget.set(key, [...others, checked]);
     }

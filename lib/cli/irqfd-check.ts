@@ -94,7 +94,9 @@ export async function checkIrqfd(
   const witness =
     takeInterrupts === undefined
       ? new CounterWitness(routes, faults)
-      : new GuestWitness(routes, faults, latency, () => takeInterrupts(partition));
+      : new GuestWitness(routes, faults, latency, partition.architecture, () =>
+          takeInterrupts(partition),
+        );
   let next = begin + interval;
   for (const sent of runSignals(routes, plan, witness, faults)) {
     onProgress(sent, plan.signals * plan.routes);

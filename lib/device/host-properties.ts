@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { bitNames } from '../abi/feature-bits.js';
 import {
   arm64VmmCapabilities,
@@ -97,7 +98,10 @@ const vendors: ReadonlyMap<bigint, ProcessorVendor> = new Map([
   [0x10n, 'arm'],
 ]);
 
-export function readHostProperties(source: HostPropertySource): HostProperties {
+export function readHostProperties(
+  source: HostPropertySource,
+  architecture: Architecture,
+): HostProperties {
   const word = (property: PartitionPropertyName): bigint | undefined =>
     known(() => source.property(property));
   const as = <From, To>(value: From | undefined, convert: (value: From) => To): To | undefined =>
@@ -120,7 +124,7 @@ export function readHostProperties(source: HostPropertySource): HostProperties {
     syntheticFeatures: as(word('SYNTHETIC_PROC_FEATURES'), features),
     assignableSyntheticFeatures: as(assignableFeatures(source), features),
     vmmCapabilities: as(firstBank(source, 'VMM_CAPABILITIES'), (bits) =>
-      process.arch === 'arm64'
+      architecture === 'arm64'
         ? bitNames(bits, arm64VmmCapabilities)
         : bitNames(bits, vmmCapabilities),
     ),

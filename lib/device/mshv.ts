@@ -1,9 +1,17 @@
 import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
+import type { Architecture } from '../abi/architecture.js';
 import { partitionFlags, partitionIsolation } from '../abi/partition.js';
 import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
-import { booleanArgument, isArray, pathArgument, typeError, uint64Argument } from '../arguments.js';
+import {
+  booleanArgument,
+  isArray,
+  pathArgument,
+  rangeError,
+  typeError,
+  uint64Argument,
+} from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
 import { closedError, MshvError, systemError } from '../errors.js';
@@ -19,6 +27,7 @@ import {
   type HostProperties,
   type HostPropertySource,
 } from './host-properties.js';
+import { architectureOf } from '../hypercall/architecture-of.js';
 import type { HypercallTarget } from '../hypercall/hypercall-pages.js';
 import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
 import { msrActionArgument, type MsrAction } from '../hypercall/intercept-result.js';
@@ -65,7 +74,7 @@ export interface PartitionOptions {
    * that knows no banks (v1) cannot do it, so there is no fallback where this is given.
    */
   disabledCpuFeatures?: readonly [number | bigint, number | bigint];
-  /** XSAVE features to take away, one bit each; as above. Always 0 on arm64. Default 0. */
+  /** XSAVE features to take away, one bit each; as above. Not on arm64. Default 0. */
   disabledXsaveFeatures?: number | bigint;
   /**
    * What the hypervisor offers the guest beside a bare processor. Default: what Linux and Windows guests
@@ -109,6 +118,12 @@ function banksArgument(
   return [uint64Argument(`${name}[0]`, banks[0]), uint64Argument(`${name}[1]`, banks[1])];
 }
 
+function x64Only(option: string, value: bigint | number | undefined): void {
+  if (value !== undefined) {
+    throw rangeError(`options.${option}`, 'absent on arm64', value);
+  }
+}
+
 /** How often a creation that a signal interrupted is tried before it is an error. */
 const creationAttempts = 5;
 
@@ -123,6 +138,11 @@ export class Mshv implements Disposable {
   readonly #partitions = new Set<Partition>();
   /** What was opened. */
   readonly path: string;
+  /**
+   * What the hypervisor and its guests run on: the same as this process, or what the simulator was made with. Registers,
+   * exits and interrupts follow it.
+   */
+  readonly architecture: Architecture;
   readonly #fastInjection: boolean;
   readonly #target: HypercallTarget;
   /** @throws MshvError `ERR_MSHV_CLOSED` */
@@ -144,6 +164,7 @@ export class Mshv implements Disposable {
     this.#fd = fd;
     this.path = path;
     this.#target = { native, fd: this.#descriptor };
+    this.architecture = architectureOf(native, fd);
   }
 
   static {
@@ -211,7 +232,7 @@ export class Mshv implements Disposable {
 
   /** What the host can do. Asks anew with each call, and never throws because something is not known. */
   hostProperties(): HostProperties {
-    return readHostProperties(this.#host);
+    return readHostProperties(this.#host, this.architecture);
   }
 
   /**
@@ -252,6 +273,10 @@ export class Mshv implements Disposable {
       checked.gpaSuperPages |
       checked.nestedVirtualization |
       checked.smt;
+    if (this.architecture !== 'x64') {
+      x64Only('disabledXsaveFeatures', disabledXsaveFeatures);
+      x64Only('unimplementedMsrAction', unimplementedMsrAction);
+    }
     const needsBanks = disabledCpuFeatures !== undefined || disabledXsaveFeatures !== undefined;
     const [bank0, bank1] = disabledCpuFeatures ?? [0n, 0n];
     this.#descriptor();
@@ -287,6 +312,7 @@ export class Mshv implements Disposable {
       this.#native,
       fd,
       generation,
+      this.architecture,
       unimplementedMsrAction,
       this.#fastInjection,
       () => {
@@ -311,7 +337,7 @@ export class Mshv implements Disposable {
   #giveDefaultFeatures(partition: Partition): void {
     const assignable = assignableFeatures(this.#host);
     let refused = 0n;
-    for (const features of defaultSyntheticFeatures) {
+    for (const features of defaultSyntheticFeatures[this.architecture]) {
       const given = assignable === undefined ? features : features & assignable;
       if (given === refused) {
         continue;

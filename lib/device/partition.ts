@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { vpArgument } from '../abi/arguments.js';
+import type { Architecture } from '../abi/architecture.js';
 import { unimplementedMsrActions } from '../abi/properties.js';
 import { x64Registers } from '../abi/x64-registers.js';
 import { closeEach } from '../closing.js';
@@ -38,6 +39,7 @@ let create: (
   native: Native,
   fd: number,
   generation: DriverGeneration,
+  architecture: Architecture,
   unimplementedMsrAction: number | undefined,
   fastInjection: boolean,
   ended: () => void,
@@ -52,8 +54,9 @@ export interface VpOptions {
   apicId?: number;
 }
 
-const vpOptions: { apicId?: Option<number | undefined, number | undefined> } =
-  process.arch === 'x64' ? { apicId: optional(integer(0, highestApicId)) } : {};
+const vpOptions: Readonly<
+  Record<Architecture, { apicId?: Option<number | undefined, number | undefined> }>
+> = { x64: { apicId: optional(integer(0, highestApicId)) }, arm64: {} };
 
 let brand: Brand<Partition>;
 
@@ -84,11 +87,12 @@ export class Partition extends PartitionCalls implements Disposable {
     native: Native,
     fd: number,
     generation: DriverGeneration,
+    architecture: Architecture,
     unimplementedMsrAction: number | undefined,
     fastInjection: boolean,
     ended: () => void,
   ) {
-    super(native);
+    super(native, architecture);
     lookUpRegisters(this, (index) => {
       const vp = this.#vps.get(index);
       return vp === undefined ? undefined : pagedRegisters(vp);
@@ -102,6 +106,7 @@ export class Partition extends PartitionCalls implements Disposable {
     this.#msrAction = unimplementedMsrAction;
     this.irqfd = createIrqFd({
       native,
+      architecture,
       fd: () => this.fd,
       vpOf: (apicId) => apicIds.vpOf(apicId),
       fastInjection,
@@ -163,7 +168,7 @@ export class Partition extends PartitionCalls implements Disposable {
   // After initialization, as every other VMM for this driver does it.
   #setMsrAction(): void {
     const byDefault =
-      process.arch === 'x64' ? unimplementedMsrActions.IGNORE_WRITE_READ_ZERO : undefined;
+      this.architecture === 'x64' ? unimplementedMsrActions.IGNORE_WRITE_READ_ZERO : undefined;
     const action = this.#msrAction ?? byDefault;
     if (action === undefined) {
       return;
@@ -190,7 +195,7 @@ export class Partition extends PartitionCalls implements Disposable {
    */
   createVp(index: number, options: VpOptions = {}): Vp {
     index = vpArgument('index', index);
-    const checked: VpOptions = takeOptions('options', options, vpOptions);
+    const checked: VpOptions = takeOptions('options', options, vpOptions[this.architecture]);
     const { apicId } = checked;
     if (apicId !== undefined) {
       this.#apicIds.check(index, apicId);

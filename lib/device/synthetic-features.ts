@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { bitsOf } from '../abi/feature-bits.js';
 import { syntheticProcessorFeatures, type SyntheticProcessorFeature } from '../abi/properties.js';
 import { arrayArgument, choiceArgument } from '../arguments.js';
@@ -16,7 +17,6 @@ const essential: readonly SyntheticProcessorFeature[] = [
   'access_frequency_regs',
   'direct_synthetic_timers',
   'synthetic_cluster_ipi',
-  ...(process.arch === 'x64' ? (['access_guest_idle_reg', 'tb_flush_hypercalls'] as const) : []),
 ];
 
 /** And what newer ones can. Sources: the masks of rust-vmm's mshv-ioctls and of OpenVMM's virt_mshv. */
@@ -25,16 +25,24 @@ const usual: readonly SyntheticProcessorFeature[] = [
   'access_vp_run_time_reg',
   'extended_processor_masks',
   'access_vp_regs',
-  ...(process.arch === 'x64' ? (['flush_guest_physical_address_space'] as const) : []),
 ];
+
+// What there is on x64 beside those.
+const essentialOfX64 = ['access_guest_idle_reg', 'tb_flush_hypercalls'] as const;
+const usualOfX64 = [...essentialOfX64, 'flush_guest_physical_address_space'] as const;
 
 /**
  * What a guest is given where the caller does not say, the fullest first: what Linux and Windows look for
  * when they boot. Nothing is in it that somebody has to serve in user space.
  */
-export const defaultSyntheticFeatures: readonly bigint[] = [usual, essential].map((features) =>
-  bitsOf(features, syntheticProcessorFeatures),
-);
+export const defaultSyntheticFeatures: Readonly<Record<Architecture, readonly bigint[]>> = {
+  x64: [maskOf([...usual, ...usualOfX64]), maskOf([...essential, ...essentialOfX64])],
+  arm64: [maskOf(usual), maskOf(essential)],
+};
+
+function maskOf(features: readonly SyntheticProcessorFeature[]): bigint {
+  return bitsOf(features, syntheticProcessorFeatures);
+}
 
 const featureNames = Object.keys(syntheticProcessorFeatures) as SyntheticProcessorFeature[];
 
@@ -46,5 +54,5 @@ export function syntheticFeaturesArgument(
   const checked = arrayArgument(name, features).map((feature, at) =>
     choiceArgument(`${name}[${at}]`, feature, featureNames),
   );
-  return bitsOf(checked, syntheticProcessorFeatures);
+  return maskOf(checked);
 }

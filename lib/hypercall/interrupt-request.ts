@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { vtlArgument } from '../abi/arguments.js';
 import {
   writeAssertVirtualInterrupt,
@@ -38,7 +39,7 @@ import {
 export interface InterruptRequest {
   /** Default `'fixed'`. `'remote-read'` is refused. On arm64 always `'fixed'`. */
   type?: InterruptType;
-  /** 0 to 255 (on arm64 an INTID, up to 0xffffffff); from 16 on where it is fixed or lowest-priority. */
+  /** On x64 0 to 255, from 16 on where it is fixed or lowest-priority. On arm64 an INTID, up to 0xffffffff. */
   vector: number;
   /** APIC id, or a set of logical APIC ids where `logical`. Default 0. */
   destination?: number;
@@ -68,17 +69,24 @@ export type RequestOutcome =
 // The usual answer, made once.
 const requested: RequestOutcome = Object.freeze({ requested: true });
 
-const arm64 = process.arch === 'arm64';
-const interruptKeys = [
-  'type',
-  'vector',
-  'destination',
-  'vtl',
-  ...(arm64 ? (['asserted'] as const) : (['level', 'logical'] as const)),
-] as const;
-const requestableTypes = (Object.keys(interruptTypes) as InterruptType[]).filter((type) =>
-  arm64 ? type === 'fixed' : type !== 'remote-read',
-);
+/** What can be asked of a partition's hypervisor. */
+interface Requestable {
+  readonly keys: readonly (keyof InterruptRequest)[];
+  readonly types: readonly InterruptType[];
+  readonly highestVector: number;
+}
+
+const keysOfAll = ['type', 'vector', 'destination', 'vtl'] as const;
+const requestables: Readonly<Record<Architecture, Requestable>> = {
+  x64: {
+    keys: [...keysOfAll, 'level', 'logical'],
+    types: (Object.keys(interruptTypes) as InterruptType[]).filter(
+      (type) => type !== 'remote-read',
+    ),
+    highestVector: 255,
+  },
+  arm64: { keys: [...keysOfAll, 'asserted'], types: ['fixed'], highestVector: 0xffff_ffff },
+};
 
 // A bigint made of a number for each interrupt would be garbage.
 const destinations = Array.from({ length: limits.MSHV_MAX_VPS }, (_, id) => BigInt(id));
@@ -120,16 +128,20 @@ const interrupt = {
 /** Interrupts without a route: the methods of PartitionCalls, which say what they promise. */
 export class InterruptRequests {
   readonly #target: HypercallTarget;
+  readonly #architecture: Architecture;
   readonly #apicIds: ApicIds;
   readonly #msiTargets: MsiTargets;
 
-  constructor(target: HypercallTarget, apicIds: ApicIds) {
+  constructor(target: HypercallTarget, architecture: Architecture, apicIds: ApicIds) {
     this.#target = target;
+    this.#architecture = architecture;
     this.#apicIds = apicIds;
     this.#msiTargets = {
       vpOf: (apicId) => apicIds.vpOf(apicId),
       // By hypercall, whatever the driver does for routes.
       fastInjection: false,
+      architecture,
+      byDriver: false,
       level: undefined,
     };
   }
@@ -169,7 +181,7 @@ export class InterruptRequests {
     if (refusal !== undefined) {
       return { requested: false, code: refusal.code, reason: refusalText(refusal) };
     }
-    this.#takeMsi(driverMsi(msi));
+    this.#takeMsi(driverMsi(msi, this.#architecture));
     try {
       this.#assert(requestOfMsi);
       return requested;
@@ -186,13 +198,14 @@ export class InterruptRequests {
 
   /** Checks all arguments, and says why an interrupt that they make is not to be asserted. */
   #take(given: InterruptRequest): keyof typeof requestAccepts | undefined {
-    optionsArgument('request', given, interruptKeys);
+    const { keys, types, highestVector } = requestables[this.#architecture];
+    optionsArgument('request', given, keys);
     const { type = 'fixed', destination: to = 0, vtl: toVtl = 0 } = given;
     const { level = false, logical = false, asserted = true } = given;
-    if (!requestableTypes.includes(type)) {
-      choiceArgument('request.type', type, requestableTypes);
+    if (!types.includes(type)) {
+      choiceArgument('request.type', type, types);
     }
-    const vector = integerArgument('request.vector', given.vector, 0, arm64 ? 0xffff_ffff : 255);
+    const vector = integerArgument('request.vector', given.vector, 0, highestVector);
     const destination = integerArgument('request.destination', to, 0, 0xffff_ffff);
     booleanArgument('request.level', level);
     booleanArgument('request.logical', logical);
@@ -216,7 +229,7 @@ export class InterruptRequests {
     destination: number,
     logical: boolean,
   ): keyof typeof requestAccepts | undefined {
-    if (arm64) {
+    if (this.#architecture === 'arm64') {
       return undefined;
     }
     if ((type === 'fixed' || type === 'lowest-priority') && vector < lowestFixedVector) {
@@ -227,8 +240,19 @@ export class InterruptRequests {
   }
 
   #takeMsi({ address, data }: MsiRoute): void {
-    const msi = decodeMsi(Number(address), data);
     interrupt.fd = this.#target.fd();
+    if (this.#architecture === 'arm64') {
+      // The data is the INTID, whole, and nothing is said of a destination.
+      interrupt.type = interruptTypes.fixed;
+      interrupt.vector = data;
+      interrupt.destination = 0;
+      interrupt.level = false;
+      interrupt.logical = false;
+      interrupt.asserted = true;
+      interrupt.vtl = 0;
+      return;
+    }
+    const msi = decodeMsi(Number(address), data);
     interrupt.type = interruptTypes[msi.deliveryMode];
     interrupt.vector = msi.vector;
     interrupt.destination = msi.destination;
@@ -242,7 +266,8 @@ export class InterruptRequests {
     const { input } = hypercallPages;
     const { fd, type, vector, level, logical, asserted, vtl } = interrupt;
     const to = destinations[interrupt.destination] ?? BigInt(interrupt.destination);
-    const length = arm64
+    const isArm64 = this.#architecture === 'arm64';
+    const length = isArm64
       ? writeAssertVirtualInterruptArm64(input, type, vector, to, asserted, vtl)
       : writeAssertVirtualInterrupt(input, type, vector, to, level, logical, vtl);
     hypercallPages.call(this.#target.native, fd, call, length);

@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import type { PartitionPropertyName } from '../abi/properties.js';
@@ -57,17 +58,20 @@ export abstract class PartitionCalls {
   readonly #apicIds: ApicIds;
   readonly #registerCalls: RegisterCalls;
   readonly #interrupts: InterruptRequests;
+  /** What the guest's processors are: that of the device. Registers, exits and interrupts follow it. */
+  readonly architecture: Architecture;
   /** Those of a VP that this environment has open, where its register page may count. */
   #registersOf: (index: number) => OwnRegisters | undefined = () => undefined;
 
   /**
    * @param memory - which VP has which APIC id, as other environments have it. Default: no VPs yet
    */
-  protected constructor(native: Native, memory?: SharedArrayBuffer) {
+  protected constructor(native: Native, architecture: Architecture, memory?: SharedArrayBuffer) {
+    this.architecture = architecture;
     this.#target = { native, fd: () => this.fd };
     this.#apicIds = new ApicIds(memory);
-    this.#registerCalls = new RegisterCalls(this.#target, this.#apicIds);
-    this.#interrupts = new InterruptRequests(this.#target, this.#apicIds);
+    this.#registerCalls = new RegisterCalls(this.#target, architecture, this.#apicIds);
+    this.#interrupts = new InterruptRequests(this.#target, architecture, this.#apicIds);
   }
 
   static {
@@ -237,7 +241,7 @@ export abstract class PartitionCalls {
    * A level-triggered one ends with a message for the driver, which only a resample route with that vector and GSI
    * answers; without one the message blocks those of other VPs (see docs/routes.md).
    *
-   * @throws RangeError for a fixed vector below 16, and on x64 for a physical destination that is not the APIC id of one
+   * @throws RangeError on x64, for a fixed vector below 16, and for a physical destination that is not the APIC id of one
    *   VP: nobody would get it
    * @throws MshvError as the hypervisor refuses it
    */
@@ -259,6 +263,8 @@ export abstract class PartitionCalls {
   /**
    * Asserts the interrupt that a device's MSI means, once and without a route. Refuses what an edge-triggered route
    * refuses, a level-triggered MSI among it, but for what only injection through the register page cannot do.
+   *
+   * On arm64 the data is the INTID, any 32 bits, and the address is not looked at.
    *
    * @throws RangeError for an MSI that would not be delivered as it is meant: docs/routes.md has the table
    * @throws MshvError as the hypervisor refuses it

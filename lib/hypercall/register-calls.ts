@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { writeGetVpRegisters, writeSetVpRegisters } from '../abi/hypercall-inputs.js';
 import { readVpRegisters } from '../abi/hypercall-outputs.js';
 import { x64Registers } from '../abi/x64-registers.js';
@@ -13,7 +14,6 @@ import {
 const gets = new HypercallList(hypercallOf('HVCALL_GET_VP_REGISTERS', 'get registers of VP'));
 const sets = new HypercallList(hypercallOf('HVCALL_SET_VP_REGISTERS', 'set registers of VP'));
 const { INITIAL_APIC_ID, APIC_ID } = x64Registers;
-const x64 = process.arch === 'x64';
 const isApicId = (name: number | undefined): boolean =>
   name === INITIAL_APIC_ID || name === APIC_ID;
 
@@ -40,10 +40,12 @@ export interface OwnRegisters {
  */
 export class RegisterCalls {
   readonly #target: HypercallTarget;
+  readonly #architecture: Architecture;
   readonly #apicIds: ApicIds;
 
-  constructor(target: HypercallTarget, apicIds: ApicIds) {
+  constructor(target: HypercallTarget, architecture: Architecture, apicIds: ApicIds) {
     this.#target = target;
+    this.#architecture = architecture;
     this.#apicIds = apicIds;
   }
 
@@ -67,7 +69,7 @@ export class RegisterCalls {
 
   /** Writes registers, in order, likewise. */
   write(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
-    if (!x64 || !hasApicId(names)) {
+    if (this.#architecture !== 'x64' || !hasApicId(names)) {
       this.#write(vp, names, values, vtl, nothing);
       return;
     }

@@ -12,6 +12,7 @@ import {
   type PartitionToken,
   type ReceiveOptions,
 } from '../share-token.js';
+import { architectureOf } from './architecture-of.js';
 import { apicIdsOf, PartitionCalls } from './partition-calls.js';
 
 let own: (native: Native, fd: number, apicIds: ApicIds) => SharedPartition;
@@ -29,7 +30,7 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   #fd: number;
 
   private constructor(native: Native, fd: number, apicIds: ApicIds) {
-    super(native, apicIds.memory);
+    super(native, architectureOf(native, fd), apicIds.memory);
     this.#native = native;
     this.#fd = fd;
   }

@@ -148,8 +148,10 @@ export class IrqFdRoute implements Disposable {
    *
    * Which VP has which APIC id is looked up at this moment: give VPs their ids first.
    *
-   * @param address - x64: 0xfee in bits 31:20, 19:12 the destination APIC id, 3 redirection hint, 2 logical destination
-   * @param data - bits 7:0 vector, 10:8 delivery mode; on a resample route 15 and 14, level and asserted
+   * @param address - x64: 0xfee in bits 31:20, 19:12 the destination APIC id, 3 redirection hint, 2 logical destination.
+   *   arm64: any below 2^32, it is not looked at
+   * @param data - x64: bits 7:0 vector, 10:8 delivery mode; on a resample route 15 and 14, level and asserted. arm64: the
+   *   INTID, 0 to 255
    * @throws RangeError `ERR_OUT_OF_RANGE` for an MSI that the driver would not deliver as it is meant: docs/routes.md has
    *   the table. The route keeps the MSI that it had
    */
@@ -180,7 +182,7 @@ export class IrqFdRoute implements Disposable {
       this.#owner.change(state, { ...state.wanted, msi: undefined });
       return { live: false, code: refusal.code, reason: refusalText(refusal) };
     }
-    this.#owner.change(state, { ...state.wanted, msi: driverMsi(msi) });
+    this.#owner.change(state, { ...state.wanted, msi: driverMsi(msi, state.targets.architecture) });
     return state.wanted.masked ? masked : live;
   }
 

@@ -1,10 +1,11 @@
 import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
+import type { Architecture } from '../abi/architecture.js';
 import { irqfdFlags } from '../abi/irqfd.js';
 import { functionArgument, typeError } from '../arguments.js';
 import { throwClosingErrors } from '../closing.js';
-import { MshvError, systemError } from '../errors.js';
+import { architectureError, MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNumber, ownEventArgument, setEventFdOwner } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
 import type { Native } from '../native.js';
@@ -36,6 +37,7 @@ export interface IrqFdPartition {
   vpOf(apicId: number): number;
   /** Whether the driver may inject through the VPs' register pages. */
   readonly fastInjection: boolean;
+  readonly architecture: Architecture;
 }
 
 let create: (partition: IrqFdPartition) => IrqFd;
@@ -140,11 +142,19 @@ export class IrqFd {
    * through register pages it would make an edge of it, so the destination has to be a logical one there
    * (`fast-injection` in docs/routes.md).
    *
-   * @throws MshvError `ERR_MSHV_GSI_IN_USE` where another route has that GSI, naming its holder
+   * @throws MshvError `ERR_MSHV_GSI_IN_USE` where another route has that GSI, naming its holder; `ERR_MSHV_ARCHITECTURE` on
+   *   arm64, whose hypervisor sends the driver no message of an interrupt's end
    * @throws RangeError where `options.msi` is not level-triggered or has another vector
    */
   newResampleRoute(options: NewResampleRouteOptions): IrqFdRoute {
     const checked = takeOptions('options', options, resampleRouteOptions);
+    this.#partition.fd();
+    if (this.#partition.architecture !== 'x64') {
+      throw architectureError(
+        'make a resample route',
+        'on arm64 nobody tells the driver that an interrupt has ended',
+      );
+    }
     return this.#newRoute(checked, checked.vector);
   }
 
@@ -255,8 +265,14 @@ export class IrqFd {
   }
 
   #targets(level: number | undefined): MsiTargets {
-    const { fastInjection } = this.#partition;
-    return { vpOf: (apicId) => this.#partition.vpOf(apicId), fastInjection, level };
+    const { fastInjection, architecture } = this.#partition;
+    return {
+      vpOf: (apicId) => this.#partition.vpOf(apicId),
+      fastInjection,
+      architecture,
+      byDriver: true,
+      level,
+    };
   }
 
   #change(route: RouteState, wanted: RouteSettings): void {

@@ -1,12 +1,13 @@
+import type { Architecture } from '../abi/architecture.js';
 import { decodeMsi, type Msi } from '../abi/msi.js';
 import { integerArgument, rangeError, uint64Argument } from '../arguments.js';
 import { noVp, severalVps } from './apic-ids.js';
 
 /** An MSI as a device writes it: where to and what. */
 export interface MsiRoute {
-  /** x64: 0xfee00000 and bits 19:12 the destination, bit 3 the redirection hint, bit 2 makes the destination a logical one. */
+  /** x64: 0xfee00000 and bits 19:12 the destination, bit 3 the redirection hint, bit 2 makes the destination a logical one. arm64: whatever the MSI frame has, it names no destination. */
   readonly address: bigint;
-  /** Bits 7:0 are the vector, 10:8 the delivery mode, 14 the level, 15 makes it level-triggered. */
+  /** x64: bits 7:0 are the vector, 10:8 the delivery mode, 14 the level, 15 makes it level-triggered. arm64: the INTID. */
   readonly data: number;
 }
 
@@ -31,6 +32,9 @@ export interface MsiTargets {
    * one. Logical destinations go by hypercall, whole.
    */
   readonly fastInjection: boolean;
+  readonly architecture: Architecture;
+  /** The driver takes the MSI apart, for a route; else what it means goes to the hypervisor whole. */
+  readonly byDriver: boolean;
   /** The vector of a route that is resampled; undefined for an edge-triggered MSI. */
   readonly level: number | undefined;
 }
@@ -73,9 +77,6 @@ const lowestPriority = 1 << 8;
  * Why an MSI would reach the guest as something else than it means, or would hurt the host; undefined where the driver
  * delivers what it means. Bits that mean nothing (address 1:0, data 31:16 and 13:11) are not looked at.
  *
- * On arm64, where the words mean something else to the driver: an upper half, and what the driver would take for a
- * reserved delivery mode or a fixed vector below 16.
- *
  * @param address - any 64 bits
  * @param data - any 32 bits
  */
@@ -84,16 +85,38 @@ export function msiRefusal(
   data: number,
   targets: MsiTargets,
 ): MsiRefusal | undefined {
+  if (targets.architecture === 'arm64') {
+    return targets.byDriver ? arm64RouteRefusal(address, data) : undefined;
+  }
   if (address > 0xffff_ffffn) {
     return ofAddress('upper-half', 'below 2^32', address);
   }
   const low = Number(address);
   const msi = decodeMsi(low, data);
-  return process.arch === 'x64'
-    ? (addressRefusal(address, low) ??
-        dataRefusal(msi, data, targets.level) ??
-        destinationRefusal(address, low, msi, data, targets))
-    : (modeRefusal(msi, data, false) ?? vectorRefusal(msi, data));
+  return (
+    addressRefusal(address, low) ??
+    dataRefusal(msi, data, targets.level) ??
+    destinationRefusal(address, low, msi, data, targets)
+  );
+}
+
+/**
+ * The data is the INTID that the guest has for the device, and the driver takes bits 7:0 of it for the vector and 10:8
+ * for the type of the interrupt, of which the hypervisor knows the fixed one, 0 (`mshv_copy_girq_info`). The address
+ * says nothing to it, but has no upper half.
+ */
+function arm64RouteRefusal(address: bigint, data: number): MsiRefusal | undefined {
+  if (address > 0xffff_ffffn) {
+    return ofAddress('upper-half', 'below 2^32 for a route (requestMsi takes any)', address);
+  }
+  return data > 0xff
+    ? ofData(
+        'vector',
+        'an MSI with an INTID from 0 to 255 for a route (requestMsi takes any)',
+        data,
+        `INTID ${data}`,
+      )
+    : undefined;
 }
 
 function addressRefusal(address: bigint, low: number): MsiRefusal | undefined {
@@ -118,7 +141,7 @@ function addressRefusal(address: bigint, low: number): MsiRefusal | undefined {
 }
 
 function dataRefusal(msi: Msi, data: number, level: number | undefined): MsiRefusal | undefined {
-  const refusal = modeRefusal(msi, data, true, level !== undefined) ?? vectorRefusal(msi, data);
+  const refusal = modeRefusal(msi, data, level !== undefined) ?? vectorRefusal(msi, data);
   if (refusal !== undefined) {
     return refusal;
   }
@@ -145,14 +168,14 @@ function dataRefusal(msi: Msi, data: number, level: number | undefined): MsiRefu
 function modeRefusal(
   { deliveryMode }: Msi,
   data: number,
-  strict: boolean,
-  resampled = false,
+  resampled: boolean,
 ): MsiRefusal | undefined {
   const refused =
     deliveryMode === 'remote-read' ||
     deliveryMode === 'sipi' ||
-    (strict && (deliveryMode === 'smi' || (deliveryMode === 'extint' && !resampled)));
-  const accepted = !strict ? '0, 1, 2, 4, 5 or 7' : resampled ? '0, 1, 4, 5 or 7' : '0, 1, 4 or 5';
+    deliveryMode === 'smi' ||
+    (deliveryMode === 'extint' && !resampled);
+  const accepted = resampled ? '0, 1, 4, 5 or 7' : '0, 1, 4 or 5';
   return refused
     ? ofData(
         'delivery-mode',
@@ -293,10 +316,12 @@ export function msiArguments(address: number | bigint, data: number, owner = '')
  * The MSI for the driver, which is not told of the redirection hint: with a logical destination the hint means one VP of
  * those, which is lowest-priority delivery.
  */
-export function driverMsi(msi: MsiRoute): MsiRoute {
+export function driverMsi(msi: MsiRoute, architecture: Architecture): MsiRoute {
+  if (architecture === 'arm64') {
+    return msi;
+  }
   const low = Number(msi.address);
-  const isRedirected =
-    process.arch === 'x64' && (low & redirectionHint) !== 0 && decodeMsi(low, msi.data).logical;
+  const isRedirected = (low & redirectionHint) !== 0 && decodeMsi(low, msi.data).logical;
   return isRedirected ? { address: msi.address, data: msi.data | lowestPriority } : msi;
 }
 
@@ -312,7 +337,7 @@ export function checkedMsi(
   if (refusal !== undefined) {
     throw rangeError(`${owner}${refusal.argument}`, refusal.accepts, refusal.shown);
   }
-  return driverMsi(msi);
+  return driverMsi(msi, targets.architecture);
 }
 
 export function sameMsi(one: MsiRoute | undefined, other: MsiRoute | undefined): boolean {

@@ -1,5 +1,8 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import type { Architecture } from '../abi/architecture.js';
+import { commonRegisters } from '../abi/common-registers.js';
+import { type Arm64ResetType, arm64ResetTypes } from '../abi/messages/arm64-intercepts.js';
 import {
   guestHypercalls,
   hypercallControl,
@@ -10,6 +13,7 @@ import {
 } from '../abi/synic.js';
 import {
   bytesArgument,
+  choiceArgument,
   integerArgument,
   isObject,
   pageMultipleArgument,
@@ -17,6 +21,7 @@ import {
   typeError,
   uint64Argument,
 } from '../arguments.js';
+import { architectureError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { defaulting, optional, pageMultiple, takeOptions, type OptionTable } from '../options.js';
 
@@ -29,12 +34,32 @@ const steps = {
   memory: 5,
   halt: 6,
   tripleFault: 7,
+  setRegister: 8,
+  reset: 9,
+} as const;
+
+/** Steps that a guest of one architecture alone can do. */
+const stepsOf = {
+  x64: new Set<number>([steps.ioPort, steps.msr, steps.cpuid, steps.halt, steps.tripleFault]),
+  arm64: new Set<number>([steps.setRegister, steps.reset]),
 } as const;
 
 /** One thing that a guest does: its kind, and up to four numbers that it is done with. */
 type Step = readonly [kind: number, ...operands: bigint[]];
 
 const wordsOfStep = 5;
+
+/** A processor that a guest can be scripted for. */
+interface GuestProcessor {
+  /** A call of the hypervisor, by the instruction that it has for that. */
+  readonly hypercall: (
+    control: bigint | number,
+    input: bigint | number,
+    output: bigint | number,
+  ) => Step;
+  /** A write to a register of the SynIC. */
+  readonly writeSynic: (register: keyof typeof synicMsrs, index: number, value: bigint) => Step;
+}
 
 /** Queues steps of a guest, all of them or none: of each its kind and four operands. */
 export type QueueSteps = (steps: BigUint64Array) => void;
@@ -63,11 +88,11 @@ const largestUint32 = 0xffff_ffff;
 
 /**
  * The guest of one VP of a simulated partition, told what to do next. Each method queues something; the guest
- * does it when the VP runs, in order, and the VMM sees what a processor in 64-bit mode would show: RIP, RFLAGS,
- * segments and general registers in the message are those the VP has at that time, and on the register
- * page where the simulator fills it.
+ * does it when the VP runs, in order, and the VMM sees what a processor in 64-bit mode would show, on arm64 one at EL1 in
+ * AArch64: RIP, RFLAGS, segments and general registers in the message, on arm64 PC, PSTATE and X0 to X17, are those the VP
+ * has at that time, and on the register page where the simulator fills it.
  *
- * An instruction is over when the VMM has moved RIP on. Until then it is executed again at each run, as a
+ * An instruction is over when the VMM has moved RIP or PC on. Until then it is executed again at each run, as a
  * processor does; so a VMM that forgets to complete a port access sees it again and again.
  *
  * What the hypervisor does by itself never comes to the VMM: a write that rings a doorbell, an access to memory
@@ -75,16 +100,21 @@ const largestUint32 = 0xffff_ffff;
  * by the driver, inside the run. Page tables there are none: guest-virtual addresses are
  * physical ones.
  *
- * x64 only.
+ * `out`, `in`, `rdmsr`, `wrmsr`, `cpuid`, `halt` and `tripleFault` are for guests of x64, `reset` for those of arm64: on the
+ * other one they throw an MshvError `ERR_MSHV_ARCHITECTURE`, with nothing queued.
  */
 export class ScriptedGuest {
   readonly #queue: QueueSteps;
   readonly #pending: () => number;
+  readonly #architecture: Architecture;
+  readonly #processor: GuestProcessor;
 
   /** Made by `Simulator.guest`. */
-  constructor(queue: QueueSteps, pending: () => number) {
+  constructor(queue: QueueSteps, pending: () => number, architecture: Architecture) {
     this.#queue = queue;
     this.#pending = pending;
+    this.#architecture = architecture;
+    this.#processor = processors[architecture];
   }
 
   /**
@@ -152,22 +182,22 @@ export class ScriptedGuest {
   }
 
   /**
-   * VMCALL. The VMM gets an intercept where one is installed (`HYPERCALL`, or `UNKNOWN_SYNIC_CONNECTION` for
-   * HvCallPostMessage and HvCallSignalEvent); else the hypervisor refuses the call. The status is in RAX.
+   * VMCALL, on arm64 HVC #1. The VMM gets an intercept where one is installed (`HYPERCALL`, or `UNKNOWN_SYNIC_CONNECTION` for
+   * HvCallPostMessage and HvCallSignalEvent); else the hypervisor refuses the call. The status is in RAX, or X0.
    *
-   * A fast call with more than 16 bytes of input has the rest in XMM0 to XMM5: what `vp.setRegisters()` has put
-   * there before.
+   * A fast call with more than 16 bytes of input has the rest in XMM0 to XMM5, on arm64 in X3 to X16: what
+   * `vp.setRegisters()` has put there before.
    *
-   * @param control - RCX: the call's code and flags
-   * @param input - RDX: a guest physical address, or the first 8 bytes of a fast call
-   * @param output - R8, likewise
+   * @param control - RCX, or X0: the call's code and flags
+   * @param input - RDX, or X1: a guest physical address, or the first 8 bytes of a fast call
+   * @param output - R8, or X2, likewise
    */
   hypercall(
     control: bigint | number,
     input: bigint | number = 0,
     output: bigint | number = 0,
   ): this {
-    return this.#do(callHypervisor(control, input, output));
+    return this.#do(this.#processor.hypercall(control, input, output));
   }
 
   /**
@@ -180,7 +210,7 @@ export class ScriptedGuest {
     return this.#do(writeMemory(gpa, size, value));
   }
 
-  /** Reads memory into RAX. Outside of it the VMM gets an unmapped-GPA intercept, and leaves the value there. */
+  /** Reads memory into RAX, or X0. Outside of it the VMM gets an unmapped-GPA intercept, and leaves the value there. */
   mmioRead(gpa: bigint | number, size: AccessSize): this {
     return this.#do([steps.memory, ...memoryOperands(gpa, size), 0n, 0n]);
   }
@@ -196,23 +226,38 @@ export class ScriptedGuest {
   }
 
   /**
-   * Enables the SynIC (SCONTROL), with the pages and SINTs that are given: WRMSRs, intercepted like others. From then on
+   * The guest calls the firmware to reset itself or to turn itself off, through PSCI: the VMM gets a reset intercept. It is
+   * over with that.
+   *
+   * @param type - as the exit has it
+   * @param code - what the guest gives as the reason, 32 bits
+   */
+  reset(type: Arm64ResetType, code = 0): this {
+    type = choiceArgument('type', type, arm64ResetTypes);
+    code = integerArgument('code', code, 0, largestUint32);
+    return this.#do([steps.reset, BigInt(arm64ResetTypes.indexOf(type)), BigInt(code)]);
+  }
+
+  /**
+   * Enables the SynIC (SCONTROL), with the pages and SINTs that are given: WRMSRs, intercepted like others, on arm64 calls
+   * of HvCallSetVpRegisters, which the hypervisor answers itself. From then on
    * the guest sees its pages at their addresses instead of memory, whether or not memory is mapped there; the
    * VMM's mapping does not show them.
    */
   enableSynic(setup: SynicSetup = {}): this {
     const { simp, siefp, sints } = takeOptions('setup', setup, synicSetup);
+    const { writeSynic } = this.#processor;
     const writes: Step[] = [];
     if (simp !== undefined) {
-      writes.push(writeMsr(synicMsrs.SIMP, simp | enable));
+      writes.push(writeSynic('SIMP', 0, simp | enable));
     }
     if (siefp !== undefined) {
-      writes.push(writeMsr(synicMsrs.SIEFP, siefp | enable));
+      writes.push(writeSynic('SIEFP', 0, siefp | enable));
     }
     for (const [sint, vector] of sints) {
-      writes.push(writeMsr(synicMsrs.SINT0 + sint, vector));
+      writes.push(writeSynic('SINT0', sint, BigInt(vector)));
     }
-    return this.#do(...writes, writeMsr(synicMsrs.SCONTROL, enable));
+    return this.#do(...writes, writeSynic('SCONTROL', 0, enable));
   }
 
   /**
@@ -249,7 +294,10 @@ export class ScriptedGuest {
     for (let at = 0; at < size; at += 8) {
       writes.push(writeMemory(gpa + BigInt(at), 8, input.getBigUint64(at, true)));
     }
-    return this.#do(...writes, callHypervisor(guestHypercalls.HVCALL_POST_MESSAGE, gpa));
+    return this.#do(
+      ...writes,
+      this.#processor.hypercall(guestHypercalls.HVCALL_POST_MESSAGE, gpa, 0n),
+    );
   }
 
   /**
@@ -282,12 +330,19 @@ export class ScriptedGuest {
     sint = integerArgument('sint', sint, 0, synicLimits.sints - 1);
     return this.#do(
       writeMemory(page + BigInt(sint * synicLimits.slot), 4, 0),
-      writeMsr(synicMsrs.EOM, 0),
+      this.#processor.writeSynic('EOM', 0, 0n),
     );
   }
 
   /** All of them, or none. */
   #do(...sequence: Step[]): this {
+    const others = stepsOf[this.#architecture === 'x64' ? 'arm64' : 'x64'];
+    if (sequence.some(([kind]) => others.has(kind))) {
+      throw architectureError(
+        'queue steps of the guest',
+        `this is none of a guest of ${this.#architecture}`,
+      );
+    }
     const words = new BigUint64Array(sequence.length * wordsOfStep);
     for (const [i, [kind, ...operands]] of sequence.entries()) {
       words.set([BigInt(kind), ...operands], i * wordsOfStep);
@@ -339,18 +394,35 @@ function writeMemory(gpa: bigint | number, size: AccessSize, value: bigint | num
   return [steps.memory, ...operands, 1n, uint64Argument('value', value, 0n, most)];
 }
 
-function callHypervisor(
+function hypercallOperands(
   control: bigint | number,
   input: bigint | number,
-  output: bigint | number = 0,
-): Step {
+  output: bigint | number,
+): [bigint, bigint, bigint] {
   return [
-    steps.hypercall,
     uint64Argument('control', control),
     uint64Argument('input', input),
     uint64Argument('output', output),
   ];
 }
+
+/** The immediate of HVC that announces the hypervisor's own convention. */
+const ownConvention = 1n;
+
+const processors: Readonly<Record<Architecture, GuestProcessor>> = {
+  x64: {
+    hypercall: (...words) => [steps.hypercall, ...hypercallOperands(...words)],
+    writeSynic: (register, index, value) => writeMsr(synicMsrs[register] + index, value),
+  },
+  arm64: {
+    hypercall: (...words) => [steps.hypercall, ownConvention, ...hypercallOperands(...words)],
+    writeSynic: (register, index, value) => [
+      steps.setRegister,
+      BigInt(commonRegisters[register] + index),
+      value,
+    ],
+  },
+};
 
 function memoryOperands(gpa: bigint | number, size: number): [bigint, bigint] {
   return [uint64Argument('gpa', gpa), sizeArgument(size, memorySizes)];

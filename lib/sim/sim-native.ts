@@ -9,6 +9,8 @@ export interface SimNative extends Native {
     v1Only: boolean,
     registerPage?: boolean,
     depositsInside?: boolean,
+    /** As `architecture()` has it. What is left out is x64. */
+    architecture?: number,
   ): number;
   simDestroy(id: number): number;
   /** The id of the simulator that the partition belongs to. */
@@ -60,8 +62,9 @@ export interface SimNative extends Native {
    * Lets a VP's guest do something when it runs, after what was queued before. It exits, as a processor would,
    * with what its registers hold then, or goes on by itself. All steps are queued, or none. Each is five words, its kind and
    * four operands: 1 IN or OUT (port, size, 1 for OUT, value); 2 RDMSR or WRMSR (MSR, 1 for WRMSR,
-   * value); 3 CPUID (EAX, ECX); 4 a hypercall (RCX, RDX, R8); 5 a memory access (GPA, size, 1 for a
-   * write, value); 6 HLT; 7 a triple fault.
+   * value); 3 CPUID (EAX, ECX); 4 a hypercall (RCX, RDX, R8; on arm64 the immediate of HVC, X0, X1, X2); 5 a memory access
+   * (GPA, size, 1 for a write, value); 6 HLT; 7 a triple fault; on arm64 8 a register set by hypercall (name, value), 9 a reset
+   * (type, code). `-EINVAL` for what the guest's architecture does not have.
    */
   simGuestSteps(partition: number, vp: number, steps: BigUint64Array): number;
   /** How much of what was queued for a VP is not over. */

@@ -24,6 +24,7 @@ export class SimulatedMachine {
       options.driver,
       options.registerPage,
       options.deposits,
+      options.architecture,
     );
   }
 

@@ -1,3 +1,4 @@
+import { architectures, type Architecture } from '../abi/architecture.js';
 import type { DriverGeneration } from '../device/partition.js';
 import { boolean, choice, defaulting, type OptionTable, type Taken } from '../options.js';
 
@@ -6,6 +7,11 @@ const schedulers = { hypervisor: 3, root: 4 } as const;
 
 /** What driver and what hypervisor are simulated. */
 export interface SimulatorOptions {
+  /**
+   * What the simulated hypervisor and its guests run on, whatever this machine is: registers, exits, and what the driver
+   * makes of an MSI. Default `'x64'`.
+   */
+  architecture?: Architecture;
   /** Who schedules VPs: the hypervisor, or the root partition's kernel. Default `'hypervisor'`. */
   scheduler?: keyof typeof schedulers;
   /**
@@ -30,6 +36,7 @@ export interface SimulatorOptions {
 
 /** What the addon is told, in its terms. */
 export const simulatorOptions = {
+  architecture: defaulting(choice(architectures), architectures.x64),
   scheduler: defaulting(choice(schedulers), schedulers.hypervisor),
   fastInjection: boolean(false),
   driver: defaulting(choice({ v1: true, v2: false }), false),

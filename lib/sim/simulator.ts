@@ -211,6 +211,7 @@ export class Simulator implements Disposable {
           'count the steps of the guest',
           this.#machine.native.simPendingSteps(fd(), vp),
         ),
+      partition.architecture,
     );
   }
 

@@ -14,7 +14,7 @@ export interface RegisterPartition {
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void;
 }
 
-/** `HvRegisterDeliverabilityNotifications`: SINT n is bit 48 + n. The bits below are those of interrupts and NMIs. */
+/** `HvRegisterDeliverabilityNotifications`, on every architecture (hvdef): SINT n is bit 48 + n. The bits below are those of interrupts and NMIs. */
 const register = Uint32Array.of(x64Registers.DELIVERABILITY_NOTIFICATIONS);
 const sintsShift = 48n;
 

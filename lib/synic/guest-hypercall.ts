@@ -15,10 +15,15 @@ export interface GuestHypercall {
   /** The guest physical address that the output is to go to, unless the call is fast. */
   readonly outputGpa: bigint;
   /**
+   * How many bytes of input the registers of a fast call hold. Default: those of x64, 112 for a 64-bit caller and 16 for a
+   * 32-bit one; on arm64 it is 128.
+   */
+  readonly fastInputSize?: number;
+  /**
    * Copies the first bytes of a fast call's input, which is in registers.
    *
    * @param into - from its start on
-   * @param length - a multiple of 8: up to 112 for a 64-bit caller, up to 16 for a 32-bit one
+   * @param length - a multiple of 8, up to `fastInputSize`
    */
   copyFastInput(into: DataView, length: number): void;
 }

@@ -56,7 +56,7 @@ const dispatcherOptions = {
 } satisfies OptionTable<HypercallDispatcherOptions>;
 
 const pageSize = 4096;
-/** How many bytes of input a fast call has registers for: TLFS, "Hypercall Calling Conventions". */
+/** How many bytes of input a fast call of x64 has registers for: TLFS, "Hypercall Calling Conventions". */
 const fastInput64 = 112;
 const fastInput32 = 16;
 
@@ -172,7 +172,11 @@ export class HypercallDispatcher {
 
   /** Gets the input, and returns what is wrong with it. */
   #read(scratch: Scratch, definition: HypercallDefinition, hypercall: GuestHypercall): number {
-    const { controlLow: low, controlHigh: high, is64Bit } = hypercall;
+    const { controlLow: low, controlHigh: high } = hypercall;
+    const fastInputSize = Math.min(
+      hypercall.fastInputSize ?? (hypercall.is64Bit ? fastInput64 : fastInput32),
+      pageSize,
+    );
     const { inputSize, variableHeader, repInputSize } = definition;
     const repCount = high & hypercallControl.repCountMask;
     const repStart = (high >>> hypercallControl.repStartShift) & hypercallControl.repStartMask;
@@ -195,7 +199,7 @@ export class HypercallDispatcher {
       (high & hypercallControl.reservedHigh) !== 0 ||
       (headerSize !== 0 && variableHeader !== true) ||
       !repsAreRight ||
-      padded > (scratch.isFast ? (is64Bit ? fastInput64 : fastInput32) : pageSize)
+      padded > (scratch.isFast ? fastInputSize : pageSize)
     ) {
       return hvStatusCodes.HV_STATUS_INVALID_HYPERCALL_INPUT;
     }

@@ -4,6 +4,7 @@ import { vpArgument, vtlArgument } from '../abi/arguments.js';
 import { hvStatusCodes } from '../abi/hv-status.js';
 import type { Intercept } from '../abi/intercepts.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
+import type { Arm64HypercallIntercept } from '../abi/messages/arm64-synic-intercepts.js';
 import { Message, messageBrand } from '../abi/messages/message.js';
 import {
   functionArgument,
@@ -65,7 +66,10 @@ export interface SynicPartition extends RegisterPartition {
 /** A VP whose exits `PartitionSynic.handleExit` handles: a `Vp` is one. */
 export interface SynicVp {
   /** As `vp.completeHypercall`. */
-  completeHypercall(exit: HypercallIntercept, answer: HypercallAnswer): void;
+  completeHypercall(
+    exit: HypercallIntercept | Arm64HypercallIntercept,
+    answer: HypercallAnswer<HypercallIntercept | Arm64HypercallIntercept>,
+  ): void;
   /** Throws unless the VP is stopped with this exit. Where this is absent, whoever has the VP knows. */
   checkExit?(exit: Intercept): void;
 }
@@ -142,7 +146,7 @@ export class PartitionSynic implements Synic, Disposable {
   readonly #retargets: boolean;
   readonly #eventPartition: EventPartition;
   readonly #eventPortOptions: DirectGuestEventPortOptions;
-  readonly #answer: HypercallAnswer;
+  readonly #answer: HypercallAnswer<HypercallIntercept | Arm64HypercallIntercept>;
   #closed = false;
   /** Where the guest's posts and signals find the host's ports. */
   readonly portMap: SynicPortMap;
@@ -274,7 +278,14 @@ export class PartitionSynic implements Synic, Disposable {
       case 'hypercall':
         vp.completeHypercall(exit, this.#answer);
         return true;
+      case 'arm64-hypercall':
+        if (!exit.hasControl) {
+          return false;
+        }
+        vp.completeHypercall(exit, this.#answer);
+        return true;
       case 'sint-deliverable':
+      case 'arm64-sint-deliverable':
         vp.checkExit?.(exit);
         this.messages.sintsDeliverable(exit.vtl, exit.vpIndex, exit.deliverableSints);
         return true;

@@ -1,4 +1,6 @@
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
+import { Arm64Intercept } from '../abi/messages/arm64-intercepts.js';
+import { Arm64HypercallIntercept } from '../abi/messages/arm64-synic-intercepts.js';
 import { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
 import { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
 import { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
@@ -7,6 +9,7 @@ import { MsrIntercept } from '../abi/messages/msr-intercept.js';
 import { X64Intercept } from '../abi/messages/x64-intercept.js';
 import { registerCode } from '../abi/registers.js';
 import {
+  type Brand,
   functionArgument,
   instanceArgument,
   integerArgument,
@@ -18,12 +21,18 @@ import { defaulting, integer, takeOptions, uint32, type OptionTable } from '../o
 import { RegisterSet } from './vp-registers.js';
 
 const brands = {
-  x64: messageBrand(X64Intercept),
   ioPort: messageBrand(IoPortIntercept),
   msr: messageBrand(MsrIntercept),
   cpuid: messageBrand(CpuidIntercept),
-  hypercall: messageBrand(HypercallIntercept),
+  hypercall: eitherBrand(messageBrand(HypercallIntercept), messageBrand(Arm64HypercallIntercept)),
+  instruction: eitherBrand(messageBrand(X64Intercept), messageBrand(Arm64Intercept)),
 };
+
+/** An exit that leaves an instruction to the VMM. */
+type Instruction = X64Intercept | Arm64Intercept;
+
+const arm64Brand = messageBrand(Arm64Intercept);
+const arm64HypercallBrand = messageBrand(Arm64HypercallIntercept);
 
 /** What the hypervisor's answer to a guest's hypercall is. */
 export interface HypercallResult {
@@ -31,6 +40,16 @@ export interface HypercallResult {
   status: number;
   /** How many reps are done, of a rep call: 0 to 4095. Default 0. */
   repsCompleted?: number;
+}
+
+function eitherBrand<One extends object, Other extends object>(
+  one: Brand<One>,
+  other: Brand<Other>,
+): Brand<One | Other> {
+  return {
+    name: `${one.name} or ${other.name}`,
+    has: (value): value is One | Other => one.has(value) || other.has(value),
+  };
 }
 
 const cpuidResult = {
@@ -46,31 +65,35 @@ const hypercallResult = {
 } satisfies OptionTable<HypercallResult>;
 
 /** Answers a guest's hypercall. */
-export type HypercallAnswer = (exit: HypercallIntercept) => HypercallResult;
+export type HypercallAnswer<
+  Exit extends HypercallIntercept | Arm64HypercallIntercept = HypercallIntercept,
+> = (exit: Exit) => HypercallResult;
 
 /** What completing an exit needs of its VP. */
 export interface CompletedVp {
   /** What is to be written: two words for each register, the low one first. */
   readonly words: BigUint64Array;
   /** Throws unless the VP is open and this exit the last that this object has had of it, which is not completed. */
-  checkLast(exit: X64Intercept): void;
+  checkLast(exit: Instruction): void;
   /** The same, and nobody else has run the VP since. */
-  check(exit: X64Intercept): void;
+  check(exit: Instruction): void;
   /** Whether that would not throw. */
-  waitsFor(exit: X64Intercept): boolean;
+  waitsFor(exit: Instruction): boolean;
   /** Writes `words`; then the last exit is completed. Throws where somebody else has run the VP since. */
   complete(registers: RegisterSet): void;
 }
 
 /** What a completion changes beside RIP, in the order in which it is written. */
-type Written = readonly ('RAX' | 'RBX' | 'RCX' | 'RDX')[];
+type Written = readonly ('RAX' | 'RBX' | 'RCX' | 'RDX' | 'X0')[];
 
 const nothing = [] as const;
+const nothingOfArm64 = [] as const;
+const x0 = ['X0'] as const;
 const rax = ['RAX'] as const;
 const raxRdx = ['RAX', 'RDX'] as const;
 const cpuidRegisters = ['RAX', 'RBX', 'RCX', 'RDX'] as const;
 
-/** By the registers written: those, and RIP. */
+/** By the registers written: those, and RIP or PC. */
 const sets = new Map<Written, RegisterSet>();
 
 /**
@@ -124,7 +147,10 @@ export class ExitCompletion {
     this.#write(exit, cpuidRegisters, BigInt(eax), BigInt(ebx), BigInt(ecx), BigInt(edx));
   }
 
-  hypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
+  hypercall<Exit extends HypercallIntercept | Arm64HypercallIntercept>(
+    exit: Exit,
+    answer: HypercallResult | HypercallAnswer<Exit>,
+  ): void {
     instanceArgument('exit', exit, brands.hypercall);
     this.#vp.check(exit);
     let result;
@@ -139,6 +165,10 @@ export class ExitCompletion {
     const { status, repsCompleted } = takeOptions('result', result, hypercallResult);
     const low = BigInt(status);
     const high = BigInt(repsCompleted);
+    if (arm64HypercallBrand.has(exit)) {
+      this.#writeWith(nextPc(exit), x0, (high << 32n) | low);
+      return;
+    }
     const rip = nextRip(exit, vmcallLength);
     if (exit.is64Bit) {
       this.#writeWith(rip, rax, (high << 32n) | low);
@@ -147,22 +177,27 @@ export class ExitCompletion {
     }
   }
 
-  skip(exit: X64Intercept): void {
-    instanceArgument('exit', exit, brands.x64);
+  skip(exit: Instruction): void {
+    instanceArgument('exit', exit, brands.instruction);
     this.#vp.checkLast(exit);
-    this.#write(exit, nothing);
+    if (arm64Brand.has(exit)) {
+      this.#writeWith(nextPc(exit), nothingOfArm64);
+    } else {
+      this.#write(exit, nothing);
+    }
   }
 
   #write(exit: X64Intercept, names: Written, ...values: readonly bigint[]): void {
     this.#writeWith(nextRip(exit), names, ...values);
   }
 
-  #writeWith(rip: bigint, names: Written, ...values: readonly bigint[]): void {
+  #writeWith(next: bigint, names: Written, ...values: readonly bigint[]): void {
     let registers = sets.get(names);
     if (registers === undefined) {
-      const all = [...names, 'RIP'];
+      const architecture = names === x0 || names === nothingOfArm64 ? 'arm64' : 'x64';
+      const all = [...names, architecture === 'x64' ? 'RIP' : 'PC'];
       registers = new RegisterSet(
-        Uint32Array.from(all, (name) => registerCode('name', name, 'x64')),
+        Uint32Array.from(all, (name) => registerCode('name', name, architecture)),
       );
       sets.set(names, registers);
     }
@@ -171,7 +206,7 @@ export class ExitCompletion {
       words[2 * i] = values[i] ?? 0n;
       words[2 * i + 1] = 0n;
     }
-    words[2 * names.length] = rip;
+    words[2 * names.length] = next;
     words[2 * names.length + 1] = 0n;
     this.#vp.complete(registers);
   }
@@ -195,6 +230,13 @@ function mergeRax(before: bigint, size: 1 | 2 | 4, input: number): bigint {
 
 /** The long bit of a code segment's attributes. */
 const longCode = 1 << 13;
+
+/** PC after the instruction: those of AArch64 have 4 bytes. */
+function nextPc(exit: Arm64Intercept): bigint {
+  return BigInt.asUintN(64, exit.pc + BigInt(exit.instructionLength || arm64InstructionLength));
+}
+
+const arm64InstructionLength = 4;
 
 /** How long VMCALL and VMMCALL are. */
 const vmcallLength = 3;

@@ -31,7 +31,9 @@ export function getNamedRegisters(
   if (!isArray(names)) {
     throw typeError('names', 'an array of register names', names);
   }
-  const codes = Uint32Array.from(names, (name, i) => registerCode(`names[${i}]`, name));
+  const codes = Uint32Array.from(names, (name, i) =>
+    registerCode(`names[${i}]`, name, registers.architecture),
+  );
   const words = new BigUint64Array(2 * codes.length);
   registers.get(codes, words);
   return Object.fromEntries(
@@ -48,7 +50,9 @@ export function setNamedRegisters(registers: VpRegisters, values: RegisterInputs
     throw typeError('values', 'an object with registers by name', values);
   }
   const names = Object.keys(values) as RegisterName[];
-  const codes = Uint32Array.from(names, (name) => registerCode('a key of values', name));
+  const codes = Uint32Array.from(names, (name) =>
+    registerCode('a key of values', name, registers.architecture),
+  );
   const words = BigUint64Array.from(
     names.flatMap((name) => {
       const value = values[name];

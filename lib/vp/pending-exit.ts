@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { interceptViews, type Intercept, type InterceptView } from '../abi/intercepts.js';
 import { markStop, stopOf, UnknownMessage, type Message } from '../abi/messages/message.js';
 import { MshvError } from '../errors.js';
@@ -70,12 +71,12 @@ export class PendingExit {
   /** What the addon calls the run that ended with it. */
   #run = 0;
 
-  constructor(vp: VpDescriptor) {
+  constructor(vp: VpDescriptor, architecture: Architecture) {
     const { message } = vp.block;
     this.#vp = vp;
     this.#unknown = new Views(UnknownMessage, message);
     this.#views = new Map(
-      interceptViews().map(({ code, view }) => [code | 0, new Views(view, message)]),
+      interceptViews(architecture).map(({ code, view }) => [code | 0, new Views(view, message)]),
     );
   }
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-import { ownArchitecture } from '../abi/architecture.js';
+import type { Architecture } from '../abi/architecture.js';
 import { dirtyMasks, registerPageFields, registerPageLayout } from '../abi/register-page.js';
 import { registerCode } from '../abi/registers.js';
 import type { OwnRegisters, RegisterCalls } from '../hypercall/register-calls.js';
@@ -19,14 +19,12 @@ interface Place {
   readonly dirty: number;
 }
 
-/** By code. The page of arm64 has no registers. */
+/** By code of x64. The page of arm64 has no registers, and is never read. */
 const places = new Map<number, Place>(
-  ownArchitecture === 'x64'
-    ? Object.entries(registerPageFields).map(([name, { at, dirty }]) => [
-        registerCode('name', name, 'x64'),
-        { at, dirty, wide: isWide(dirty) },
-      ])
-    : [],
+  Object.entries(registerPageFields).map(([name, { at, dirty }]) => [
+    registerCode('name', name, 'x64'),
+    { at, dirty, wide: isWide(dirty) },
+  ]),
 );
 
 /** The register page's registers of one class. */
@@ -94,9 +92,12 @@ export class VpRegisters implements OwnRegisters {
   readonly #bytes = new Uint8Array(this.#page.buffer);
   readonly #dirty = new Uint32Array(this.#page.buffer, registerPageLayout.dirty, 1);
   /** The driver has no such page. */
-  #absent = places.size === 0;
+  #absent: boolean;
+  readonly architecture: Architecture;
 
-  constructor(vp: VpDescriptor, calls: RegisterCalls) {
+  constructor(vp: VpDescriptor, calls: RegisterCalls, architecture: Architecture) {
+    this.architecture = architecture;
+    this.#absent = architecture !== 'x64';
     this.#vp = vp;
     this.#calls = calls;
   }

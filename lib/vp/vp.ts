@@ -5,6 +5,8 @@ import { vpArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
 import { InterceptMessages, type Intercept } from '../abi/intercepts.js';
 import { messageLayout } from '../abi/message-types.js';
+import type { Arm64Intercept } from '../abi/messages/arm64-intercepts.js';
+import type { Arm64HypercallIntercept } from '../abi/messages/arm64-synic-intercepts.js';
 import type { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
 import type { HypercallIntercept } from '../abi/messages/hypercall-intercept.js';
 import type { IoPortIntercept } from '../abi/messages/io-port-intercept.js';
@@ -90,8 +92,12 @@ export class Vp implements Disposable {
     this.#owned = owned;
     this.index = descriptor.index;
     this.partition = partition;
-    this.#registers = new VpRegisters(descriptor, registerCallsOf(partition));
-    this.#exits = new PendingExit(descriptor);
+    this.#registers = new VpRegisters(
+      descriptor,
+      registerCallsOf(partition),
+      partition.architecture,
+    );
+    this.#exits = new PendingExit(descriptor, partition.architecture);
     this.#completion = new ExitCompletion({
       words: descriptor.block.words,
       checkLast: (exit) => {
@@ -147,7 +153,9 @@ export class Vp implements Disposable {
    * APIC_ID made of it. Undefined on arm64, and where another process created the VP.
    */
   get apicId(): number | undefined {
-    return process.arch === 'x64' ? apicIdsOf(this.partition).of(this.index) : undefined;
+    return this.partition.architecture === 'x64'
+      ? apicIdsOf(this.partition).of(this.index)
+      : undefined;
   }
 
   /**
@@ -280,7 +288,8 @@ export class Vp implements Disposable {
   get registerPage(): RegisterPage | undefined {
     this.#descriptor.checkOpen();
     if (this.#registerPage === undefined) {
-      this.#registerPage = mapRegisterPage(this.#descriptor) ?? null;
+      this.#registerPage =
+        this.partition.architecture === 'x64' ? (mapRegisterPage(this.#descriptor) ?? null) : null;
     }
     return this.#registerPage ?? undefined;
   }
@@ -299,7 +308,10 @@ export class Vp implements Disposable {
       this.#interceptPage =
         page === undefined
           ? null
-          : new InterceptMessages(new Uint8Array(page, 0, messageLayout.size));
+          : new InterceptMessages(
+              new Uint8Array(page, 0, messageLayout.size),
+              this.partition.architecture,
+            );
     }
     return this.#interceptPage ?? undefined;
   }
@@ -384,13 +396,16 @@ export class Vp implements Disposable {
 
   /**
    * Completes a guest's hypercall: the result goes to RAX, or to EDX:EAX of a guest that is not in long mode
-   * (TLFS, "Hypercall Outputs"). RIP goes on by 3 where the hypervisor did not say how long the instruction is.
+   * (TLFS, "Hypercall Outputs"), on arm64 to X0. RIP goes on by 3, PC by 4, where the hypervisor did not say how long the instruction is.
    *
    * @param answer - the result, or what gives it: that is called when the exit has been checked, and may
    *   close the VP: then nothing is completed
    * @throws MshvError as `completeIoPort()`
    */
-  completeHypercall(exit: HypercallIntercept, answer: HypercallResult | HypercallAnswer): void {
+  completeHypercall<Exit extends HypercallIntercept | Arm64HypercallIntercept>(
+    exit: Exit,
+    answer: HypercallResult | HypercallAnswer<Exit>,
+  ): void {
     this.#completion.hypercall(exit, answer);
   }
 
@@ -407,11 +422,11 @@ export class Vp implements Disposable {
   }
 
   /**
-   * Moves RIP past the instruction that the VP stopped at, and changes nothing else.
+   * Moves RIP, or PC, past the instruction that the VP stopped at, and changes nothing else.
    *
    * @throws MshvError as `completeIoPort()`
    */
-  skipInstruction(exit: X64Intercept): void {
+  skipInstruction(exit: X64Intercept | Arm64Intercept): void {
     this.#completion.skip(exit);
   }
 

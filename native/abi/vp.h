@@ -25,6 +25,10 @@ inline constexpr uint32_t HV_X64_REGISTER_RSI = 0x00020006;
 inline constexpr uint32_t HV_X64_REGISTER_RDI = 0x00020007;
 inline constexpr uint32_t HV_X64_REGISTER_R8 = 0x00020008;
 inline constexpr uint32_t HV_X64_REGISTER_RIP = 0x00020010;
+// The numbers begin again with each architecture.
+inline constexpr uint32_t HV_ARM64_REGISTER_X0 = 0x00020000;
+inline constexpr uint32_t HV_ARM64_REGISTER_PC = 0x00020022;
+inline constexpr uint32_t HV_ARM64_REGISTER_PSTATE = 0x00020023;
 inline constexpr uint32_t HV_X64_REGISTER_RFLAGS = 0x00020011;
 inline constexpr uint32_t HV_X64_REGISTER_XMM0 = 0x00030000;
 inline constexpr uint32_t HV_X64_REGISTER_CR0 = 0x00040000;
@@ -129,9 +133,13 @@ inline constexpr uint32_t HVMSG_X64_IO_PORT_INTERCEPT = 0x80010000;
 inline constexpr uint32_t HVMSG_X64_MSR_INTERCEPT = 0x80010001;
 inline constexpr uint32_t HVMSG_X64_CPUID_INTERCEPT = 0x80010002;
 inline constexpr uint32_t HVMSG_X64_HALT = 0x80010007;
+inline constexpr uint32_t HVMSG_ARM64_RESET_INTERCEPT = 0x8001000c;
 
 inline constexpr size_t HV_MESSAGE_SIZE = 256;
 inline constexpr size_t HV_MESSAGE_PAYLOAD_BYTE_COUNT = 240;
+// X0 of HVC #0 for a hypercall: HV_FUNC_ID of Linux' arch/arm64/include/asm/mshyperv.h.
+inline constexpr uint64_t HV_SMCCC_FUNC_ID = 0x46000001;
+
 // In hv_message_header.message_flags.
 inline constexpr uint8_t HV_MESSAGE_FLAG_PENDING = 0x1;
 
@@ -166,6 +174,79 @@ static_assert(offsetof(hv_x64_intercept_message_header, execution_state) == 6);
 static_assert(offsetof(hv_x64_intercept_message_header, cs_segment) == 8);
 static_assert(offsetof(hv_x64_intercept_message_header, rip) == 24);
 static_assert(offsetof(hv_x64_intercept_message_header, rflags) == 32);
+
+struct hv_arm64_intercept_message_header {
+  uint32_t vp_index;
+  uint8_t instruction_length;
+  uint8_t intercept_access_type;
+  uint16_t execution_state;
+  uint64_t pc;
+  uint64_t cpsr;
+};
+static_assert(sizeof(hv_arm64_intercept_message_header) == 24);
+static_assert(offsetof(hv_arm64_intercept_message_header, vp_index) == 0);
+static_assert(offsetof(hv_arm64_intercept_message_header, instruction_length) == 4);
+static_assert(offsetof(hv_arm64_intercept_message_header, intercept_access_type) == 5);
+static_assert(offsetof(hv_arm64_intercept_message_header, execution_state) == 6);
+static_assert(offsetof(hv_arm64_intercept_message_header, pc) == 8);
+static_assert(offsetof(hv_arm64_intercept_message_header, cpsr) == 16);
+
+struct hv_arm64_memory_intercept_message {
+  hv_arm64_intercept_message_header header;
+  uint32_t cache_type;
+  uint8_t instruction_byte_count;
+  uint8_t memory_access_info;
+  uint16_t reserved1;
+  uint8_t instruction_bytes[4];
+  uint32_t reserved2;
+  uint64_t guest_virtual_address;
+  uint64_t guest_physical_address;
+  uint64_t syndrome;
+};
+static_assert(sizeof(hv_arm64_memory_intercept_message) == 64);
+static_assert(offsetof(hv_arm64_memory_intercept_message, header) == 0);
+static_assert(offsetof(hv_arm64_memory_intercept_message, cache_type) == 24);
+static_assert(offsetof(hv_arm64_memory_intercept_message, instruction_byte_count) == 28);
+static_assert(offsetof(hv_arm64_memory_intercept_message, memory_access_info) == 29);
+static_assert(offsetof(hv_arm64_memory_intercept_message, instruction_bytes) == 32);
+static_assert(offsetof(hv_arm64_memory_intercept_message, guest_virtual_address) == 40);
+static_assert(offsetof(hv_arm64_memory_intercept_message, guest_physical_address) == 48);
+static_assert(offsetof(hv_arm64_memory_intercept_message, syndrome) == 56);
+
+struct hv_arm64_reset_intercept_message {
+  hv_arm64_intercept_message_header header;
+  uint32_t reset_type;
+  uint32_t reset_code;
+};
+static_assert(sizeof(hv_arm64_reset_intercept_message) == 32);
+static_assert(offsetof(hv_arm64_reset_intercept_message, header) == 0);
+static_assert(offsetof(hv_arm64_reset_intercept_message, reset_type) == 24);
+static_assert(offsetof(hv_arm64_reset_intercept_message, reset_code) == 28);
+
+// Of these two Linux has no declaration: HvArm64HypercallInterceptMessage and
+// HvArm64SynicSintDeliverableMessage of OpenVMM's hvdef.
+struct hv_arm64_hypercall_intercept_message {
+  hv_arm64_intercept_message_header header;
+  uint16_t immediate;
+  uint16_t reserved;
+  uint32_t flags;
+  uint64_t x[18];
+};
+static_assert(sizeof(hv_arm64_hypercall_intercept_message) == 176);
+static_assert(offsetof(hv_arm64_hypercall_intercept_message, header) == 0);
+static_assert(offsetof(hv_arm64_hypercall_intercept_message, immediate) == 24);
+static_assert(offsetof(hv_arm64_hypercall_intercept_message, flags) == 28);
+static_assert(offsetof(hv_arm64_hypercall_intercept_message, x) == 32);
+
+struct hv_arm64_sint_deliverable_message {
+  hv_arm64_intercept_message_header header;
+  uint16_t deliverable_sints;
+  uint16_t rsvd1;
+  uint32_t rsvd2;
+};
+static_assert(sizeof(hv_arm64_sint_deliverable_message) == 32);
+static_assert(offsetof(hv_arm64_sint_deliverable_message, header) == 0);
+static_assert(offsetof(hv_arm64_sint_deliverable_message, deliverable_sints) == 24);
 
 struct hv_x64_memory_intercept_message {
   hv_x64_intercept_message_header header;

@@ -86,6 +86,11 @@ OrError<int> Open(const char* path) {
   });
 }
 
+Architecture ArchitectureOf(int fd) {
+  const auto file = sim::Registry::Get().FindFile(fd);
+  return file == nullptr ? sim::HostOptions().architecture : file->host().options().architecture;
+}
+
 bool FastInjection(int device) {
   const auto file = sim::Registry::Get().FindFile(device);
   return file != nullptr && file->host().InjectsFast();

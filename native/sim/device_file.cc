@@ -34,11 +34,12 @@ OrError<void> CheckCreatePartition(const Host& host, const void* argument) {
   constexpr abi::mshv_create_partition_v2 kZero{};
   const bool reserved = std::memcmp(v2.pt_rsvd, kZero.pt_rsvd, sizeof(v2.pt_rsvd)) != 0 ||
                         std::memcmp(v2.pt_rsvd1, kZero.pt_rsvd1, sizeof(v2.pt_rsvd1)) != 0;
-#if defined(__x86_64__)
-  return Error(reserved ? -EINVAL : 0);
-#else
-  return Error(reserved || v2.pt_rsvd2 != 0 ? -EINVAL : 0);
-#endif
+  // pt_disabled_xsave on x64, pt_rsvd2 on arm64.
+  uint64_t last = 0;
+  std::memcpy(&last, static_cast<const uint8_t*>(argument) + sizeof(v2) - sizeof(last),
+              sizeof(last));
+  const bool x64 = host.options().architecture == Architecture::kX64;
+  return Error(reserved || (!x64 && last != 0) ? -EINVAL : 0);
 }
 
 }  // namespace

@@ -55,16 +55,21 @@ struct Target {
 };
 
 OrError<int> Create(Environment& environment, uint32_t scheduler, bool fast_injection, bool v1_only,
-                    std::optional<bool> register_page, std::optional<bool> deposits_inside) {
-  if (scheduler < kFirstScheduler || scheduler > kRootScheduler) {
+                    std::optional<bool> register_page, std::optional<bool> deposits_inside,
+                    std::optional<uint32_t> architecture) {
+  constexpr auto kLastArchitecture = static_cast<uint32_t>(Architecture::kArm64);
+  if (scheduler < kFirstScheduler || scheduler > kRootScheduler ||
+      architecture.value_or(0) > kLastArchitecture) {
     return Error(-EINVAL);
   }
-  return Registry::Get().AddHost({.scheduler = scheduler,
-                                  .fast_injection = fast_injection,
-                                  .v1_only = v1_only,
-                                  .register_page = register_page.value_or(true),
-                                  .deposits_inside = deposits_inside.value_or(true)},
-                                 &environment);
+  return Registry::Get().AddHost(
+      {.architecture = static_cast<Architecture>(architecture.value_or(0)),
+       .scheduler = scheduler,
+       .fast_injection = fast_injection,
+       .v1_only = v1_only,
+       .register_page = register_page.value_or(true),
+       .deposits_inside = deposits_inside.value_or(true)},
+      &environment);
 }
 
 OrError<void> Destroy(Environment&, Machine machine) {
@@ -159,6 +164,9 @@ OrError<void> AddSteps(Environment&, Target target, uint32_t vp, std::span<uint6
     const auto step = ReadStep(words.subspan(at, kWords));
     if (!step) {
       return step.error();
+    }
+    if (!GuestStep::IsOf(target.partition().architecture, step->kind)) {
+      return Error(-EINVAL);
     }
     steps.push_back(*step);
   }

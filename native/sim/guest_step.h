@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "../abi/vp.h"
+#include "../architecture.h"
 
 namespace mshv::sim {
 
@@ -21,16 +22,34 @@ struct GuestStep {
     kMsr = 2,
     // EAX, ECX.
     kCpuid = 3,
-    // RCX, RDX, R8.
+    // x64: RCX, RDX, R8. arm64: the immediate of HVC, X0, X1, X2.
     kHypercall = 4,
     // GPA, size, whether it is a write, value.
     kMemory = 5,
     kHalt = 6,
     kTripleFault = 7,
-    kCount = 8,
+    // arm64: register, value. HvCallSetVpRegisters of the guest for itself.
+    kSetRegister = 8,
+    // arm64: type, code. PSCI.
+    kReset = 9,
+    kCount = 10,
   };
 
   static constexpr size_t kOperands = 4;
+
+  // Whether a guest of this architecture can do it.
+  static bool IsOf(Architecture architecture, Kind kind) {
+    switch (kind) {
+      case Kind::kHypercall:
+      case Kind::kMemory:
+        return true;
+      case Kind::kSetRegister:
+      case Kind::kReset:
+        return architecture == Architecture::kArm64;
+      default:
+        return architecture == Architecture::kX64;
+    }
+  }
 
   Kind kind = Kind::kMessage;
   std::array<uint64_t, kOperands> operands = {};
@@ -38,9 +57,9 @@ struct GuestStep {
 
   // Its registers have been loaded.
   bool begun = false;
-  // It has exited, with the instruction at `rip`. It is over when the VMM has moved on.
+  // It has exited, with the instruction at `pc`. It is over when the VMM has moved on.
   bool exited = false;
-  uint64_t rip = 0;
+  uint64_t pc = 0;
 };
 
 }  // namespace mshv::sim

@@ -195,7 +195,8 @@ OrError<void> Host::SetDoorbell(Partition& partition, const abi::mshv_user_ioeve
 }
 
 std::shared_ptr<Partition> Host::NewPartition(bool has_apics) {
-  auto partition = std::make_shared<Partition>(++partitions_created_, has_apics, *this);
+  auto partition =
+      std::make_shared<Partition>(++partitions_created_, options_.architecture, has_apics, *this);
   partitions_.insert(partition.get());
   return partition;
 }
@@ -210,9 +211,12 @@ void Host::AssertFast(Partition& partition, const LapicInterrupt& interrupt) {
   Record(partition, interrupt, static_cast<uint32_t>(interrupt.destination), true);
 }
 
-void Host::Inject(Partition& partition, const LapicInterrupt& interrupt) {
-  const VirtualProcessor* target =
-      interrupt.logical ? nullptr : partition.FindByApicId(interrupt.destination);
+void Host::Inject(Partition& partition, const LapicInterrupt& interrupt,
+                  const VirtualProcessor* target) {
+  // On arm64 it names none.
+  if (target == nullptr && !interrupt.logical && partition.IsX64()) {
+    target = partition.FindByApicId(interrupt.destination);
+  }
   for (auto& [vp, vectors] : partition.fast_in_service) {
     if ((interrupt.logical || (target != nullptr && vp == target->index)) &&
         interrupt.vector < vectors.size()) {

@@ -26,6 +26,7 @@ inline constexpr uint32_t kFirstScheduler = 1;
 inline constexpr uint32_t kRootScheduler = 4;
 
 struct HostOptions {
+  Architecture architecture = Architecture::kX64;
   uint32_t scheduler = 3;
   // HV_VP_DISPATCH_INTERRUPT_INJECTION_AVAILABLE; used with the root scheduler only.
   bool fast_injection = false;
@@ -58,7 +59,13 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
 
   // The driver injects through register pages where it can.
   bool InjectsFast() const {
-    return options_.fast_injection && options_.scheduler == kRootScheduler;
+    return options_.fast_injection && options_.scheduler == kRootScheduler &&
+           options_.architecture == Architecture::kX64;
+  }
+
+  // The hypervisor shows registers on register pages: that of arm64 has none.
+  bool ShowsRegisters() const {
+    return options_.register_page && options_.architecture == Architecture::kX64;
   }
 
   // The last descriptor of the partition, or of the eventfd, was closed.
@@ -102,7 +109,9 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   uint16_t SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
                        abi::hv_register_value value);
   // The hypervisor asserts an interrupt: it is recorded.
-  void Inject(Partition& partition, const LapicInterrupt& interrupt);
+  // Where `target` is null it is whatever VP the interrupt names.
+  void Inject(Partition& partition, const LapicInterrupt& interrupt,
+              const VirtualProcessor* target = nullptr);
   Refusal Refuse(uint16_t code) override { return refusals_[code].Next(); }
 
  private:

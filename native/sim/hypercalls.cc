@@ -20,6 +20,7 @@ constexpr uint32_t kApplyRegistered = 2;
 // hv_interrupt_control.
 constexpr uint64_t kLevelTriggered = uint64_t{1} << 32;
 constexpr uint64_t kLogicalMode = uint64_t{1} << 33;
+constexpr uint64_t kAsserted = uint64_t{1} << 34;
 
 // Whether `count` elements fit into a page behind a header.
 constexpr bool Fits(size_t header, uint32_t count, size_t element) {
@@ -150,6 +151,14 @@ class Call {
 
   uint16_t AssertInterrupt() {
     const auto input = Input<abi::hv_input_assert_virtual_interrupt>();
+    if (!partition_->IsX64()) {
+      // A line that is taken back is no interrupt.
+      if ((input.control & kAsserted) != 0) {
+        host_.Inject(*partition_,
+                     {.vector = input.vector, .type = static_cast<uint32_t>(input.control)});
+      }
+      return abi::HV_STATUS_SUCCESS;
+    }
     host_.Inject(*partition_, {.vector = input.vector,
                                .type = static_cast<uint32_t>(input.control),
                                .level = (input.control & kLevelTriggered) != 0,
@@ -230,10 +239,11 @@ class Call {
     std::memcpy(pages_.output.data() + at, &value, sizeof(value));
   }
 
-  // A SINT comes to the VP's local APIC like an MSI for it.
+  // A SINT comes to the VP's interrupt controller like an MSI for it.
   void Raise(const VirtualProcessor& vp, const SintResult& result) {
     if (result.vector) {
-      host_.Inject(*partition_, {.vector = *result.vector, .destination = vp.apic_id});
+      const uint64_t destination = partition_->IsX64() ? vp.apic_id : 0;
+      host_.Inject(*partition_, {.vector = *result.vector, .destination = destination}, &vp);
     }
   }
 

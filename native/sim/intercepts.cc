@@ -41,6 +41,7 @@ bool SameInput(const RegisteredResult& one, const RegisteredResult& other) {
   }
 }
 
+// Of a machine without CPUID all are 0.
 CpuidResult MachineCpuid([[maybe_unused]] uint32_t eax, [[maybe_unused]] uint32_t ecx) {
   CpuidResult result;
 #if defined(__x86_64__)

@@ -55,7 +55,7 @@ OrError<void> IrqFds::Assign(Partition& partition, const abi::mshv_user_irqfd& a
   if (partition.irqfds.contains(identity->id)) {
     return Error(-EBUSY);
   }
-  if (kX64 && irqfd.resample && !partition.routes.Find(irqfd.gsi).Decode().level) {
+  if (partition.IsX64() && irqfd.resample && !partition.Route(irqfd.gsi).level) {
     return Error(-EINVAL);
   }
   const auto signalled = AddWaiter(partition, *std::move(event), *identity);
@@ -168,8 +168,8 @@ int IrqFds::Acknowledge(Partition& partition, uint32_t vp, uint32_t vector) {
   for (const auto& [id, irqfd] : partition.irqfds) {
     // The driver compares the vector with the GSI.
     if (irqfd.resample && irqfd.gsi == vector) {
-      if (kX64 &&
-          partition.routes.Find(irqfd.gsi).Decode().type == abi::HV_X64_INTERRUPT_TYPE_EXTINT) {
+      if (partition.IsX64() &&
+          partition.Route(irqfd.gsi).type == abi::HV_X64_INTERRUPT_TYPE_EXTINT) {
         result += kCleared;
       }
       kernel::EventFdSignal(irqfd.resample.get());
@@ -247,8 +247,8 @@ void IrqFds::Inject(const Hook& hook, EventFdId id) {
 
 bool IrqFds::TryAssertFast(Partition& partition, const IrqFd& irqfd) {
   // Whether the route is valid is not asked here: an unrouted GSI is vector 0 for VP 0.
-  const LapicInterrupt interrupt = partition.routes.Find(irqfd.gsi).Decode();
-  if (!kX64 || !host_.FastInjection() || interrupt.logical) {
+  const LapicInterrupt interrupt = partition.Route(irqfd.gsi);
+  if (!partition.IsX64() || !host_.FastInjection() || interrupt.logical) {
     return false;
   }
   // The driver takes the APIC id for a VP index.
@@ -270,7 +270,7 @@ void IrqFds::AssertSlow(Partition& partition, const IrqFd& irqfd) {
   if (irq.number != 0 && !irq.valid) {
     return;
   }
-  host_.Assert(partition, irq.Decode());
+  host_.Assert(partition, irq.Decode(partition.architecture));
 }
 
 }  // namespace mshv::sim

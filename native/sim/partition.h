@@ -54,8 +54,13 @@ struct Listener {
 
 // The driver's and the guest's state of one partition. Guarded by its host's lock.
 struct Partition {
-  Partition(uint64_t number, bool apics, Hypervisor& hypervisor)
-      : id(number), has_apics(apics), memory(hypervisor) {}
+  Partition(uint64_t number, Architecture of, bool apics, Hypervisor& hypervisor)
+      : id(number), architecture(of), has_apics(apics), memory(hypervisor) {}
+
+  bool IsX64() const { return architecture == Architecture::kX64; }
+
+  // What the driver makes of a GSI's route.
+  LapicInterrupt Route(uint32_t gsi) const { return routes.Find(gsi).Decode(architecture); }
 
   // Null where there is none.
   VirtualProcessor* FindVp(uint32_t index) {
@@ -87,6 +92,7 @@ struct Partition {
   }
 
   const uint64_t id;
+  const Architecture architecture;
   // The hypervisor has the VPs' local APICs: MSHV_PT_BIT_LAPIC.
   const bool has_apics;
   bool initialized = false;

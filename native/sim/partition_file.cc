@@ -98,8 +98,8 @@ OrError<Opened> PartitionFile::CreateVp(const abi::mshv_create_vp& argument) {
   if (!wake) {
     return wake.error();
   }
-  auto vp =
-      std::make_unique<VirtualProcessor>(argument.vp_index, *std::move(pages), *std::move(wake));
+  auto vp = std::make_unique<VirtualProcessor>(partition_->architecture, argument.vp_index,
+                                               *std::move(pages), *std::move(wake));
   auto file = std::make_shared<VpFile>(shared_host(), partition_, *vp);
   partition_->vps[argument.vp_index] = std::move(vp);
   return Opened{*std::move(fd), std::move(file)};

@@ -16,6 +16,9 @@ constexpr uint64_t kCr4LongMode = 0x20;
 constexpr uint64_t kEferLongMode = 0x500;
 constexpr uint64_t kEferActive = 0x400;
 
+// EL1h with all exceptions masked.
+constexpr uint64_t kPstateReset = 0x3c5;
+
 // The upper word of a segment register.
 constexpr uint64_t SegmentHigh(uint32_t limit, uint16_t selector, uint16_t attributes) {
   return limit | uint64_t{selector} << 32 | uint64_t{attributes} << 48;
@@ -23,7 +26,11 @@ constexpr uint64_t SegmentHigh(uint32_t limit, uint16_t selector, uint16_t attri
 
 }  // namespace
 
-Registers::Registers(uint32_t vp) {
+Registers::Registers(Architecture architecture, uint32_t vp) {
+  if (architecture == Architecture::kArm64) {
+    SetLow(abi::HV_ARM64_REGISTER_PSTATE, kPstateReset);
+    return;
+  }
   SetLow(abi::HV_X64_REGISTER_RFLAGS, 2);
   SetLow(abi::HV_X64_REGISTER_RIP, 0xfff0);
   SetLow(abi::HV_X64_REGISTER_CR0, 0x60000010);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "../abi/hypercalls.h"
+#include "../architecture.h"
 
 namespace mshv::sim {
 
@@ -13,7 +14,7 @@ namespace mshv::sim {
 class Registers {
  public:
   // A few architectural values after reset. VP 0 is the bootstrap processor.
-  explicit Registers(uint32_t vp);
+  Registers(Architecture architecture, uint32_t vp);
 
   abi::hv_register_value Get(uint32_t name) const {
     const auto found = values_.find(name);

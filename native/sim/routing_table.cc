@@ -8,7 +8,7 @@
 
 namespace mshv::sim {
 
-LapicInterrupt GuestIrq::Decode() const {
+LapicInterrupt GuestIrq::Decode(Architecture architecture) const {
   LapicInterrupt interrupt;
   if (!valid) {
     return interrupt;
@@ -17,7 +17,7 @@ LapicInterrupt GuestIrq::Decode() const {
   using Data = abi::hv_msi_data_register;
   interrupt.vector = Data::vector.Of(data);
   interrupt.type = Data::delivery_mode.Of(data);
-  if constexpr (kX64) {
+  if (architecture == Architecture::kX64) {
     interrupt.level = Data::trigger_mode.Of(data) != 0;
     interrupt.logical = Address::destination_mode.Of(address_low) != 0;
     interrupt.destination = Address::destination_id.Of(address_low);

@@ -5,15 +5,10 @@
 #include <vector>
 
 #include "../abi/mshv.h"
+#include "../architecture.h"
 #include "../or_error.h"
 
 namespace mshv::sim {
-
-#if defined(__x86_64__)
-inline constexpr bool kX64 = true;
-#else
-inline constexpr bool kX64 = false;
-#endif
 
 // What the hypervisor is asked to assert. An MSI's vector and destination have 8 bits.
 struct LapicInterrupt {
@@ -34,7 +29,7 @@ struct GuestIrq {
 
   // mshv_copy_girq_info: all zero where not valid. On arm64 an MSI has no destination, no level and
   // no logical mode.
-  LapicInterrupt Decode() const;
+  LapicInterrupt Decode(Architecture architecture) const;
 };
 
 // A partition's MSI routes, as mshv_irq.c keeps them.

@@ -110,14 +110,17 @@ bool Host::HandleIntercept(Partition& partition, VirtualProcessor& vp) {
   if (header.message_type != abi::HVMSG_GPA_INTERCEPT) {
     return false;
   }
-  abi::hv_x64_memory_intercept_message intercept;
-  std::memcpy(&intercept, message.data() + sizeof(header), sizeof(intercept));
-  return partition.memory.PageIn(intercept.guest_physical_address / abi::MSHV_HV_PAGE_SIZE,
-                                 intercept.header.intercept_access_type);
+  const auto page_in = [&]<typename Intercept>(Intercept intercept) {
+    std::memcpy(&intercept, message.data() + sizeof(header), sizeof(intercept));
+    return partition.memory.PageIn(intercept.guest_physical_address / abi::MSHV_HV_PAGE_SIZE,
+                                   intercept.header.intercept_access_type);
+  };
+  return partition.IsX64() ? page_in(abi::hv_x64_memory_intercept_message{})
+                           : page_in(abi::hv_arm64_memory_intercept_message{});
 }
 
 bool Host::TakeMessage(Partition& partition, VirtualProcessor& vp) {
-  if (options_.register_page) {
+  if (ShowsRegisters()) {
     vp.pages.TakeDirty(vp.registers);
     vp.pages.Invalidate();
   }
@@ -127,7 +130,7 @@ bool Host::TakeMessage(Partition& partition, VirtualProcessor& vp) {
   if (!RunGuest(partition, vp, ring, vp.pages.message())) {
     return false;
   }
-  if (options_.register_page) {
+  if (ShowsRegisters()) {
     vp.pages.Show(vp.registers);
   }
   vp.intercept_suspend = true;
@@ -191,15 +194,15 @@ void Host::WakeRunners() {
 namespace {
 
 // Two names of one register: which mode the local APIC is in makes no difference here.
-bool IsApicId(uint32_t name) {
-  return kX64 &&
+bool IsApicId(Architecture architecture, uint32_t name) {
+  return architecture == Architecture::kX64 &&
          (name == abi::HV_X64_REGISTER_INITIAL_APIC_ID || name == abi::HV_X64_REGISTER_APIC_ID);
 }
 
 }  // namespace
 
 abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
-  if (IsApicId(name)) {
+  if (IsApicId(options_.architecture, name)) {
     return {.low = vp.apic_id, .high = 0};
   }
   switch (name) {
@@ -219,7 +222,7 @@ abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
 
 uint16_t Host::SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
                            abi::hv_register_value value) {
-  if (IsApicId(name)) {
+  if (IsApicId(options_.architecture, name)) {
     vp.apic_id = static_cast<uint32_t>(value.low);
     return abi::HV_STATUS_SUCCESS;
   }

@@ -20,11 +20,11 @@ inline constexpr size_t kMostSteps = size_t{1} << 16;
 
 // A VP: what the driver and the hypervisor keep of it. Guarded by its host's lock, but for `mutex`.
 struct VirtualProcessor {
-  VirtualProcessor(uint32_t number, VpPages shared, UniqueFd waker)
+  VirtualProcessor(Architecture architecture, uint32_t number, VpPages shared, UniqueFd waker)
       : index(number),
         apic_id(number),
         pages(std::move(shared)),
-        registers(number),
+        registers(architecture, number),
         wake(std::move(waker)) {}
 
   const uint32_t index;

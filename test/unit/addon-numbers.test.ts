@@ -71,6 +71,7 @@ const nothing = (): void => undefined;
 const both: { [Name in keyof Native]: (given: Given) => readonly unknown[] } = {
   failedStep: () => [],
   open: () => ['/dev/null'],
+  architecture: ({ event }) => [event],
   fastInjection: ({ event }) => [event],
   close: ({ event }) => [event],
   dup: ({ event }) => [event],

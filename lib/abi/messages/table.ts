@@ -10,6 +10,14 @@ import {
   Arm64UnacceptedGpaIntercept,
   Arm64UnmappedGpaIntercept,
 } from './arm64-intercepts.js';
+import {
+  Arm64HypercallIntercept,
+  arm64HypercallLayout,
+  arm64HypercallSize,
+  Arm64SintDeliverable,
+  arm64SintDeliverableLayout,
+  arm64SintDeliverableSize,
+} from './arm64-synic-intercepts.js';
 import { CpuidIntercept, cpuidLayout, cpuidSize } from './cpuid-intercept.js';
 import { ExceptionIntercept, exceptionLayout, exceptionSize } from './exception-intercept.js';
 import {
@@ -298,6 +306,20 @@ export const arm64Messages = {
     layout: { ...arm64HeaderLayout, ...arm64ResetLayout },
     size: arm64ResetSize,
     view: Arm64ResetIntercept,
+  },
+  'arm64-hypercall': {
+    code: messageTypes.HYPERCALL_INTERCEPT,
+    comesOnce: false,
+    layout: { ...arm64HeaderLayout, ...arm64HypercallLayout },
+    size: arm64HypercallSize,
+    view: Arm64HypercallIntercept,
+  },
+  'arm64-sint-deliverable': {
+    code: messageTypes.SYNIC_SINT_DELIVERABLE,
+    comesOnce: true,
+    layout: { ...arm64HeaderLayout, ...arm64SintDeliverableLayout },
+    size: arm64SintDeliverableSize,
+    view: Arm64SintDeliverable,
   },
 } as const satisfies Record<string, MessageDefinition>;
 

@@ -42,7 +42,10 @@ describe('the hypervisor as native/abi declares it', () => {
   });
 
   test.each(structs)('$name is as large as the facts say, field by field', ({ name, fields }) => {
-    const fact = facts.hypervisor.structs[sameAs[name] ?? name] ?? expect.fail('no such fact');
+    const fact =
+      facts.hypervisor.structs[sameAs[name] ?? name] ??
+      facts.hypervisor.arm64Structs[name] ??
+      expect.fail('no such fact');
     expect(asserted(`sizeof(${name})`)).toBe(fact.size);
     expect(fields.length).toBeGreaterThan(0);
     if (unnamed.has(name)) return;

@@ -141,6 +141,10 @@ describe('InterceptMessages', () => {
         case 'scheduler-vp-signal-bitset':
         case 'scheduler-vp-signal-pair':
           return message.overflowCount;
+        case 'arm64-hypercall':
+          return message.control;
+        case 'arm64-sint-deliverable':
+          return message.pc;
         case 'arm64-reset':
           return message.resetCode;
         case 'unknown':

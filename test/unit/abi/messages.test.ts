@@ -183,6 +183,8 @@ const names: Readonly<Record<EncodableType, Names>> = {
   'arm64-gpa-intercept': arm64Memory,
   'arm64-unaccepted-gpa': arm64Memory,
   'arm64-reset': { ...arm64Header, resetType: 'reset_type', resetCode: 'reset_code' },
+  'arm64-hypercall': { ...arm64Header, ...same('immediate', 'x'), isolated: 'flags.isolated' },
+  'arm64-sint-deliverable': { ...arm64Header, deliverableSints: 'deliverable_sints' },
 };
 
 const types = Object.keys(allMessages) as EncodableType[];
@@ -200,6 +202,10 @@ function structOf(type: EncodableType): string {
       return 'hv_arm64_memory_intercept_message';
     case 'arm64-reset':
       return 'hv_arm64_reset_intercept_message';
+    case 'arm64-hypercall':
+      return 'hv_arm64_hypercall_intercept_message';
+    case 'arm64-sint-deliverable':
+      return 'hv_arm64_sint_deliverable_message';
     default:
       if (fact === undefined) throw new Error(`no facts of ${type}`);
       return fact[1].payload;
@@ -253,8 +259,10 @@ function expected(
       return Uint8Array.from(count > most ? [] : all.slice(0, count));
     }
     case 'u64s':
-      // The first two words are the set's format and mask.
-      return list(16n, 16, (i) => read(`${path}[${i + 2}]`));
+      // The first two words of a set are its format and mask.
+      return list(BigInt(field.length), field.length, (i) =>
+        read(`${path}[${type === 'scheduler-vp-signal-bitset' ? i + 2 : i}]`),
+      );
     case 'u128s':
       return list(
         6n,

@@ -39,12 +39,12 @@ export function msi(owner: string, resampled = false): { address: Argument[]; da
         [0x1_fee00000, '0x1fee00000'],
         [0xfee00000_00000000n, '0xfee0000000000000'],
       ),
-      ...(process.arch === 'x64' ? meantForNobody : []),
+      ...meantForNobody,
     ],
     data: [
       required(integer(`${owner}data`, 0, 0xffffffff)),
       data(
-        `an MSI with delivery mode ${process.arch !== 'x64' ? '0, 1, 2, 4, 5 or 7' : resampled ? '0, 1, 4, 5 or 7' : '0, 1, 4 or 5'} in bits 10:8`,
+        `an MSI with delivery mode ${resampled ? '0, 1, 4, 5 or 7' : '0, 1, 4 or 5'} in bits 10:8`,
         [0x0341, '0x341 (mode 3)'],
         [0x0641, '0x641 (mode 6)'],
         [0xfffffe60, '0xfffffe60 (mode 6)'],

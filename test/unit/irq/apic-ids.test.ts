@@ -9,7 +9,7 @@ import type { ApicIdStep, ApicIdWork } from '../programs/apic-id-worker.js';
 
 const to = (id: number): bigint => BigInt(0xfee00000 + id * 0x1000);
 
-describe.runIf(process.arch === 'x64')('APIC ids', () => {
+describe('APIC ids', () => {
   it('that one thread has given are known to routes and requests of the others', async () => {
     using simulator = new Simulator();
     const partition = simulator.open().createPartition();

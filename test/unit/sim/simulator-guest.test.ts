@@ -49,7 +49,7 @@ function exit<Type extends InterceptType>(type: Type): Exit<Type> {
 
 const code = (expected: string) => expect.objectContaining({ code: expected }) as Error;
 
-describe.runIf(process.arch === 'x64')('a scripted guest', () => {
+describe('a scripted guest', () => {
   it('writes a port in 64-bit mode, with its registers in the message and on the page', () => {
     vp.setRegisters({ RIP: 0x1000n, RBX: 7n });
     guest.out(0x3f8, 2, 0x4142);

@@ -333,7 +333,7 @@ describe('the pages', () => {
   });
 });
 
-describe.runIf(process.arch === 'x64')('the guest', () => {
+describe('the guest', () => {
   it('enables its SynIC, and what it does not name stays', () => {
     guest.enableSynic({ simp, siefp, sints: { 2: 0x52, 15: 0xff } }).halt();
     exit('halt');
@@ -511,7 +511,7 @@ function ask(...sints: number[]): void {
 const bit = (sint: number): bigint => 1n << BigInt(48 + sint);
 const asked = (): bigint => get('DELIVERABILITY_NOTIFICATIONS');
 
-describe.runIf(process.arch === 'x64').each(['hypervisor', 'root'] as const)(
+describe.each(['hypervisor', 'root'] as const)(
   'a notification of free slots, %s scheduler',
   (scheduler) => {
     beforeEach(() => {

@@ -171,7 +171,10 @@ export const vpRows: readonly Row[] = [
   ...rows(
     'vp',
     'completeHypercall',
-    [(wrong) => [wrong, { status: 0 }], exitArgument('HypercallIntercept', 'io-port')],
+    [
+      (wrong) => [wrong, { status: 0 }],
+      exitArgument('HypercallIntercept or Arm64HypercallIntercept', 'io-port'),
+    ],
     [
       (wrong) => [stopWith('hypercall', read), wrong],
       // A function gives the result.
@@ -191,7 +194,10 @@ export const vpRows: readonly Row[] = [
     ],
   ),
   ...rows('vp', 'checkExit', [only, required(instance('exit', 'Message', { type: 'hypercall' }))]),
-  ...rows('vp', 'skipInstruction', [only, exitArgument('X64Intercept', 'timer-expired')]),
+  ...rows('vp', 'skipInstruction', [
+    only,
+    exitArgument('X64Intercept or Arm64Intercept', 'timer-expired'),
+  ]),
   ...rows('page', 'get', [only, required(choice('name', ...Object.keys(registerPageFields)))]),
   ...rows(
     'page',
