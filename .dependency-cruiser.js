@@ -37,7 +37,7 @@ const mayKnow = {
   native: ['arguments', 'load-addon', 'options'],
   'step-error': ['abi', 'errors', 'native'],
   'share-token': ['arguments', 'errors', 'native', 'options', 'step-error'],
-  handle: ['inspection'],
+  handle: ['arguments', 'inspection'],
   failures: ['arguments', 'errors', 'inspection'],
   'taking-iterator': ['abort-signal', 'inspection'],
   eventfd: [

@@ -68,6 +68,18 @@ export function valueError(name: string, expected: string, value: unknown): Code
   );
 }
 
+/** What constructors are called with that are this library's own: nobody else has it. */
+export const ours = Symbol('mshv');
+
+/** Refuses to construct what functions and methods of this library return; as Node refuses `new AbortSignal()`. */
+export function ownConstructor(name: string, key: unknown): void {
+  if (key !== ours) {
+    throw Object.assign(new TypeError(`Illegal constructor: ${name} is made by this library`), {
+      code: 'ERR_ILLEGAL_CONSTRUCTOR',
+    });
+  }
+}
+
 /** A whole number from `least` to `most`, both within the safe integers. */
 export function integerArgument(name: string, value: unknown, least: number, most: number): number {
   if (typeof value !== 'number') {

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { ours, ownConstructor } from './arguments.js';
 import { inspected } from './inspection.js';
 
 /** What whoever gives out a handle knows of what it stands for. */
@@ -19,13 +20,14 @@ export class Handle implements Disposable {
   readonly #what: string;
   readonly #owner: HandleOwner;
 
-  private constructor(what: string, owner: HandleOwner) {
+  private constructor(key: symbol, what: string, owner: HandleOwner) {
+    ownConstructor('Handle', key);
     this.#what = what;
     this.#owner = owner;
   }
 
   static {
-    create = (what, owner) => new Handle(what, owner);
+    create = (what, owner) => new Handle(ours, what, owner);
   }
 
   /** Whether `close()` was called, or what set it up has ended. */

@@ -11,6 +11,8 @@ import {
   rangeError,
   typeError,
   uint64Argument,
+  ours,
+  ownConstructor,
 } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
@@ -158,7 +160,14 @@ export class Mshv implements Disposable {
     propertyEx: (property, options) => getPropertyEx(this.#target, property, options),
   };
 
-  private constructor(native: Native, fd: number, path: string, fastInjection: boolean) {
+  private constructor(
+    key: symbol,
+    native: Native,
+    fd: number,
+    path: string,
+    fastInjection: boolean,
+  ) {
+    ownConstructor('Mshv', key);
     this.#fastInjection = fastInjection;
     this.#native = native;
     this.#fd = fd;
@@ -168,7 +177,7 @@ export class Mshv implements Disposable {
   }
 
   static {
-    openDevice = (...args) => new Mshv(...args);
+    openDevice = (...args) => new Mshv(ours, ...args);
   }
 
   /**

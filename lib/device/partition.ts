@@ -14,7 +14,7 @@ import { DoorbellTable, type DoorbellOptions } from '../irq/doorbell-table.js';
 import { closeIrqFd, createIrqFd, type IrqFd } from '../irq/irqfd.js';
 import type { Native } from '../native.js';
 import { integer, optional, takeOptions, type Option } from '../options.js';
-import type { Brand } from '../arguments.js';
+import { type Brand, ours, ownConstructor } from '../arguments.js';
 import { allocateMemoryOf, type GuestMemory } from '../memory/guest-memory.js';
 import type { NewMemoryOptions } from '../memory/guest-memory-options.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
@@ -84,6 +84,7 @@ export class Partition extends PartitionCalls implements Disposable {
   readonly generation: DriverGeneration;
 
   private constructor(
+    key: symbol,
     native: Native,
     fd: number,
     generation: DriverGeneration,
@@ -92,6 +93,7 @@ export class Partition extends PartitionCalls implements Disposable {
     fastInjection: boolean,
     ended: () => void,
   ) {
+    ownConstructor('Partition', key);
     super(native, architecture);
     lookUpRegisters(this, (index) => {
       const vp = this.#vps.get(index);
@@ -121,7 +123,7 @@ export class Partition extends PartitionCalls implements Disposable {
 
   static {
     brand = { name: 'Partition', has: (value): value is Partition => #native in value };
-    create = (...args) => new Partition(...args);
+    create = (...args) => new Partition(ours, ...args);
   }
 
   /**

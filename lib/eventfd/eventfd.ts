@@ -8,6 +8,8 @@ import {
   integerArgument,
   typeError,
   uint64Argument,
+  ours,
+  ownConstructor,
 } from '../arguments.js';
 import { CountReaders } from './count-readers.js';
 import { EventDescriptor } from './event-descriptor.js';
@@ -84,7 +86,8 @@ export class EventFd implements Disposable {
   /** Whether each read consumes one unit. Of an adopted eventfd only Linux 6.9 or later tells. */
   readonly semaphore: boolean;
 
-  private constructor(descriptor: EventDescriptor) {
+  private constructor(key: symbol, descriptor: EventDescriptor) {
+    ownConstructor('EventFd', key);
     this.#descriptor = descriptor;
     this.#readers = new CountReaders(descriptor);
     this.semaphore = descriptor.semaphore;
@@ -102,7 +105,7 @@ export class EventFd implements Disposable {
    */
   static create(options: EventFdOptions = {}): EventFd {
     const { initial, semaphore, native } = takeOptions('options', options, creationOptions);
-    return new EventFd(EventDescriptor.create(native, initial, semaphore));
+    return new EventFd(ours, EventDescriptor.create(native, initial, semaphore));
   }
 
   /**
@@ -119,7 +122,7 @@ export class EventFd implements Disposable {
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
     const native = nativeOfOptions(options);
-    return new EventFd(EventDescriptor.adopt(native, fd));
+    return new EventFd(ours, EventDescriptor.adopt(native, fd));
   }
 
   /**
@@ -134,7 +137,7 @@ export class EventFd implements Disposable {
     const checked = tokenArgument('event', token);
     const semaphore = booleanArgument('token.semaphore', token.semaphore);
     const native = receivingNative(checked, options);
-    return new EventFd(EventDescriptor.receive(native, checked.offer, semaphore));
+    return new EventFd(ours, EventDescriptor.receive(native, checked.offer, semaphore));
   }
 
   /**
@@ -245,7 +248,7 @@ export class EventFd implements Disposable {
 
   /** A second descriptor of the same counter, owned by the new object. */
   clone(): EventFd {
-    return new EventFd(this.#descriptor.clone());
+    return new EventFd(ours, this.#descriptor.clone());
   }
 
   /**

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { ours, ownConstructor } from '../arguments.js';
 import { closedError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { ApicIds } from '../irq/apic-ids.js';
@@ -29,14 +30,15 @@ export class SharedPartition extends PartitionCalls implements Disposable {
   readonly #native: Native;
   #fd: number;
 
-  private constructor(native: Native, fd: number, apicIds: ApicIds) {
+  private constructor(key: symbol, native: Native, fd: number, apicIds: ApicIds) {
+    ownConstructor('SharedPartition', key);
     super(native, architectureOf(native, fd), apicIds.memory);
     this.#native = native;
     this.#fd = fd;
   }
 
   static {
-    own = (...args) => new SharedPartition(...args);
+    own = (...args) => new SharedPartition(ours, ...args);
   }
 
   /**

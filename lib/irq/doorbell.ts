@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { ours, ownConstructor } from '../arguments.js';
 import type { IoeventfdSize } from '../abi/ioeventfd.js';
 import type { EventFd } from '../eventfd/eventfd.js';
 import { hexadecimal, inspected } from '../inspection.js';
@@ -27,13 +28,14 @@ export class Doorbell implements Disposable {
   readonly #state: DoorbellState;
   readonly #close: () => void;
 
-  private constructor(state: DoorbellState, close: () => void) {
+  private constructor(key: symbol, state: DoorbellState, close: () => void) {
+    ownConstructor('Doorbell', key);
     this.#state = state;
     this.#close = close;
   }
 
   static {
-    create = (state, close) => new Doorbell(state, close);
+    create = (state, close) => new Doorbell(ours, state, close);
   }
 
   /** The eventfd that the guest signals. It belongs to the doorbell and is closed with it. */

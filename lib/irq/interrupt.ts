@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { inspect, type InspectOptions } from 'node:util';
 
-import { functionArgument, instanceArgument } from '../arguments.js';
+import { functionArgument, instanceArgument, ours, ownConstructor } from '../arguments.js';
 import { EventFd, eventFdBrand } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
 import { type Native, optionalNative } from '../native.js';
@@ -16,7 +16,7 @@ const functionOptions = { native: optionalNative } satisfies OptionTable<{ nativ
  */
 export class Interrupt implements Disposable {
   /** Does nothing, and has an event that nobody listens to. */
-  static readonly null = new Interrupt(undefined, undefined, undefined);
+  static readonly null = new Interrupt(ours, undefined, undefined, undefined);
 
   readonly #function: (() => void) | undefined;
   readonly #given: EventFd | undefined;
@@ -26,10 +26,12 @@ export class Interrupt implements Disposable {
   #own: EventFd | undefined;
 
   private constructor(
+    key: symbol,
     deliver: (() => void) | undefined,
     event: EventFd | undefined,
     native: Native | undefined,
   ) {
+    ownConstructor('Interrupt', key);
     this.#function = deliver;
     this.#given = event;
     this.#native = native;
@@ -44,13 +46,13 @@ export class Interrupt implements Disposable {
   static fromFunction(deliver: () => void, options: { native?: Native } = {}): Interrupt {
     functionArgument('deliver', deliver);
     const { native } = takeOptions('options', options, functionOptions);
-    return new Interrupt(deliver, undefined, native);
+    return new Interrupt(ours, deliver, undefined, native);
   }
 
   /** An interrupt that signals an event. The event is borrowed. */
   static fromEvent(event: EventFd): Interrupt {
     instanceArgument('event', event, eventFdBrand);
-    return new Interrupt(undefined, event, undefined);
+    return new Interrupt(ours, undefined, event, undefined);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { ours, ownConstructor } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import type { EventFd } from '../eventfd/eventfd.js';
 import { hexadecimal, inspected } from '../inspection.js';
@@ -59,13 +60,14 @@ export class IrqFdRoute implements Disposable {
   readonly #owner: RouteOwner;
   readonly #state: RouteState;
 
-  private constructor(owner: RouteOwner, state: RouteState) {
+  private constructor(key: symbol, owner: RouteOwner, state: RouteState) {
+    ownConstructor('IrqFdRoute', key);
     this.#owner = owner;
     this.#state = state;
   }
 
   static {
-    create = (owner, state) => new IrqFdRoute(owner, state);
+    create = (owner, state) => new IrqFdRoute(ours, owner, state);
   }
 
   /** The eventfd to signal. It belongs to the route and is closed with it. */

@@ -3,7 +3,7 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import type { Architecture } from '../abi/architecture.js';
 import { irqfdFlags } from '../abi/irqfd.js';
-import { functionArgument, typeError } from '../arguments.js';
+import { functionArgument, typeError, ours, ownConstructor } from '../arguments.js';
 import { throwClosingErrors } from '../closing.js';
 import { architectureError, MshvError, systemError } from '../errors.js';
 import { EventFd, eventFdNumber, ownEventArgument, setEventFdOwner } from '../eventfd/eventfd.js';
@@ -82,7 +82,8 @@ export class IrqFd {
     },
   };
 
-  private constructor(partition: IrqFdPartition) {
+  private constructor(key: symbol, partition: IrqFdPartition) {
+    ownConstructor('IrqFd', key);
     this.#partition = partition;
     this.#edge = this.#targets(undefined);
     this.#table = new MsiRouteTable((table) =>
@@ -91,7 +92,7 @@ export class IrqFd {
   }
 
   static {
-    create = (partition) => new IrqFd(partition);
+    create = (partition) => new IrqFd(ours, partition);
     closeAll = (irqfd) => {
       irqfd.#close();
     };

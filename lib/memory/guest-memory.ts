@@ -9,6 +9,8 @@ import {
   rangeError,
   typeError,
   uint64Argument,
+  ours,
+  ownConstructor,
 } from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
@@ -74,11 +76,13 @@ export class GuestMemory implements Disposable {
   readonly fileOffset: number;
 
   private constructor(
+    key: symbol,
     native: Native,
     handle: number,
     size: number,
     fileOffset: number | undefined,
   ) {
+    ownConstructor('GuestMemory', key);
     this.#native = native;
     this.#handle = handle;
     this.fileOffset = fileOffset ?? 0;
@@ -122,7 +126,7 @@ export class GuestMemory implements Disposable {
     if (handle < 0) {
       throw stepError(native, `allocate ${checked} bytes of guest memory`, handle);
     }
-    return new GuestMemory(native, handle, Number(checked), shared ? 0 : undefined);
+    return new GuestMemory(ours, native, handle, Number(checked), shared ? 0 : undefined);
   }
 
   /**
@@ -161,7 +165,7 @@ export class GuestMemory implements Disposable {
     if (handle < 0) {
       throw receiveError(native, handle, fileHints);
     }
-    return new GuestMemory(native, handle, Number(size), Number(offset));
+    return new GuestMemory(ours, native, handle, Number(size), Number(offset));
   }
 
   static #map(native: Native, fd: number, offset: bigint, size: bigint): GuestMemory {
@@ -170,7 +174,7 @@ export class GuestMemory implements Disposable {
       const attempt = `map ${size} bytes of descriptor ${fd} from ${offset} on`;
       throw stepError(native, attempt, handle, fileHints);
     }
-    return new GuestMemory(native, handle, Number(size), Number(offset));
+    return new GuestMemory(ours, native, handle, Number(size), Number(offset));
   }
 
   /**

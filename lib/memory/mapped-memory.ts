@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
+import { ours, ownConstructor } from '../arguments.js';
 import { hexadecimal, inspected } from '../inspection.js';
 import type { GuestMemory } from './guest-memory.js';
 
@@ -27,13 +28,14 @@ export class MappedMemory implements Disposable {
   readonly #mapping: MemoryMapping;
   readonly #unmap: () => void;
 
-  private constructor(mapping: MemoryMapping, unmap: () => void) {
+  private constructor(key: symbol, mapping: MemoryMapping, unmap: () => void) {
+    ownConstructor('MappedMemory', key);
     this.#mapping = mapping;
     this.#unmap = unmap;
   }
 
   static {
-    create = (mapping, unmap) => new MappedMemory(mapping, unmap);
+    create = (mapping, unmap) => new MappedMemory(ours, mapping, unmap);
   }
 
   /** What is mapped; closed where its owner has closed it: the pages live until the mapping ends. */

@@ -1,6 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
-import { uint64Argument } from '../arguments.js';
+import { uint64Argument, ours, ownConstructor } from '../arguments.js';
 import { hexadecimal, inspected } from '../inspection.js';
 
 const pageSize = 4096;
@@ -19,14 +19,20 @@ export class PageBitmap implements Iterable<bigint> {
   readonly #words: BigUint64Array<ArrayBuffer>;
   #copy: BigUint64Array<ArrayBuffer> | undefined;
 
-  private constructor(firstGpa: bigint, pageCount: number, words: BigUint64Array<ArrayBuffer>) {
+  private constructor(
+    key: symbol,
+    firstGpa: bigint,
+    pageCount: number,
+    words: BigUint64Array<ArrayBuffer>,
+  ) {
+    ownConstructor('PageBitmap', key);
     this.firstGpa = firstGpa;
     this.pageCount = pageCount;
     this.#words = words;
   }
 
   static {
-    create = (...args) => new PageBitmap(...args);
+    create = (...args) => new PageBitmap(ours, ...args);
   }
 
   /**

@@ -12,7 +12,14 @@ import {
   type RegisterInput,
   type RegisterValue,
 } from '../abi/registers.js';
-import { choiceArgument, rangeError, typedArrayArgument, uint64Argument } from '../arguments.js';
+import {
+  choiceArgument,
+  rangeError,
+  typedArrayArgument,
+  uint64Argument,
+  ours,
+  ownConstructor,
+} from '../arguments.js';
 import { closedError, MshvError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
 import { vpPages } from '../native.js';
@@ -56,7 +63,8 @@ export class RegisterPage {
   readonly #bytes: Uint8Array;
   readonly #dirty: Uint32Array;
 
-  private constructor(vp: number, page: ArrayBuffer) {
+  private constructor(key: symbol, vp: number, page: ArrayBuffer) {
+    ownConstructor('RegisterPage', key);
     this.#vp = vp;
     this.#words = new BigUint64Array(page);
     this.#general = new BigUint64Array(page, registerPageLayout.registers, generalWords);
@@ -67,7 +75,7 @@ export class RegisterPage {
   static {
     map = (vp) => {
       const page = vp.page(vpPages.register);
-      return page && new RegisterPage(vp.index, page);
+      return page && new RegisterPage(ours, vp.index, page);
     };
   }
 

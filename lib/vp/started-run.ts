@@ -4,7 +4,7 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import type { Intercept } from '../abi/intercepts.js';
 import { onAbort } from '../abort-signal.js';
-import { show } from '../arguments.js';
+import { show, ours, ownConstructor } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
 import { stepError } from '../step-error.js';
@@ -69,12 +69,14 @@ export class StartedRun {
   readonly finished: Promise<RunEnd>;
 
   private constructor(
+    key: symbol,
     vp: VpDescriptor,
     pending: PendingExit,
     handler: ExitHandler,
     ended: () => void,
     signal: AbortSignal | undefined,
   ) {
+    ownConstructor('StartedRun', key);
     this.#vp = vp;
     this.#pending = pending;
     this.#handler = handler;
@@ -98,7 +100,7 @@ export class StartedRun {
   }
 
   static {
-    begin = (...args) => new StartedRun(...args);
+    begin = (...args) => new StartedRun(ours, ...args);
     finish = (run, end) => {
       run.#end()?.resolve(end);
     };

@@ -16,7 +16,7 @@ import type { X64Intercept } from '../abi/messages/x64-intercept.js';
 import type { RegisterName } from '../abi/registers.js';
 import type { VpStateType } from '../abi/vp-state.js';
 import { throwIfAborted, type WaitOptions } from '../abort-signal.js';
-import { functionArgument, instanceArgument } from '../arguments.js';
+import { functionArgument, instanceArgument, ours, ownConstructor } from '../arguments.js';
 import { closeEach } from '../closing.js';
 import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
@@ -84,10 +84,12 @@ export class Vp implements Disposable {
   readonly partition: PartitionCalls;
 
   private constructor(
+    key: symbol,
     descriptor: VpDescriptor,
     partition: PartitionCalls,
     owned: Disposable | undefined,
   ) {
+    ownConstructor('Vp', key);
     this.#descriptor = descriptor;
     this.#owned = owned;
     this.index = descriptor.index;
@@ -119,7 +121,7 @@ export class Vp implements Disposable {
 
   static {
     create = (native, fd, index, partition) =>
-      new Vp(new VpDescriptor(native, fd, index), partition, undefined);
+      new Vp(ours, new VpDescriptor(native, fd, index), partition, undefined);
     pagedRegisters = (vp) => (vp.#registers.mayBePaged ? vp.#registers : undefined);
   }
 
@@ -140,7 +142,7 @@ export class Vp implements Disposable {
     const native = receivingNative(checked, options);
     const [vp = -1, arbiter = -1, partition = -1] = takeOffer(native, checked);
     const shared = ownPartition(native, partition, apicIds);
-    return new Vp(new VpDescriptor(native, vp, index, arbiter), shared, shared);
+    return new Vp(ours, new VpDescriptor(native, vp, index, arbiter), shared, shared);
   }
 
   /** Whether `close()` was called, here or by the partition. */
