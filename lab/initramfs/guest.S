@@ -139,6 +139,8 @@ do:	sti
 	je	c_w32i
 	cmp	$14, %eax
 	je	c_ipi
+	cmp	$15, %eax
+	je	c_call
 	ud2
 # hypercall code rdi, input page HCIN (prepared by the VMM)
 c_hc:	mov	%rdi, %rcx
@@ -211,6 +213,10 @@ c_doorn:
 	jmp	done
 c_ipi:	movl	%esi, 0x310(%rbp)	# ICR high, low
 	movl	%edi, 0x300(%rbp)
+	jmp	done
+# a function of this guest, with rsi and r10
+c_call:	call	*%rdi
+	mov	%rax, %r11
 	jmp	done
 done:	mov	%r11, MBOX+32
 	movq	$0, MBOX
@@ -353,4 +359,7 @@ synic:	testq	$1, MBOX+112		# "do not consume messages" for the busy test
 	jmp	xstate			# +0
 	.balign	16
 	jmp	xcr0			# +16
+	.balign	16
+	jmp	clocks			# +32: called
 	.include "guest_xstate.S"
+	.include "guest_time.S"

@@ -2,8 +2,8 @@
 /*
  * A VMM in small that runs guest.S through /dev/mshv on emulated SVM and checks what comes out.
  *
- *   guest_test [SECTION,...]   of io fault spin mem irq door hc synic eoi smp stress xstate; all
- * where absent
+ *   guest_test [SECTION,...]   of io fault spin mem irq door hc synic eoi smp stress xstate
+ * apictimer stimer clock; all where absent
  *
  * `guest_n=N` on the kernel's command line sets the number of interrupts (10000).
  */
@@ -649,14 +649,27 @@ static void t_stress(void)
 }
 
 #include "guest_xstate.c"
+#include "guest_time.c"
 
 static const struct {
 	const char *n;
 	void (*f)(void);
 } secs[] = {
-	{ "io", t_io },   { "fault", t_fault }, { "spin", t_spin },     { "mem", t_mem },
-	{ "irq", t_irq }, { "door", t_door },   { "hc", t_hc },         { "synic", t_synic },
-	{ "eoi", t_eoi }, { "smp", t_smp },     { "stress", t_stress }, { "xstate", t_xstate }
+	{ "io", t_io },
+	{ "fault", t_fault },
+	{ "spin", t_spin },
+	{ "mem", t_mem },
+	{ "irq", t_irq },
+	{ "door", t_door },
+	{ "hc", t_hc },
+	{ "synic", t_synic },
+	{ "eoi", t_eoi },
+	{ "smp", t_smp },
+	{ "stress", t_stress },
+	{ "xstate", t_xstate },
+	{ "apictimer", t_apic_timer },
+	{ "stimer", t_stimer },
+	{ "clock", t_clock },
 };
 
 int main(int argc, char **argv)

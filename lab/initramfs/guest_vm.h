@@ -159,6 +159,23 @@ static int setmem(int pt, uint64_t gfn, void *va, uint64_t sz, int fl)
 	};
 	return ioctl(pt, MSHV_SET_GUEST_MEMORY, &a);
 }
+static int setprop(struct vm *v, uint32_t code, uint64_t val)
+{
+	struct {
+		uint64_t pt;
+		uint32_t code, pad;
+		uint64_t val;
+	} in = { .code = code, .val = val };
+	return hv(v->pt, 0x45, 0, &in, sizeof in, NULL, 0, NULL);
+}
+static int getprop(struct vm *v, uint32_t code, uint64_t *val)
+{
+	struct {
+		uint64_t pt;
+		uint32_t code, pad;
+	} in = { .code = code };
+	return hv(v->pt, 0x44, 0, &in, sizeof in, val, 8, NULL);
+}
 static volatile uint64_t *mb(struct vm *v)
 {
 	return (volatile uint64_t *)(v->ram + MBOX);
@@ -207,6 +224,10 @@ static int boot(struct vm *v, int i, uint64_t rip)
 	return setregs(v->vp[i], i, sizeof a / sizeof *a, a);
 }
 
+#define SYNTHETIC_FEATURES 0x10001
+/* access_vp_run_time_reg to access_frequency_regs, direct_synthetic_timers, and that there is a hypervisor */
+static uint64_t synthetic_features = 0xfff | 1 << 22;
+
 static struct vm *mkvm(int lapic, int nvp)
 {
 	struct vm *v = calloc(1, sizeof *v);
@@ -214,7 +235,8 @@ static struct vm *mkvm(int lapic, int nvp)
 		.pt_flags = lapic ? (1 << MSHV_PT_BIT_LAPIC) | (1 << MSHV_PT_BIT_X2APIC) : 0
 	};
 	v->pt = ioctl(mshv, MSHV_CREATE_PARTITION, &a);
-	if (v->pt < 0 || ioctl(v->pt, MSHV_INITIALIZE_PARTITION)) {
+	if (v->pt < 0 || setprop(v, SYNTHETIC_FEATURES, synthetic_features) ||
+	    ioctl(v->pt, MSHV_INITIALIZE_PARTITION)) {
 		printf("FAIL create partition errno %d\n", errno), fails++;
 		exit(1);
 	}

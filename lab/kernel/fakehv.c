@@ -38,6 +38,8 @@
 #include <linux/hex.h>
 #include <linux/string.h>
 #include <linux/ktime.h>
+#include <linux/hrtimer.h>
+#include <linux/math64.h>
 #include <linux/static_call.h>
 #include <asm/apic.h>
 #include <asm/desc.h>
@@ -79,6 +81,7 @@ static int fhv_mode; /* 0 off, 1 root, 2 l1vh */
  */
 #include "fakehv_log.c"
 #include "fakehv_objects.c"
+#include "fakehv_clock.c"
 #include "fakehv_host_synic.c"
 #include "fakehv_scripted_vp.c"
 #include "fakehv_registers.c"
@@ -86,20 +89,25 @@ static int fhv_mode; /* 0 off, 1 root, 2 l1vh */
 #include "svm_objects.c"
 #include "svm_world_switch.c"
 #include "svm_scheduling.c"
+#include "svm_timers.c"
 #include "svm_nested_paging.c"
 #include "svm_xstate.c"
 #include "svm_unswitched.c"
 #include "svm_register_views.c"
-#include "svm_reference_time.c"
 #include "svm_register_page.c"
 #include "svm_apic.c"
-#include "svm_synic.c"
-#include "svm_registers.c"
+#include "svm_apic_timer.c"
+#include "svm_apic_registers.c"
 #include "svm_guest_paging.c"
 #include "svm_decode.c"
 #include "svm_messages.c"
 #include "svm_cpuid.c"
+#include "svm_synic.c"
+#include "svm_stimers.c"
+#include "svm_tsc.c"
 #include "svm_guest_hypercalls.c"
+#include "svm_synthetic_registers.c"
+#include "svm_registers.c"
 #include "svm_msrs.c"
 #include "svm_mmio.c"
 #include "svm_exits.c"

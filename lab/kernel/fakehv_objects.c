@@ -40,6 +40,10 @@ struct fhv_pt {
 	struct list_head vps, props, deposit; /* deposit: page->lru */
 	u64 n_deposit, n_gpa;
 	struct xarray gpa;
+	struct { /* see fakehv_clock.c */
+		bool frozen;
+		u64 frozen_at, stopped, tsc, ref;
+	} clock;
 	struct svm_pt *svm;
 };
 
@@ -87,11 +91,13 @@ static struct {
 	u32 count;
 } inject[16];
 
-static bool svm_vp_free(struct fhv_pt *p, struct fhv_vp *v);
+static void svm_vp_free(struct fhv_pt *p, struct fhv_vp *v);
 static void svm_pt_free(struct fhv_pt *p);
 static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u64 *hi);
 static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi);
-static bool svm_reg_valid(u32 name, u64 lo);
+static bool svm_reg_valid(struct fhv_pt *p, u32 name, u64 lo);
+static void svm_freeze(struct fhv_pt *p, bool freeze);
+static void svm_set_reference_time(struct fhv_pt *p, u64 ref);
 static void svm_apic_id(struct fhv_vp *v);
 static void svm_stop(struct svm_vp *s);
 static void svm_resume(struct fhv_pt *p, struct fhv_vp *v);
@@ -188,8 +194,10 @@ static void vp_free(struct fhv_pt *p, struct fhv_vp *v)
 		if (v->state[i] && v->owned[i])
 			__free_page(v->state[i]);
 	list_del(&v->l);
-	if (v->svm && !svm_vp_free(p, v))
+	if (v->svm) {
+		svm_vp_free(p, v);
 		return;
+	}
 	kfree(v);
 }
 

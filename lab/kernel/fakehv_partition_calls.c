@@ -17,6 +17,7 @@ HYPERCALL(partition_call)
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		p->id = next_pt_id++;
 		p->flags = a->flags;
+		clock_set(p, 0, 0);
 		p->no_xsave = a->partition_creation_properties.disabled_processor_xsave_features
 				      .as_uint64;
 		INIT_LIST_HEAD(&p->vps);
@@ -133,6 +134,10 @@ HYPERCALL(partition_call)
 			}
 		} else {
 			NEED_PT(a->partition_id);
+			if (a->property_code == PROP_REFERENCE_TIME) {
+				*(u64 *)out = ref_time(p);
+				return 0;
+			}
 			k = kv_find(&p->props, a->property_code);
 		}
 		st = k ? 0 : prop_default(a->property_code, &val);

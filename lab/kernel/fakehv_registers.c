@@ -4,6 +4,7 @@
 /* the kernel has no names for them */
 #define REGISTER_INITIAL_APIC_ID 0x0008000c
 #define REGISTER_APIC_ID         0x00084802
+#define REG_TIME_REF_COUNT       0x00090004
 
 static u64 reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *hi)
 {
@@ -15,6 +16,7 @@ static u64 reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *hi)
 	case HV_REGISTER_INTERCEPT_SUSPEND: return v->intercept;
 	case HV_REGISTER_DISPATCH_SUSPEND: return v->dispatch;
 	case HV_REGISTER_VP_ROOT_SIGNAL_COUNT: return v->signals;
+	case REG_TIME_REF_COUNT: return ref_time(p);
 	case REGISTER_INITIAL_APIC_ID:
 	case REGISTER_APIC_ID: return v->apic_id;
 	}
@@ -51,7 +53,7 @@ static u64 reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 
 	if (name == REG_NOTIFICATIONS && !notifications_valid(p, lo))
 		return HV_STATUS_INVALID_PARAMETER;
-	if (v->svm && !svm_reg_valid(name, lo))
+	if (v->svm && !svm_reg_valid(p, name, lo))
 		return HV_STATUS_INVALID_REGISTER_VALUE;
 	switch (name) {
 	case HV_REGISTER_EXPLICIT_SUSPEND:
@@ -73,7 +75,7 @@ static u64 reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
 		if (v->svm && svm_reg_set(p, v, name, lo, hi))
 			return 0;
 		if (name == HV_REGISTER_SVERSION || name == HV_REGISTER_EOM)
-			return 0;
+			return 0; /* without guest code nothing looks at them */
 		if (kv_set(&v->regs, name, lo, hi))
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		return 0;

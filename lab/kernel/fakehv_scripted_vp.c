@@ -21,7 +21,8 @@ static bool vp_take_msg(struct fhv_pt *p, struct fhv_vp *v)
 {
 	struct qmsg *q;
 
-	if (list_empty(&v->msgs) || !v->state[HV_VP_STATE_PAGE_INTERCEPT_MESSAGE])
+	if (p->clock.frozen || list_empty(&v->msgs) ||
+	    !v->state[HV_VP_STATE_PAGE_INTERCEPT_MESSAGE])
 		return false;
 	q = list_first_entry(&v->msgs, struct qmsg, l);
 	list_del(&q->l);

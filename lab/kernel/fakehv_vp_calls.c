@@ -151,8 +151,11 @@ HYPERCALL(vp_call)
 			return HV_STATUS_INVALID_HYPERCALL_INPUT;
 		NEED_VP(a->vp);
 		for (i = start; i < reps; i++) {
-			cpuid_count(a->leaf[i].eax, a->leaf[i].ecx, &o[4 * i], &o[4 * i + 1],
-				    &o[4 * i + 2], &o[4 * i + 3]);
+			if (v->svm)
+				svm_do_cpuid(p, v, a->leaf[i].eax, a->leaf[i].ecx, &o[4 * i]);
+			else
+				cpuid_count(a->leaf[i].eax, a->leaf[i].ecx, &o[4 * i],
+					    &o[4 * i + 1], &o[4 * i + 2], &o[4 * i + 3]);
 			fhv_log("CPUID pt=%llu vp=%u eax=0x%x ecx=0x%x", p->id, v->idx,
 				a->leaf[i].eax, a->leaf[i].ecx);
 		}
@@ -257,7 +260,7 @@ HYPERCALL(vp_call)
 		NEED_VP(a->vp);
 		fhv_log("REGISTER_INTERCEPT_RESULT pt=%llu vp=%u type=%u data=%*phN", p->id, a->vp,
 			a->type, (int)sizeof(a->d), a->d);
-		if (p->svm && a->type == 2 && svm_cpuid_result(p, a->d))
+		if (p->svm && a->type == 2 && svm_cpuid_result(p, a->vp, a->d))
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		return 0;
 	}

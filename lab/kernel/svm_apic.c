@@ -177,32 +177,3 @@ static void apic_icr(struct fhv_pt *p, struct fhv_vp *me, u32 lo, u32 dest)
 			apic_deliver(p, v, type, lo & 0xff, false);
 	}
 }
-
-static u32 la_read(struct svm_vp *s, u32 idx)
-{
-	if (idx == A_PPR)
-		return apic_ppr(s);
-	return s->apic[idx & 63];
-}
-
-static void la_write(struct fhv_pt *p, struct fhv_vp *v, u32 idx, u32 val)
-{
-	struct svm_vp *s = S(v);
-
-	switch (idx) {
-	case A_EOI: la_eoi(p, v); break;
-	case A_TPR: s->apic[A_TPR] = val & 0xff; break;
-	case A_SVR: s->apic[A_SVR] = val & 0x1ff; break;
-	case A_LDR: s->apic[A_LDR] = val & 0xff000000; break;
-	case A_DFR: s->apic[A_DFR] = val | 0x0fffffff; break;
-	case A_ESR: s->apic[A_ESR] = 0; break;
-	case A_ICRL:
-		s->apic[A_ICRL] = val & ~BIT(12);
-		apic_icr(p, v, val, s->apic[A_ICRH] >> 24);
-		break;
-	case A_ICRH: s->apic[A_ICRH] = val; break;
-	case 0x2f:
-	case 0x32 ... 0x39:
-	case 0x3e: s->apic[idx] = val; break;
-	}
-}

@@ -45,9 +45,11 @@ static void svm_vp_reset(struct fhv_vp *v)
 	a->dr7 = 0x400;
 	a->g_pat = 0x0007040600070406ULL;
 	s->flush = true;
-	s->halted = s->wait_sipi = s->nmi = false;
+	s->halted = s->idle = s->wait_sipi = s->nmi = false;
 	s->reinj = s->exc = 0;
 	s->extint = -1;
+	timer_off(&s->timer);
+	s->deadline = 0;
 	memset(s->apic, 0, sizeof(s->apic));
 	s->apic[A_ID] = v->apic_id << 24;
 	s->apic[A_VER] = 0x50014;
@@ -74,6 +76,10 @@ static int svm_vp_create(struct fhv_pt *p, struct fhv_vp *v)
 	s->v = v;
 	v->svm = s;
 	INIT_WORK(&s->work, svm_work);
+	s->tsc = p->clock.tsc;
+	timer_init(&s->timer, s, apic_timer_fire);
+	for (i = 0; i < HV_SYNIC_STIMER_COUNT; i++)
+		timer_init(&s->st[i].t, s, stimer_fire);
 	for (i = 0; i < 16; i++)
 		s->sint[i] = 0x10000;
 	s->scontrol = 0;
@@ -84,13 +90,18 @@ static int svm_vp_create(struct fhv_pt *p, struct fhv_vp *v)
 /* no longer running, not on any list */
 static void svm_vp_destroy(struct fhv_vp *v)
 {
+	int i;
+
+	hrtimer_cancel(&S(v)->timer.t);
+	for (i = 0; i < HV_SYNIC_STIMER_COUNT; i++)
+		hrtimer_cancel(&S(v)->st[i].t.t);
 	free_page((unsigned long)v->svm->vmcb);
 	kfree(v->svm);
 	v->svm = NULL;
 }
 
-/* fhv_lock held. true: the caller frees the VP, false: the work item will */
-static bool svm_vp_free(struct fhv_pt *p, struct fhv_vp *v)
+/* fhv_lock held; its timers want to be waited for without it: the work item frees the VP */
+static void svm_vp_free(struct fhv_pt *p, struct fhv_vp *v)
 {
 	struct svm_vp *s = S(v);
 	struct svm_ov *o[] = { &s->simp_ov, &s->siefp_ov };
@@ -110,10 +121,10 @@ static bool svm_vp_free(struct fhv_pt *p, struct fhv_vp *v)
 		s->exits[0xff], s->exits[SVM_EXIT_VINTR], s->exits[SVM_EXIT_CPUID], s->n_inj,
 		s->n_kick);
 	s->dead = true;
-	if (s->work_active)
-		return false;
-	svm_vp_destroy(v);
-	return true;
+	if (!s->work_active) {
+		s->work_active = true;
+		queue_work(svm_wq, &s->work);
+	}
 }
 
 static int svm_pt_create(struct fhv_pt *p)
@@ -151,6 +162,8 @@ static void svm_pt_free(struct fhv_pt *p)
 		__free_page(pg);
 	if (sp->hc.pg)
 		__free_page(sp->hc.pg);
+	if (sp->tsc_page.pg)
+		__free_page(sp->tsc_page.pg);
 	free_page((unsigned long)sp->npt);
 	kfree(sp);
 	p->svm = NULL;

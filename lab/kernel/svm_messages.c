@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* intercept messages, and which intercepts a VMM has installed */
+/* what an exit becomes: a message for the VMM, who installs intercepts, or an exception of the
+ * guest */
 
 static void msg_header(struct fhv_vp *v, struct hv_x64_intercept_message_header *h, int len,
 		       int acc)
@@ -88,4 +89,11 @@ static int svm_install(struct fhv_pt *p, u32 type, u32 access, u64 param)
 			p->svm->exc_mask |= BIT(i->param & 31);
 	svm_stop_all(p);
 	return 0;
+}
+
+static void svm_inject(struct svm_vp *s, u8 vec, bool has_err, u32 err)
+{
+	s->exc = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | vec |
+		 (has_err ? SVM_EVTINJ_VALID_ERR : 0);
+	s->exc_err = err;
 }

@@ -20,7 +20,7 @@ static bool svm_rdmsr(struct fhv_pt *p, struct fhv_vp *v, u32 msr, u64 *val)
 	case MSR_IA32_SYSENTER_ESP: *val = a->sysenter_esp; break;
 	case MSR_IA32_SYSENTER_EIP: *val = a->sysenter_eip; break;
 	case MSR_IA32_CR_PAT: *val = a->g_pat; break;
-	case MSR_IA32_TSC: *val = rdtsc(); break;
+	case MSR_IA32_TSC: *val = tsc_get(s); break;
 	case MSR_TSC_AUX: *val = s->tsc_aux; break;
 	case MSR_IA32_MISC_ENABLE: *val = s->misc_enable; break;
 	case MSR_MTRRcap: break;
@@ -39,21 +39,17 @@ static bool svm_rdmsr(struct fhv_pt *p, struct fhv_vp *v, u32 msr, u64 *val)
 		if (msr == 0x830)
 			*val |= (u64)s->apic[A_ICRH] << 32;
 		break;
-	case HV_X64_MSR_GUEST_OS_ID: *val = p->svm->os_id; break;
-	case HV_X64_MSR_HYPERCALL: *val = p->svm->hypercall; break;
-	case HV_X64_MSR_VP_INDEX: *val = v->idx; break;
-	case HV_X64_MSR_VP_RUNTIME:
-	case HV_X64_MSR_TIME_REF_COUNT: *val = ref_time(); break;
+	case MSR_IA32_TSC_DEADLINE:
+		if (!has_apic(p))
+			return false;
+		*val = s->deadline;
+		break;
 	case HV_X64_MSR_TPR: *val = s->apic[A_TPR]; break;
 	case HV_X64_MSR_ICR: *val = s->apic[A_ICRL] | (u64)s->apic[A_ICRH] << 32; break;
-	case HV_X64_MSR_VP_ASSIST_PAGE: *val = s->assist; break;
-	case HV_X64_MSR_SCONTROL: *val = s->scontrol; break;
-	case HV_X64_MSR_SVERSION: *val = 1; break;
-	case HV_X64_MSR_SIEFP: *val = s->siefp; break;
-	case HV_X64_MSR_SIMP: *val = s->simp; break;
-	case HV_X64_MSR_EOM: break;
-	case HV_X64_MSR_SINT0 ... HV_X64_MSR_SINT15: *val = s->sint[msr - HV_X64_MSR_SINT0]; break;
-	default: return false;
+	case HV_X64_MSR_TSC_FREQUENCY: *val = tsc_hz(); break;
+	case HV_X64_MSR_APIC_FREQUENCY: *val = APIC_TIMER_HZ; break;
+	case HV_X64_MSR_GUEST_IDLE: s->halted = s->idle = true; break;
+	default: return synthetic_get(p, v, synthetic_register(msr), val);
 	}
 	return true;
 }
@@ -76,7 +72,7 @@ static bool svm_wrmsr(struct fhv_pt *p, struct fhv_vp *v, u32 msr, u64 val)
 	case MSR_IA32_SYSENTER_ESP: a->sysenter_esp = val; break;
 	case MSR_IA32_SYSENTER_EIP: a->sysenter_eip = val; break;
 	case MSR_IA32_CR_PAT: a->g_pat = val; break;
-	case MSR_IA32_TSC: break;
+	case MSR_IA32_TSC: tsc_set(s, val); break;
 	case MSR_TSC_AUX: s->tsc_aux = val; break;
 	case MSR_IA32_MISC_ENABLE: s->misc_enable = val; break;
 	case MSR_MTRRdefType: s->mtrr_def = val; break;
@@ -101,29 +97,21 @@ static bool svm_wrmsr(struct fhv_pt *p, struct fhv_vp *v, u32 msr, u64 val)
 			la_write(p, v, msr - 0x800, val);
 		}
 		break;
-	case HV_X64_MSR_GUEST_OS_ID:
-		p->svm->os_id = val;
-		if (!val)
-			hc_page(p, 0);
-		break;
-	case HV_X64_MSR_HYPERCALL:
-		if (p->svm->os_id)
-			hc_page(p, val);
+	case MSR_IA32_TSC_DEADLINE:
+		if (!has_apic(p))
+			return false;
+		apic_timer_deadline(s, val);
 		break;
 	case HV_X64_MSR_EOI: la_eoi(p, v); break;
 	case HV_X64_MSR_ICR: apic_icr(p, v, val, val >> (x2apic(s) ? 32 : 56)); break;
 	case HV_X64_MSR_TPR: s->apic[A_TPR] = val & 0xff; break;
-	case HV_X64_MSR_VP_ASSIST_PAGE: s->assist = val; break;
-	case HV_X64_MSR_SCONTROL: s->scontrol = val; break;
-	case HV_X64_MSR_SIEFP: svm_msr_simp(p, s, val, false); break;
-	case HV_X64_MSR_SIMP: svm_msr_simp(p, s, val, true); break;
-	case HV_X64_MSR_EOM: s->chk = true; break;
-	case HV_X64_MSR_SINT0 ... HV_X64_MSR_SINT15:
-		if (!(val & BIT(16)) && (val & 0xff) < 16 && !(val & BIT(18)))
-			return false;
-		s->sint[msr - HV_X64_MSR_SINT0] = val;
+	case HV_X64_MSR_HYPERCALL:
+		if (p->svm->os_id && !(p->svm->hypercall & 2)) /* else as if it had not been */
+			hc_page(p, val);
 		break;
-	default: return false;
+	default:
+		return synthetic_valid(p, synthetic_register(msr), val) &&
+		       synthetic_set(p, v, synthetic_register(msr), val);
 	}
 	return true;
 }
@@ -139,7 +127,9 @@ static void svm_x_msr(struct fhv_pt *p, struct fhv_vp *v)
 
 	if (icpt_find(p, 0xc, msr, wr ? 2 : 1))
 		goto icpt;
-	if (wr) {
+	if (!synthetic_msr_allowed(p, msr)) {
+		/* as if there were no such MSR */
+	} else if (wr) {
 		if (svm_wrmsr(p, v, msr, (u32)SAVE(s)->rax | s->gpr[2] << 32)) {
 			svm_skip(s, 2);
 			return;

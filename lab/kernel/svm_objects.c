@@ -16,6 +16,7 @@ struct svm_icpt {
 
 struct svm_cpuid {
 	struct list_head l;
+	u32 vp;
 	u32 eax, ecx;
 	u8 sub, always;
 	u16 pad;
@@ -26,10 +27,26 @@ struct svm_pt {
 	u64 *npt;
 	struct list_head tables; /* page->lru */
 	struct list_head ovs, icpts, cpuids;
-	struct svm_ov hc;
-	u64 os_id, hypercall;
+	struct svm_ov hc, tsc_page;
+	u64 os_id, hypercall, reference_tsc;
+	u32 tsc_sequence;
 	u32 exc_mask;
 	u64 n_npf;
+};
+
+struct svm_timer {
+	struct hrtimer t;
+	struct svm_vp *s;
+	void (*fire)(struct svm_timer *t);
+	bool on;
+	u64 due, period; /* ticks of the partition; period 0: once */
+};
+
+struct svm_stimer {
+	struct svm_timer t;
+	u64 config, count;
+	u64 expired;  /* what its message says */
+	bool pending; /* which waits for the slot */
 };
 
 struct svm_vp {
@@ -39,7 +56,7 @@ struct svm_vp {
 	bool xs_changed;          /* since the CPU was given it */
 	u64 dr[4], xfem, apic_base, tsc_aux, misc_enable, mtrr_def;
 	int in_guest, cpu;
-	bool exit_valid, stale, halted, wait_sipi, flush, work_active, dead, nmi, kick;
+	bool exit_valid, stale, halted, idle, wait_sipi, flush, work_active, dead, nmi, kick;
 	u32 reinj, reinj_err;
 	u32 exc, exc_err; /* exception to inject */
 	u32 last_inj;
@@ -47,6 +64,11 @@ struct svm_vp {
 	u32 apic[64];
 	u32 autoeoi[8];
 	int extint;
+	struct svm_timer timer;
+	u64 deadline; /* of that timer, by the VP's TSC; 0: none */
+	u64 tsc;      /* what its TSC is ahead of the partition's ticks */
+	u64 ran;      /* ticks */
+	struct svm_stimer st[HV_SYNIC_STIMER_COUNT];
 	/* SynIC */
 	u64 sint[16], scontrol, simp, siefp, assist;
 	struct svm_ov simp_ov, siefp_ov;
@@ -58,20 +80,24 @@ struct svm_vp {
 	u64 n_exit, n_intr, n_inj, n_kick, exits[256];
 };
 
-#define A_ID   0x02
-#define A_VER  0x03
-#define A_TPR  0x08
-#define A_PPR  0x0a
-#define A_EOI  0x0b
-#define A_LDR  0x0d
-#define A_DFR  0x0e
-#define A_SVR  0x0f
-#define A_ISR  0x10
-#define A_TMR  0x18
-#define A_IRR  0x20
-#define A_ESR  0x28
-#define A_ICRL 0x30
-#define A_ICRH 0x31
+#define A_ID    0x02
+#define A_VER   0x03
+#define A_TPR   0x08
+#define A_PPR   0x0a
+#define A_EOI   0x0b
+#define A_LDR   0x0d
+#define A_DFR   0x0e
+#define A_SVR   0x0f
+#define A_ISR   0x10
+#define A_TMR   0x18
+#define A_IRR   0x20
+#define A_ESR   0x28
+#define A_ICRL  0x30
+#define A_ICRH  0x31
+#define A_LVTT  0x32
+#define A_TMICT 0x38
+#define A_TMCCT 0x39
+#define A_TDCR  0x3e
 
 struct x64_io_msg {
 	struct hv_x64_intercept_message_header h;

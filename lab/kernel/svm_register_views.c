@@ -82,9 +82,6 @@ static u64 *svm_regp(struct svm_vp *s, u32 name)
 	case 0x0008007b: return &s->tsc_aux;
 	case 0x000800a0: return &s->misc_enable;
 	case 0x0008000e: return &s->mtrr_def;
-	case 0x00090013: return &s->assist;
-	case 0x000a0000 ... 0x000a000f: return &s->sint[name & 15];
-	case 0x000a0010: return &s->scontrol;
 	}
 	return NULL;
 }

@@ -52,24 +52,17 @@ static bool svm_reg_get(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 *lo, u
 		*hi = t->base;
 		return true;
 	}
-	case 0x00080000: *lo = rdtsc(); return true;
+	case 0x00080000: *lo = tsc_get(s); return true;
 	case 0x00080001: *lo = SAVE(s)->efer & ~EFER_SVME; return true;
 	case 0x00084803: *lo = s->apic[A_VER]; return true;
-	case 0x00090001: *lo = p->svm->hypercall; return true;
-	case 0x00090002: *lo = p->svm->os_id; return true;
-	case 0x00090003: *lo = v->idx; return true;
-	case 0x00090004: *lo = ref_time(); return true;
-	case 0x000a0011: *lo = 1; return true;
-	case 0x000a0012: *lo = s->siefp; return true;
-	case 0x000a0013: *lo = s->simp; return true;
 	}
-	return false;
+	return synthetic_get(p, v, name, lo);
 }
 
 /* what the hypervisor takes as the value of a register */
-static bool svm_reg_valid(u32 name, u64 lo)
+static bool svm_reg_valid(struct fhv_pt *p, u32 name, u64 lo)
 {
-	return name != 0x00040005 || xcr0_valid(lo);
+	return name == 0x00040005 ? xcr0_valid(lo) : synthetic_valid(p, name, lo);
 }
 
 static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u64 hi)
@@ -148,19 +141,9 @@ static bool svm_reg_set(struct fhv_pt *p, struct fhv_vp *v, u32 name, u64 lo, u6
 		t->base = hi;
 		break;
 	}
-	case 0x00080000: break;
+	case 0x00080000: tsc_set(s, lo); break;
 	case 0x00080001: SAVE(s)->efer = lo | EFER_SVME; break;
-	case 0x00090002: p->svm->os_id = lo; break;
-	case 0x000a0012: svm_msr_simp(p, s, lo, false); break;
-	case 0x000a0013: svm_msr_simp(p, s, lo, true); break;
-	default: return false;
+	default: return synthetic_set(p, v, name, lo);
 	}
 	return true;
-}
-
-static void svm_inject(struct svm_vp *s, u8 vec, bool has_err, u32 err)
-{
-	s->exc = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | vec |
-		 (has_err ? SVM_EVTINJ_VALID_ERR : 0);
-	s->exc_err = err;
 }

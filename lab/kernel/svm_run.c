@@ -16,6 +16,17 @@ static void svm_ack(struct svm_vp *s, int vec)
 		vset(s->apic + A_ISR, vec);
 }
 
+/*
+ * Between STI and HLT. QEMU says so in int_state at an exit, but takes no notice of it at VMRUN: an
+ * interrupt would come before HLT, and nothing would end that any more.
+ */
+static bool svm_before_hlt(struct fhv_pt *p, struct svm_vp *s)
+{
+	u8 next;
+
+	return (CTRL(s)->int_state & 1) && svm_fetch(p, s, &next, 1) && next == 0xf4;
+}
+
 /* choose the event to inject, open an interrupt window if one more waits */
 static void svm_prepare(struct fhv_pt *p, struct fhv_vp *v)
 {
@@ -51,7 +62,8 @@ static void svm_prepare(struct fhv_pt *p, struct fhv_vp *v)
 		s->n_inj++;
 	}
 	s->last_inj = c->event_inj;
-	want = apic_deliverable(s) >= 0 || s->extint >= 0;
+	/* where HLT comes next there is an exit for it */
+	want = (apic_deliverable(s) >= 0 || s->extint >= 0) && !svm_before_hlt(p, s);
 	c->int_ctl = V_INTR_MASKING_MASK | (s->apic[A_TPR] >> 4 & 15);
 	if (want) {
 		c->int_ctl |= V_IRQ_MASK | V_IGN_TPR_MASK | (0xf << V_INTR_PRIO_SHIFT);
@@ -64,13 +76,15 @@ static void svm_prepare(struct fhv_pt *p, struct fhv_vp *v)
 	s->flush = false;
 	c->clean = 0;
 	c->exit_int_info = 0;
+	c->tsc_offset = s->tsc - p->clock.stopped;
 	SAVE(s)->efer |= EFER_SVME;
 }
 
 static bool svm_event_pending(struct svm_vp *s)
 {
 	return s->reinj || s->exc || s->nmi ||
-	       ((SAVE(s)->rflags & X86_EFLAGS_IF) && (s->extint >= 0 || apic_deliverable(s) >= 0));
+	       ((s->idle || (SAVE(s)->rflags & X86_EFLAGS_IF)) &&
+		(s->extint >= 0 || apic_deliverable(s) >= 0));
 }
 
 /* pending SINT deliverability notification: true when a message was delivered */
@@ -104,6 +118,7 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 	struct svm_vp *s = S(v);
 	int cpu = smp_processor_id();
 	bool intr = false, alive = true;
+	u64 began;
 	struct svm_host host;
 
 	*state = HV_VP_DISPATCH_STATE_READY;
@@ -148,8 +163,8 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 			continue;
 		}
 		if (s->halted && svm_event_pending(s))
-			s->halted = false;
-		if (s->halted || s->wait_sipi) {
+			s->halted = s->idle = false;
+		if (s->halted || s->wait_sipi || p->clock.frozen) {
 			v->blocked = true;
 			*state = HV_VP_DISPATCH_STATE_BLOCKED;
 			break;
@@ -162,11 +177,13 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 		s->exit_valid = true;
 		if (s->xs_changed)
 			xstate_load(s);
+		began = rdtsc();
 		spin_unlock(&fhv_lock);
 		switch_to_guest(s, &host);
 		fhv_svm_enter(s->gpr, __pa(s->vmcb), __pa(per_cpu(svm_host_vmcb, cpu)));
 		/* GIF=0 here */
 		switch_to_host(s, &host);
+		s->ran += rdtsc() - began;
 		s->n_exit++;
 		s->exits[CTRL(s)->exit_code < 0x80            ? CTRL(s)->exit_code
 			 : CTRL(s)->exit_code == SVM_EXIT_NPF ? 0xff

@@ -17,8 +17,10 @@ static void svm_lapic_state(struct fhv_vp *v, u32 *buf, bool set)
 		memset(buf, 0, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(lapic_map); i++) {
 		if (!set)
-			buf[i] = s->apic[lapic_map[i]];
+			buf[i] = la_read(s, lapic_map[i]);
 		else if (lapic_map[i] != A_ID && lapic_map[i] != A_VER)
 			s->apic[lapic_map[i]] = buf[i];
 	}
+	if (set)
+		apic_timer_start(s, s->apic[A_TMCCT]);
 }

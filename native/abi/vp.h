@@ -44,6 +44,7 @@ inline constexpr uint32_t HV_X64_REGISTER_DS = 0x00060003;
 inline constexpr uint32_t HV_X64_REGISTER_EFER = 0x00080001;
 inline constexpr uint32_t HV_X64_REGISTER_INITIAL_APIC_ID = 0x0008000c;
 inline constexpr uint32_t HV_X64_REGISTER_APIC_ID = 0x00084802;
+inline constexpr uint32_t HV_REGISTER_TIME_REF_COUNT = 0x00090004;
 inline constexpr uint32_t HV_REGISTER_VP_ROOT_SIGNAL_COUNT = 0x00090014;
 // SINT0 to SINT15.
 inline constexpr uint32_t HV_X64_REGISTER_APIC_BASE = 0x00080003;

@@ -105,7 +105,10 @@ class Host final : public std::enable_shared_from_this<Host>, public Hypervisor,
   std::shared_ptr<Partition> NewPartition(bool has_apics);
   IrqFds& irqfds() { return irqfds_; }
   OrError<void> SetDoorbell(Partition& partition, const abi::mshv_user_ioeventfd& argument);
-  abi::hv_register_value GetRegister(VirtualProcessor& vp, uint32_t name);
+  abi::hv_register_value GetRegister(const Partition& partition, VirtualProcessor& vp,
+                                     uint32_t name);
+  // Time goes on: what its VPs would have done meanwhile.
+  void Resume(Partition& partition);
   uint16_t SetRegister(Partition& partition, VirtualProcessor& vp, uint32_t name,
                        abi::hv_register_value value);
   // The hypervisor asserts an interrupt: it is recorded.

@@ -68,8 +68,13 @@ class Call {
 
   uint16_t SetProperty() {
     const auto input = Input<abi::hv_input_set_partition_property>();
-    return partition_->properties.Set(input.property_code, input.property_value,
-                                      partition_->initialized);
+    const uint16_t status = partition_->properties.Set(input.property_code, input.property_value,
+                                                       partition_->initialized);
+    if (input.property_code == abi::HV_PARTITION_PROPERTY_TIME_FREEZE &&
+        input.property_value == 0) {
+      host_.Resume(*partition_);
+    }
+    return status;
   }
 
   uint16_t InstallIntercept() {
@@ -103,7 +108,7 @@ class Call {
     }
     for (uint32_t i = start_; i < reps_; ++i) {
       const auto name = Input<uint32_t>(sizeof(input) + i * sizeof(uint32_t));
-      Output(host_.GetRegister(*vp, name), i * sizeof(abi::hv_register_value));
+      Output(host_.GetRegister(*partition_, *vp, name), i * sizeof(abi::hv_register_value));
     }
     done_ = reps_;
     return abi::HV_STATUS_SUCCESS;

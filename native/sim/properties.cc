@@ -35,6 +35,14 @@ std::optional<uint64_t> Properties::Default(uint32_t code) {
   }
 }
 
+std::optional<uint64_t> Properties::Get(uint32_t code) const {
+  if (code == abi::HV_PARTITION_PROPERTY_REFERENCE_TIME) {
+    return clock_.Now();
+  }
+  const auto found = values_.find(code);
+  return found == values_.end() ? Default(code) : found->second;
+}
+
 uint16_t Properties::Set(uint32_t code, uint64_t value, bool initialized) {
   if (!Default(code)) {
     return abi::HV_STATUS_UNKNOWN_PROPERTY;
@@ -42,10 +50,16 @@ uint16_t Properties::Set(uint32_t code, uint64_t value, bool initialized) {
   if (initialized && IsOfCreation(code)) {
     return abi::HV_STATUS_INVALID_PARTITION_STATE;
   }
-  // The clock is set while it stands.
-  if (code == abi::HV_PARTITION_PROPERTY_REFERENCE_TIME &&
-      Get(abi::HV_PARTITION_PROPERTY_TIME_FREEZE).value_or(0) == 0) {
-    return abi::HV_STATUS_INVALID_PARTITION_STATE;
+  if (code == abi::HV_PARTITION_PROPERTY_REFERENCE_TIME) {
+    // The clock is set while it stands.
+    if (!clock_.frozen()) {
+      return abi::HV_STATUS_INVALID_PARTITION_STATE;
+    }
+    clock_.Set(value);
+    return abi::HV_STATUS_SUCCESS;
+  }
+  if (code == abi::HV_PARTITION_PROPERTY_TIME_FREEZE) {
+    clock_.Freeze(value != 0);
   }
   values_[code] = value;
   return abi::HV_STATUS_SUCCESS;

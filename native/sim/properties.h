@@ -5,6 +5,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "reference_clock.h"
+
 namespace mshv::sim {
 
 // Partition properties: what was set, else the hypervisor's default.
@@ -13,15 +15,16 @@ class Properties {
   // Empty where the hypervisor does not know the property.
   static std::optional<uint64_t> Default(uint32_t code);
 
-  std::optional<uint64_t> Get(uint32_t code) const {
-    const auto found = values_.find(code);
-    return found == values_.end() ? Default(code) : found->second;
-  }
+  std::optional<uint64_t> Get(uint32_t code) const;
 
   // HvCallSetPartitionProperty. `initialized` is whether the partition is.
   uint16_t Set(uint32_t code, uint64_t value, bool initialized);
 
+  // REFERENCE_TIME and TIME_FREEZE.
+  const ReferenceClock& clock() const { return clock_; }
+
  private:
+  ReferenceClock clock_;
   std::unordered_map<uint32_t, uint64_t> values_;
 };
 

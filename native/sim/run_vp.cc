@@ -120,6 +120,9 @@ bool Host::HandleIntercept(Partition& partition, VirtualProcessor& vp) {
 }
 
 bool Host::TakeMessage(Partition& partition, VirtualProcessor& vp) {
+  if (partition.properties.clock().frozen()) {
+    return false;
+  }
   if (ShowsRegisters()) {
     vp.pages.TakeDirty(vp.registers);
     vp.pages.Invalidate();
@@ -150,6 +153,12 @@ void Host::TryRun(Partition& partition, VirtualProcessor& vp) {
   }
   if (TakeMessage(partition, vp)) {
     Kick(vp);
+  }
+}
+
+void Host::Resume(Partition& partition) {
+  for (const auto& [index, vp] : partition.vps) {
+    TryRun(partition, *vp);
   }
 }
 
@@ -201,7 +210,8 @@ bool IsApicId(Architecture architecture, uint32_t name) {
 
 }  // namespace
 
-abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
+abi::hv_register_value Host::GetRegister(const Partition& partition, VirtualProcessor& vp,
+                                         uint32_t name) {
   if (IsApicId(options_.architecture, name)) {
     return {.low = vp.apic_id, .high = 0};
   }
@@ -214,6 +224,8 @@ abi::hv_register_value Host::GetRegister(VirtualProcessor& vp, uint32_t name) {
       return {.low = vp.dispatch_suspend, .high = 0};
     case abi::HV_REGISTER_VP_ROOT_SIGNAL_COUNT:
       return {.low = vp.signals, .high = 0};
+    case abi::HV_REGISTER_TIME_REF_COUNT:
+      return {.low = partition.properties.clock().Now(), .high = 0};
     default:
       // What is on the register page is the next run's.
       return vp.registers.Get(name);

@@ -302,6 +302,7 @@ describe('properties', () => {
     set();
     expect(partition.property('REFERENCE_TIME')).toBe(12_345n);
     partition.setProperty('TIME_FREEZE', 0);
+    expect(partition.property('REFERENCE_TIME')).toBeGreaterThanOrEqual(12_345n);
     expect(thrownBy(set)).toMatchObject({
       hvStatus: { name: 'HV_STATUS_INVALID_PARTITION_STATE' },
     });
