@@ -53,6 +53,19 @@ const optionalFields = [
  *
  * Arguments that can be judged without the kernel are not reported with this class but as `TypeError`
  * (`ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`) or `RangeError` (`ERR_OUT_OF_RANGE`), before any system call.
+ *
+ * @example
+ * ```ts
+ * import { MshvError } from 'mshv';
+ *
+ * simulator.failNext('MSHV_SET_MSI_ROUTING', 'ENOMEM');
+ * try {
+ *   route.setMsi(0xfee00000, 0x42);
+ * } catch (error) {
+ *   if (!(error instanceof MshvError)) throw error;
+ *   console.log(error.code, error.syscall, error.ioctl); // ENOMEM ioctl MSHV_SET_MSI_ROUTING
+ * }
+ * ```
  */
 export class MshvError extends Error {
   readonly #isOne = true;

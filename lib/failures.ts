@@ -32,6 +32,16 @@ let brand: Brand<FailureReports>;
 /**
  * What several objects report to one listener, no more of it together than `FailureListener` says. Given to each of
  * them as its `onError`.
+ *
+ * @example
+ * ```ts
+ * import { FailureReports, PartitionSynic } from 'mshv';
+ *
+ * // One listener for several: of each what fails is told so many times a second, and then counted.
+ * const reports = new FailureReports((error) => console.warn(error.message));
+ * using synic = new PartitionSynic(partition, { onError: reports });
+ * console.log(synic.closed); // false
+ * ```
  */
 export class FailureReports {
   readonly #listener: FailureListener;

@@ -1,6 +1,23 @@
 /**
  * The device, partitions, VPs, guest memory, interrupt routes and the SynIC.
  *
+ * The examples of methods go on from this one, where they do not import the simulator themselves:
+ *
+ * @example
+ * ```ts
+ * import { Simulator } from 'mshv/sim';
+ *
+ * const simulator = new Simulator();
+ * const device = simulator.open(); // on a host: Mshv.open()
+ * const partition = device.createPartition();
+ * partition.initialize();
+ * const vp = partition.createVp(0);
+ * const memory = partition.allocateMemory(2 * 2 ** 20);
+ * const mapped = partition.mapMemory(memory, { gpa: 0 });
+ * const route = partition.irqfd.newRoute({ msi: { address: 0xfee00000, data: 0x41 } });
+ * const guest = simulator.guest(partition, 0); // tells VP 0 what to do
+ * ```
+ *
  * @module mshv
  */
 

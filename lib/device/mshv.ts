@@ -133,6 +133,26 @@ let openDevice: (native: Native, fd: number, path: string, fastInjection: boolea
 
 /**
  * The open device. It belongs to the environment that opened it; closing it closes its partitions.
+ *
+ * @example
+ * ```ts
+ * import { Mshv, MshvError } from 'mshv';
+ * import { Simulator } from 'mshv/sim';
+ *
+ * function open(): Mshv {
+ *   try {
+ *     return Mshv.open();
+ *   } catch (error) {
+ *     if (!(error instanceof MshvError)) throw error;
+ *     return new Simulator().open(); // error.message says why there is no device
+ *   }
+ * }
+ *
+ * using device = open();
+ * using partition = device.createPartition();
+ * partition.initialize();
+ * console.log(partition.vps.length); // 0
+ * ```
  */
 export class Mshv implements Disposable {
   readonly #native: Native;
@@ -186,6 +206,18 @@ export class Mshv implements Disposable {
    * @throws MshvError `ENOENT`, `EACCES`, `ENODEV`, … The message says why there is no device on this
    *   machine, as far as it shows, and what to do about it; `cause` says the same to programs, as an
    *   `OpenFailure`.
+   *
+   * @example
+   * ```ts
+   * import { Mshv, MshvError } from 'mshv';
+   *
+   * try {
+   *   using device = Mshv.open({ path: '/nowhere' });
+   * } catch (error) {
+   *   if (!(error instanceof MshvError)) throw error;
+   *   console.log(error.code, error.syscall); // ENOENT open
+   * }
+   * ```
    */
   static open(options: MshvOpenOptions = {}): Mshv {
     const { path, native, fastInjection } = takeOptions('options', options, openOptions);
@@ -210,6 +242,16 @@ export class Mshv implements Disposable {
    * reads properties, with its input packed by the caller.
    *
    * @returns the output
+   *
+   * @example
+   * ```ts
+   * import { partitionProperties } from 'mshv';
+   *
+   * const input = new Uint8Array(16);
+   * new DataView(input.buffer).setUint32(8, partitionProperties.PRIVILEGE_FLAGS, true);
+   * const output = device.hypercall({ code: 'HVCALL_GET_PARTITION_PROPERTY', input });
+   * console.log(output.length); // 8
+   * ```
    */
   hypercall(options: HypercallOptions): Uint8Array {
     return performHypercall(this.#target, 'device', options);
@@ -221,6 +263,11 @@ export class Mshv implements Disposable {
    * @param property - by name or code
    * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY` where the hypervisor has none, with
    *   `HV_STATUS_ACCESS_DENIED` where it is not for this host; `ENOTTY` where the driver cannot ask
+   *
+   * @example
+   * ```ts
+   * console.log(typeof device.property('PRIVILEGE_FLAGS')); // bigint
+   * ```
    */
   property(property: PartitionPropertyName | number): bigint {
     return getProperty(this.#target, property);
@@ -231,6 +278,11 @@ export class Mshv implements Disposable {
    * the bytes is undefined.
    *
    * @throws MshvError as `property` does
+   *
+   * @example
+   * ```ts
+   * console.log(device.propertyEx('PRIVILEGE_FLAGS', { size: 8 }).length); // 8
+   * ```
    */
   propertyEx(
     property: PartitionPropertyName | number,
@@ -239,7 +291,15 @@ export class Mshv implements Disposable {
     return getPropertyEx(this.#target, property, options);
   }
 
-  /** What the host can do. Asks anew with each call, and never throws because something is not known. */
+  /**
+   * What the host can do. Asks anew with each call, and never throws because something is not known.
+   *
+   * @example
+   * ```ts
+   * const { physicalAddressWidth } = device.hostProperties();
+   * console.log(typeof physicalAddressWidth); // number
+   * ```
+   */
   hostProperties(): HostProperties {
     return readHostProperties(this.#host, this.architecture);
   }
@@ -249,6 +309,12 @@ export class Mshv implements Disposable {
    * belongs to whoever asks for it, and outlives the device.
    *
    * @throws MshvError as `EventFd.create()`; `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent({ initial: 1 });
+   * console.log(event.tryRead()); // 1n
+   * ```
    */
   createEvent(options: NewEventOptions = {}): EventFd {
     return createEventOf(this.#target, options);
@@ -259,6 +325,12 @@ export class Mshv implements Disposable {
    *
    * @param size - in bytes, a multiple of 4096 from 4096 to 2^47
    * @throws MshvError as `GuestMemory.allocate()`; `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * using ram = device.allocateMemory(4096);
+   * console.log(ram.size); // 4096
+   * ```
    */
   allocateMemory(size: number | bigint, options: NewMemoryOptions = {}): GuestMemory {
     return allocateMemoryOf(this.#target, size, options);
@@ -271,6 +343,13 @@ export class Mshv implements Disposable {
    * @throws MshvError `EINVAL` where the driver refused the options; `ENOMEM`; `EINTR` where signals
    *   interrupted it five times; `ENOTTY` where `path` is another kind of device; with `hvStatus` where the
    *   hypervisor refused `syntheticFeatures`
+   *
+   * @example
+   * ```ts
+   * using other = device.createPartition({ nestedVirtualization: false });
+   * other.initialize();
+   * console.log(other.generation); // v2
+   * ```
    */
   createPartition(options: PartitionOptions = {}): Partition {
     const checked = takeOptions('options', options, creationOptions);

@@ -64,6 +64,16 @@ let brand: Brand<Partition>;
  * A partition: a virtual machine as the hypervisor sees it.
  *
  * It belongs to the environment that created it. Closing it closes its routes, doorbells and VPs.
+ *
+ * @example
+ * ```ts
+ * using one = device.createPartition();
+ * one.initialize();
+ * const ram = one.allocateMemory(2 * 2 ** 20);
+ * one.mapMemory(ram, { gpa: 0, name: 'RAM' });
+ * const boot = one.createVp(0);
+ * console.log(boot.index, one.mappingAt(0)?.name); // 0 RAM
+ * ```
  */
 export class Partition extends PartitionCalls implements Disposable {
   readonly #native: Native;
@@ -155,6 +165,13 @@ export class Partition extends PartitionCalls implements Disposable {
    * @throws MshvError `ENOMEM` where the host cannot spare the memory that the hypervisor asks for; with
    *   `hvStatus` where the hypervisor refuses the `unimplementedMsrAction` that `createPartition` was
    *   given: the partition is initialized all the same, and another call tries that again
+   *
+   * @example
+   * ```ts
+   * using one = device.createPartition();
+   * one.setProperty('TIME_FREEZE', 0); // some properties have to be set before
+   * one.initialize();
+   * ```
    */
   initialize(): void {
     const result = this.#native.initializePartition(this.fd);
@@ -194,6 +211,12 @@ export class Partition extends PartitionCalls implements Disposable {
    * @throws MshvError `EEXIST` where the partition has that VP, closed or not; `EIO` before
    *   `initialize()`; `ERR_MSHV_APIC_ID_IN_USE` where the id was given to another VP; with `hvStatus` where the
    *   hypervisor refuses the id
+   *
+   * @example
+   * ```ts
+   * const second = partition.createVp(1, { apicId: 4 });
+   * console.log(second.index, second.apicId); // 1 4
+   * ```
    */
   createVp(index: number, options: VpOptions = {}): Vp {
     index = vpArgument('index', index);
@@ -230,6 +253,12 @@ export class Partition extends PartitionCalls implements Disposable {
    * `SharedPartition.receive(token).close()` takes it back.
    *
    * @throws MshvError `EMFILE`
+   *
+   * @example
+   * ```ts
+   * const { type } = partition.share(); // a Worker gets it, and calls SharedPartition.receive()
+   * console.log(type); // mshv-partition
+   * ```
    */
   share(): PartitionToken {
     return sharePartition(this.#native, this.fd, this.#apicIds);
@@ -241,6 +270,13 @@ export class Partition extends PartitionCalls implements Disposable {
    *
    * @param size - in bytes, a multiple of 4096 from 4096 to 2^47
    * @throws MshvError as `GuestMemory.allocate()`; `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * using ram = partition.allocateMemory(4096);
+   * ram.fill(0xff);
+   * console.log(ram.read(0, 2)); // Uint8Array(2) [ 255, 255 ]
+   * ```
    */
   allocateMemory(size: number | bigint, options: NewMemoryOptions = {}): GuestMemory {
     return allocateMemoryOf({ native: this.#native, fd: () => this.fd }, size, options);
@@ -254,6 +290,13 @@ export class Partition extends PartitionCalls implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_GPA_IN_USE` where something is mapped there already, naming it; `ERR_MSHV_CLOSED`
    *   where the memory is closed; `ENOMEM`; `EIO` where the hypervisor refuses, an address beyond what it has, say
+   *
+   * @example
+   * ```ts
+   * using ram = partition.allocateMemory(4096);
+   * const rom = partition.mapMemory(ram, { gpa: 0xfffff000, writable: false, name: 'ROM' });
+   * console.log(rom.mapped); // true
+   * ```
    */
   mapMemory(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
     const mapped = this.#memory.map(memory, options);
@@ -266,6 +309,12 @@ export class Partition extends PartitionCalls implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_GPA_NOT_MAPPED` where there is none; `ERR_MSHV_PARTIAL_UNMAP` where there is one, but not
    *   exactly of that range
+   *
+   * @example
+   * ```ts
+   * partition.unmapMemory({ gpa: 0, size: memory.size });
+   * console.log(mapped.mapped); // false
+   * ```
    */
   unmapMemory(range: GpaRange): void {
     this.#memory.unmap(range);
@@ -276,7 +325,14 @@ export class Partition extends PartitionCalls implements Disposable {
     return this.#memory.mappings;
   }
 
-  /** The mapping that an address is in, or undefined where nothing is mapped. */
+  /**
+   * The mapping that an address is in, or undefined where nothing is mapped.
+   *
+   * @example
+   * ```ts
+   * console.log(partition.mappingAt(0x1000) === mapped); // true
+   * ```
+   */
   mappingAt(gpa: number | bigint): MappedMemory | undefined {
     return this.#memory.at(gpa);
   }
@@ -290,6 +346,14 @@ export class Partition extends PartitionCalls implements Disposable {
    * @param into - as many bytes as are to be read
    * @returns false, with nothing copied, where some of them are not mapped
    * @throws MshvError `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * memory.write(0x1000, Uint8Array.of(7));
+   * const byte = new Uint8Array(1);
+   * partition.readMemory(0x1000, byte);
+   * console.log(byte); // Uint8Array(1) [ 7 ]
+   * ```
    */
   readMemory(gpa: number | bigint, into: Uint8Array): boolean {
     return this.#memory.read(gpa, into);
@@ -300,6 +364,12 @@ export class Partition extends PartitionCalls implements Disposable {
    *
    * @returns false, with nothing copied, where some of it is not mapped, or with `asGuest` not writable for the guest
    * @throws MshvError `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * partition.writeMemory(0x1000, Uint8Array.of(7)); // as the host; { asGuest: true } respects what the guest may write
+   * console.log(memory.read(0x1000, 1)); // Uint8Array(1) [ 7 ]
+   * ```
    */
   writeMemory(gpa: number | bigint, bytes: Uint8Array, options: WriteMemoryOptions = {}): boolean {
     return this.#memory.write(gpa, bytes, options);
@@ -314,6 +384,12 @@ export class Partition extends PartitionCalls implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_GPA_NOT_MAPPED` where some page of the range is not mapped, with nothing cleared; what the
    *   driver refuses. With `clear`, where the hypervisor refuses some page, the bits before it may be lost.
+   *
+   * @example
+   * ```ts
+   * const dirty = partition.dirtyPages({ gpa: 0, size: memory.size, clear: true });
+   * console.log(dirty.has(0)); // false
+   * ```
    */
   dirtyPages(options: TrackedPagesOptions): PageBitmap {
     return this.#memory.dirty(options);
@@ -324,6 +400,12 @@ export class Partition extends PartitionCalls implements Disposable {
    * a page that was not accessed cannot be dirty.
    *
    * @throws MshvError as `dirtyPages` does
+   *
+   * @example
+   * ```ts
+   * const accessed = partition.accessedPages({ gpa: 0, size: memory.size });
+   * console.log(accessed.has(0)); // false
+   * ```
    */
   accessedPages(options: TrackedPagesOptions): PageBitmap {
     return this.#memory.accessed(options);
@@ -335,6 +417,13 @@ export class Partition extends PartitionCalls implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_DOORBELL_IN_USE` where a doorbell of the same address and size rings for some of the same
    *   values, naming it; `EMFILE`; `ENOMEM`; `EIO` where the hypervisor refuses
+   *
+   * @example
+   * ```ts
+   * using doorbell = partition.registerDoorbell({ gpa: 0xfe000000, size: 4 });
+   * console.log(simulator.writeMmio(partition, 0xfe000000, 4, 1)); // 1
+   * console.log(doorbell.event.tryRead()); // 1n
+   * ```
    */
   registerDoorbell(options: DoorbellOptions): Doorbell {
     return this.#doorbells.register(options);

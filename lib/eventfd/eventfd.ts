@@ -79,6 +79,16 @@ let brand: Brand<EventFd>;
  *
  * While an irqfd is armed on an eventfd, the driver consumes the counter inside the write: reads,
  * `pending` and watchers then see nothing (`mshv_irqfd_wakeup`).
+ *
+ * @example
+ * ```ts
+ * import { EventFd } from 'mshv';
+ *
+ * using event = EventFd.create();
+ * event.signal();
+ * event.signal(2);
+ * console.log(event.tryRead()); // 3n
+ * ```
  */
 export class EventFd implements Disposable {
   readonly #descriptor: EventDescriptor;
@@ -102,6 +112,14 @@ export class EventFd implements Disposable {
    * Creates an eventfd.
    *
    * @throws MshvError `EMFILE`, `ENFILE`, `ENOMEM` where the kernel has no room for one
+   *
+   * @example
+   * ```ts
+   * import { EventFd } from 'mshv';
+   *
+   * using event = EventFd.create({ initial: 2 });
+   * console.log(event.pending); // true
+   * ```
    */
   static create(options: EventFdOptions = {}): EventFd {
     const { initial, semaphore, native } = takeOptions('options', options, creationOptions);
@@ -118,6 +136,15 @@ export class EventFd implements Disposable {
    *
    * @throws MshvError `EBADF` where `fd` is not open, `EINVAL` where it is no eventfd, `EBUSY` where an
    *   EventFd of this environment owns it already, `EMFILE` where the process has no room for one more
+   *
+   * @example
+   * ```ts
+   * import { EventFd } from 'mshv';
+   *
+   * const event = EventFd.create({ initial: 1 });
+   * using adopted = EventFd.adopt(event.release()); // as one that came from elsewhere
+   * console.log(adopted.tryRead()); // 1n
+   * ```
    */
   static adopt(fd: number, options: Pick<EventFdOptions, 'native'> = {}): EventFd {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
@@ -132,6 +159,17 @@ export class EventFd implements Disposable {
    * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; `EMFILE`. Where
    *   anything but `ERR_MSHV_TOKEN_TAKEN` is thrown, the token can be received again
    * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
+   *
+   * @example
+   * ```ts
+   * import { EventFd } from 'mshv';
+   *
+   * using event = EventFd.create();
+   * const token = event.share(); // goes to a Worker, as workerData or by postMessage
+   * using received = EventFd.receive(token); // there
+   * received.signal();
+   * console.log(event.tryRead()); // 1n
+   * ```
    */
   static receive(token: EventFdToken, options: ReceiveOptions = {}): EventFd {
     const checked = tokenArgument('event', token);
@@ -165,12 +203,26 @@ export class EventFd implements Disposable {
    * @throws MshvError `EAGAIN` where the counter would pass 2^64 - 2; it is unchanged then. Of an eventfd
    *   that others have, where the thread can have no timer: `ENOBUFS` (`ulimit -i`), `ENOSPC` where others use every
    *   real-time signal, …
+   *
+   * @example
+   * ```ts
+   * route.event.signal();
+   * console.log(simulator.interrupts(partition).map(({ vector }) => vector)); // [ 65 ]
+   * ```
    */
   signal(n?: number | bigint): void {
     this.#descriptor.signal(n === undefined ? n : uint64Argument('n', n, 1n, largestCount));
   }
 
-  /** Consumes the counter (one unit of a semaphore); undefined where it is 0. */
+  /**
+   * Consumes the counter (one unit of a semaphore); undefined where it is 0.
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent();
+   * console.log(event.tryRead()); // undefined
+   * ```
+   */
   tryRead(): bigint | undefined {
     return this.#descriptor.read();
   }
@@ -194,6 +246,13 @@ export class EventFd implements Disposable {
    * Never throws: rejects with the reason of `signal` where that aborts, and with `ERR_MSHV_CLOSED`
    * where the EventFd is closed, before or meanwhile;
    * where nothing is there, with what `watch()` throws.
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent();
+   * setImmediate(() => event.signal());
+   * console.log(await event.wait({ signal: AbortSignal.timeout(60_000) })); // 1n
+   * ```
    */
   wait(options: WaitOptions = {}): Promise<bigint> {
     return this.#readers.take(options);
@@ -210,6 +269,16 @@ export class EventFd implements Disposable {
    *
    * @throws the reason of `options.signal` where that has aborted before
    * @throws MshvError `ERR_MSHV_RUNTIME` in Bun, which cannot watch; `ENOSPC` where the user watches as many as it may
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent();
+   * const heard = new Promise((resolve) => {
+   *   event.watch(resolve);
+   * });
+   * event.signal(3);
+   * console.log(await heard); // 3n
+   * ```
    */
   watch(listener: (count: bigint) => void, options: WaitOptions = {}): Handle {
     functionArgument('listener', listener);
@@ -223,6 +292,15 @@ export class EventFd implements Disposable {
    *
    * Calls of `next()` that overlap get one count after the other. `return()` ends those that wait; no count is lost by it.
    * Where `options.signal` aborts, or has aborted before, one `next()` rejects with its reason, and nothing more comes.
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent({ initial: 5 });
+   * for await (const count of event.counts()) {
+   *   console.log(count); // 5n
+   *   break;
+   * }
+   * ```
    */
   counts(options: WaitOptions = {}): AsyncGenerator<bigint, void, undefined> {
     const { signal } = takeOptions('options', options, waitOptions);
@@ -246,7 +324,17 @@ export class EventFd implements Disposable {
     return this.counts();
   }
 
-  /** A second descriptor of the same counter, owned by the new object. */
+  /**
+   * A second descriptor of the same counter, owned by the new object.
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent();
+   * using clone = event.clone(); // another descriptor of the same eventfd
+   * clone.signal();
+   * console.log(event.tryRead()); // 1n
+   * ```
+   */
   clone(): EventFd {
     return new EventFd(ours, this.#descriptor.clone());
   }
@@ -260,6 +348,13 @@ export class EventFd implements Disposable {
    * `EventFd.receive(token).close()` takes it back.
    *
    * @throws MshvError `ERR_MSHV_CLOSED`; `EMFILE`
+   *
+   * @example
+   * ```ts
+   * using event = device.createEvent();
+   * const { type } = event.share(); // a Worker gets it, and calls EventFd.receive()
+   * console.log(type); // mshv-event
+   * ```
    */
   share(): EventFdToken {
     return this.#descriptor.share();
@@ -271,6 +366,15 @@ export class EventFd implements Disposable {
    * ends. What `fd` has given out is closed.
    *
    * @throws MshvError `ERR_MSHV_OWNED` where the event belongs to a route
+   *
+   * @example
+   * ```ts
+   * import { closeSync } from 'node:fs';
+   *
+   * const event = device.createEvent();
+   * closeSync(event.release()); // a descriptor, ours to close
+   * console.log(event.closed); // true
+   * ```
    */
   release(): number {
     return this.#descriptor.release(() => {

@@ -52,6 +52,11 @@ let lookUpRegisters: (
  * but never waits for a VP to stop running, as calls on a VP's descriptor do. All of them block this thread
  * until the hypervisor has answered. They throw an MshvError with `ioctl` `MSHV_ROOT_HVCALL` and the
  * `hypercall`; `hvStatus` says why the hypervisor refused, and is absent where the driver did.
+ *
+ * @example
+ * ```ts
+ * console.log(partition.hasVp(0)); // true
+ * ```
  */
 export abstract class PartitionCalls {
   readonly #target: HypercallTarget;
@@ -95,6 +100,12 @@ export abstract class PartitionCalls {
    * to whoever asks for it, and outlives the partition.
    *
    * @throws MshvError as `EventFd.create()`; `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * using event = partition.createEvent({ semaphore: true, initial: 2 });
+   * console.log(event.tryRead(), event.tryRead()); // 1n 1n
+   * ```
    */
   createEvent(options: NewEventOptions = {}): EventFd {
     return createEventOf(this.#target, options);
@@ -105,6 +116,11 @@ export abstract class PartitionCalls {
    * with a descriptor does not show.
    *
    * @param index - 0 to 255
+   *
+   * @example
+   * ```ts
+   * console.log(partition.hasVp(7)); // false
+   * ```
    */
   hasVp(index: number): boolean {
     return this.#apicIds.has(vpArgument('index', index));
@@ -114,6 +130,16 @@ export abstract class PartitionCalls {
    * Any hypercall that the driver passes through, with its input packed by the caller.
    *
    * @returns the output
+   *
+   * @example
+   * ```ts
+   * import { partitionProperties } from 'mshv';
+   *
+   * const input = new Uint8Array(16);
+   * new DataView(input.buffer).setUint32(8, partitionProperties.TIME_FREEZE, true);
+   * const output = partition.hypercall({ code: 'HVCALL_GET_PARTITION_PROPERTY', input });
+   * console.log(output.length); // 8
+   * ```
    */
   hypercall(options: HypercallOptions): Uint8Array {
     return performHypercall(this.#target, 'partition', options);
@@ -124,6 +150,11 @@ export abstract class PartitionCalls {
    *
    * @param property - by name or code
    * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY` where the hypervisor has none
+   *
+   * @example
+   * ```ts
+   * console.log(partition.property('GUEST_OS_ID')); // 0n
+   * ```
    */
   property(property: PartitionPropertyName | number): bigint {
     return getProperty(this.#target, property);
@@ -135,6 +166,12 @@ export abstract class PartitionCalls {
    *
    * @throws MshvError `EIO` with `HV_STATUS_UNKNOWN_PROPERTY`, `HV_STATUS_INVALID_PARTITION_STATE`
    *   (too late, or too early), `HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE`, …
+   *
+   * @example
+   * ```ts
+   * partition.setProperty('TIME_FREEZE', 1);
+   * console.log(partition.property('TIME_FREEZE')); // 1n
+   * ```
    */
   setProperty(property: PartitionPropertyName | number, value: number | bigint): void {
     setProperty(this.#target, property, value);
@@ -156,6 +193,13 @@ export abstract class PartitionCalls {
    * Makes the guest's doing a message of `MSHV_RUN_VP`, on every VP; with `access` `'none'` no longer.
    *
    * @throws MshvError as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * partition.installIntercept({ type: 'cpuid', leaf: 0x40000000 });
+   * guest.cpuid(0x40000000);
+   * console.log(vp.run()?.type); // cpuid
+   * ```
    */
   installIntercept(intercept: InterceptRequest): void {
     installIntercept(this.#target, intercept);
@@ -166,6 +210,11 @@ export abstract class PartitionCalls {
    * message to user space.
    *
    * @throws MshvError as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * partition.registerCpuidResult({ leaf: 1, ecx: { value: 0, mask: 1 << 5 } }); // no VMX, on any VP
+   * ```
    */
   registerCpuidResult(result: CpuidResultOptions): void {
     registerCpuidResult(this.#target, result);
@@ -175,6 +224,11 @@ export abstract class PartitionCalls {
    * Registers what an access to an MSR does, without a message to user space.
    *
    * @throws MshvError as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * partition.registerMsrResult({ msr: 0x10, action: 'fault' });
+   * ```
    */
   registerMsrResult(result: MsrResultOptions): void {
     registerMsrResult(this.#target, result);
@@ -189,6 +243,12 @@ export abstract class PartitionCalls {
    * Reading or writing as the guest (`partition.readMemory()`) does not mind.
    *
    * @throws MshvError `EINVAL` where there is no such VP; a translation that fails is a result
+   *
+   * @example
+   * ```ts
+   * const { result, gpa } = partition.translateGva({ vp: 0, gva: 0x1234 });
+   * console.log(result, gpa); // success 4660n
+   * ```
    */
   translateGva(options: TranslateGvaOptions): TranslatedGva {
     return translateGva(this.#target, options);
@@ -200,6 +260,11 @@ export abstract class PartitionCalls {
    *
    * @throws MshvError `EINVAL` with `HV_STATUS_INVALID_PARAMETER` where a page is not mapped. The first
    *   `repsCompleted` pages had their bits changed then, and what they were is lost
+   *
+   * @example
+   * ```ts
+   * console.log(partition.accessStates({ gpa: 0, pages: 2 }).length); // 2
+   * ```
    */
   accessStates(options: AccessStatesOptions): Uint8Array {
     return accessStates(this.#target, options);
@@ -211,6 +276,13 @@ export abstract class PartitionCalls {
    * @returns whether it was clear
    * @throws MshvError `EINVAL` where there is no such VP; with the hypervisor's status where its SynIC
    *   takes no events
+   *
+   * @example
+   * ```ts
+   * guest.enableSynic({ simp: 0x3000, siefp: 0x4000, sints: { 2: 0x52 } }).halt();
+   * vp.run();
+   * console.log(partition.signalEventDirect({ vp: 0, sint: 2, flag: 7 })); // true
+   * ```
    */
   signalEventDirect(event: EventSignal): boolean {
     return signalEventDirect(this.#target, event);
@@ -221,6 +293,14 @@ export abstract class PartitionCalls {
    *
    * @throws MshvError `EINVAL` where there is no such VP; with the hypervisor's status where the slot
    *   is occupied or its SynIC takes no messages
+   *
+   * @example
+   * ```ts
+   * guest.enableSynic({ simp: 0x3000, siefp: 0x4000, sints: { 2: 0x52 } }).halt();
+   * vp.run();
+   * partition.postMessageDirect({ vp: 0, sint: 2, type: 1, payload: Uint8Array.of(15) });
+   * console.log(simulator.interrupts(partition).at(-1)?.vector); // 82
+   * ```
    */
   postMessageDirect(message: SintMessage): void {
     postMessageDirect(this.#target, message);
@@ -230,6 +310,12 @@ export abstract class PartitionCalls {
    * What CPUID returns on a VP, a result for each leaf.
    *
    * @throws MshvError `EINVAL` where there is no such VP
+   *
+   * @example
+   * ```ts
+   * const [values] = partition.cpuidValues({ vp: 0, leaves: [{ eax: 0 }] });
+   * console.log(typeof values?.eax); // number
+   * ```
    */
   cpuidValues(options: CpuidValuesOptions): CpuidValues[] {
     return cpuidValues(this.#target, options);
@@ -244,6 +330,12 @@ export abstract class PartitionCalls {
    * @throws RangeError on x64, for a fixed vector below 16, and for a physical destination that is not the APIC id of one
    *   VP: nobody would get it
    * @throws MshvError as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * partition.requestInterrupt({ vector: 0x42, destination: 0 });
+   * console.log(simulator.interrupts(partition)[0]?.vector); // 66
+   * ```
    */
   requestInterrupt(request: InterruptRequest): void {
     this.#interrupts.request(request);
@@ -255,6 +347,12 @@ export abstract class PartitionCalls {
    * the interrupt was requested.
    *
    * @throws MshvError where the call could not be made
+   *
+   * @example
+   * ```ts
+   * const outcome = partition.tryRequestInterrupt({ vector: 0x42, destination: 9 });
+   * console.log(outcome.requested); // false
+   * ```
    */
   tryRequestInterrupt(request: InterruptRequest): RequestOutcome {
     return this.#interrupts.tryRequest(request);
@@ -268,6 +366,12 @@ export abstract class PartitionCalls {
    *
    * @throws RangeError for an MSI that would not be delivered as it is meant: docs/routes.md has the table
    * @throws MshvError as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * partition.requestMsi(0xfee00000, 0x42);
+   * console.log(simulator.interrupts(partition)[0]?.vector); // 66
+   * ```
    */
   requestMsi(address: number | bigint, data: number): void {
     this.#interrupts.requestMsi(address, data);
@@ -279,6 +383,12 @@ export abstract class PartitionCalls {
    *
    * @throws MshvError where the call could not be made
    * @throws TypeError or RangeError for what no guest can write: other types, more bits
+   *
+   * @example
+   * ```ts
+   * const outcome = partition.tryRequestMsi(0n, 0); // what a guest has not programmed yet
+   * console.log(outcome.requested); // false
+   * ```
    */
   tryRequestMsi(address: number | bigint, data: number): RequestOutcome {
     return this.#interrupts.tryRequestMsi(address, data);
@@ -303,6 +413,14 @@ export abstract class PartitionCalls {
    * @returns `values`
    * @throws MshvError `EINVAL` where there is no such VP (`HV_STATUS_INVALID_VP_INDEX`) or register;
    *   `repsCompleted` says how many registers were read then
+   *
+   * @example
+   * ```ts
+   * import { x64Registers } from 'mshv';
+   *
+   * const [flags] = partition.getRegisters(0, Uint32Array.of(x64Registers.RFLAGS));
+   * console.log(flags); // 2n
+   * ```
    */
   getRegisters(
     vp: number,
@@ -339,6 +457,15 @@ export abstract class PartitionCalls {
    *   register or no such value of it (`HV_STATUS_INVALID_REGISTER_VALUE`). Of those that are not in the register page
    *   the first `repsCompleted` are written then, of the others none. On x64
    *   `ERR_MSHV_APIC_ID_IN_USE` where an APIC id was given to another VP
+   *
+   * @example
+   * ```ts
+   * import { x64Registers } from 'mshv';
+   *
+   * const names = Uint32Array.of(x64Registers.RAX);
+   * partition.setRegisters(0, names, BigUint64Array.of(7n, 0n)); // two words a register
+   * console.log(vp.getRegisters(['RAX'])); // { RAX: 7n }
+   * ```
    */
   setRegisters(vp: number, names: Uint32Array, values: BigUint64Array, vtl?: number): void {
     vp = vpArgument('vp', vp);

@@ -25,6 +25,15 @@ let own: (native: Native, fd: number, apicIds: ApicIds) => SharedPartition;
  * opened the partition, which knows what the driver has of them. Which VPs there are, and which APIC ids they have, is
  * known in all environments of the process. The partition exists until all of its
  * descriptors are closed, so one that is shared outlives its owner.
+ *
+ * @example
+ * ```ts
+ * import { SharedPartition } from 'mshv';
+ *
+ * using received = SharedPartition.receive(partition.share()); // in a Worker
+ * received.requestMsi(0xfee00000, 0x42);
+ * console.log(simulator.interrupts(partition)[0]?.vector); // 66
+ * ```
  */
 export class SharedPartition extends PartitionCalls implements Disposable {
   readonly #native: Native;
@@ -46,6 +55,14 @@ export class SharedPartition extends PartitionCalls implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended
    * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
+   *
+   * @example
+   * ```ts
+   * import { SharedPartition } from 'mshv';
+   *
+   * using received = SharedPartition.receive(partition.share());
+   * console.log(received.hasVp(0)); // true
+   * ```
    */
   static receive(token: PartitionToken, options: ReceiveOptions = {}): SharedPartition {
     const checked = tokenArgument('partition', token);
@@ -72,7 +89,17 @@ export class SharedPartition extends PartitionCalls implements Disposable {
     return this.#fd < 0;
   }
 
-  /** Passes it on, like `partition.share()`. */
+  /**
+   * Passes it on, like `partition.share()`.
+   *
+   * @example
+   * ```ts
+   * import { SharedPartition } from 'mshv';
+   *
+   * using received = SharedPartition.receive(partition.share());
+   * console.log(received.share().type); // mshv-partition
+   * ```
+   */
   share(): PartitionToken {
     return sharePartition(this.#native, this.fd, apicIdsOf(this));
   }

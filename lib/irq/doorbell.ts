@@ -23,6 +23,13 @@ let create: (state: DoorbellState, close: () => void) => Doorbell;
  *
  * A write rings every doorbell that it matches, one of any size and one of its own size, say. Writes that come faster
  * than the eventfd is read add up in it. A write that matches none is an intercept.
+ *
+ * @example
+ * ```ts
+ * using doorbell = partition.registerDoorbell({ gpa: 0xfe000000, size: 4, match: 1 });
+ * simulator.writeMmio(partition, 0xfe000000, 4, 1);
+ * console.log(doorbell.event.tryRead()); // 1n
+ * ```
  */
 export class Doorbell implements Disposable {
   readonly #state: DoorbellState;

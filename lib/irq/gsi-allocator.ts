@@ -18,6 +18,14 @@ const vectorWords = 256 / 32;
  * never handed out, because the driver asserts vector 0 for a signal on an unrouted GSI 0 (`mshv_assert_irq_slow`).
  *
  * Every operation takes constant time. A GSI has one holder at a time.
+ *
+ * @example
+ * ```ts
+ * import { GsiAllocator } from 'mshv';
+ *
+ * const gsis = new GsiAllocator();
+ * console.log(gsis.allocate('net'), gsis.inUse); // 256 1
+ * ```
  */
 export class GsiAllocator {
   // A bitmap of the free GSIs, then what word of it is not 0, then what word of that is not 0.
@@ -48,7 +56,17 @@ export class GsiAllocator {
     return inspected('GsiAllocator', { inUse, capacity }, depth, options);
   }
 
-  /** Who holds a GSI, or undefined where it is free. */
+  /**
+   * Who holds a GSI, or undefined where it is free.
+   *
+   * @example
+   * ```ts
+   * import { GsiAllocator } from 'mshv';
+   *
+   * const gsis = new GsiAllocator();
+   * console.log(gsis.holder(gsis.allocate('net'))); // net
+   * ```
+   */
   holder(gsi: number): string | undefined {
     return this.#holders[gsiArgument(gsi)];
   }
@@ -58,6 +76,14 @@ export class GsiAllocator {
    *
    * @param holder - who asks, for later error messages
    * @throws MshvError `ERR_MSHV_GSI_EXHAUSTED` where none is left
+   *
+   * @example
+   * ```ts
+   * import { GsiAllocator } from 'mshv';
+   *
+   * const gsis = new GsiAllocator();
+   * console.log(gsis.allocate(), gsis.allocate()); // 256 257
+   * ```
    */
   allocate(holder = 'unnamed'): number {
     stringArgument('holder', holder);
@@ -84,6 +110,13 @@ export class GsiAllocator {
    * Hands out this very GSI.
    *
    * @throws MshvError `ERR_MSHV_GSI_IN_USE`, naming the holder
+   *
+   * @example
+   * ```ts
+   * import { GsiAllocator } from 'mshv';
+   *
+   * console.log(new GsiAllocator().allocateExact(0x41, 'timer')); // 65
+   * ```
    */
   allocateExact(gsi: number, holder = 'unnamed'): number {
     const present = this.#holders[gsiArgument(gsi)];
@@ -99,6 +132,15 @@ export class GsiAllocator {
    * Takes a GSI back.
    *
    * @throws MshvError `ERR_MSHV_GSI_NOT_IN_USE` where it was free: two owners were about to share it
+   *
+   * @example
+   * ```ts
+   * import { GsiAllocator } from 'mshv';
+   *
+   * const gsis = new GsiAllocator();
+   * gsis.free(gsis.allocate());
+   * console.log(gsis.inUse); // 0
+   * ```
    */
   free(gsi: number): void {
     if (this.#holders[gsiArgument(gsi)] === undefined) {

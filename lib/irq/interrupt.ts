@@ -13,6 +13,16 @@ const functionOptions = { native: optionalNative } satisfies OptionTable<{ nativ
  * A way to notify the guest, or whoever is at the other end, of something that a device did: an edge.
  *
  * It is made of a function or of an event, and can be used as either.
+ *
+ * @example
+ * ```ts
+ * import { Interrupt } from 'mshv';
+ *
+ * using interrupt = Interrupt.fromFunction(() => {
+ *   console.log('delivered'); // delivered
+ * });
+ * interrupt.deliver();
+ * ```
  */
 export class Interrupt implements Disposable {
   /** Does nothing, and has an event that nobody listens to. */
@@ -42,6 +52,16 @@ export class Interrupt implements Disposable {
    * An interrupt that calls a function.
    *
    * @param options.native - the addon that makes the event
+   *
+   * @example
+   * ```ts
+   * import { Interrupt } from 'mshv';
+   *
+   * let count = 0;
+   * using interrupt = Interrupt.fromFunction(() => void count++);
+   * interrupt.deliver();
+   * console.log(count); // 1
+   * ```
    */
   static fromFunction(deliver: () => void, options: { native?: Native } = {}): Interrupt {
     functionArgument('deliver', deliver);
@@ -49,7 +69,17 @@ export class Interrupt implements Disposable {
     return new Interrupt(ours, deliver, undefined, native);
   }
 
-  /** An interrupt that signals an event. The event is borrowed. */
+  /**
+   * An interrupt that signals an event. The event is borrowed.
+   *
+   * @example
+   * ```ts
+   * import { Interrupt } from 'mshv';
+   *
+   * Interrupt.fromEvent(route.event).deliver();
+   * console.log(simulator.interrupts(partition).length); // 1
+   * ```
+   */
   static fromEvent(event: EventFd): Interrupt {
     instanceArgument('event', event, eventFdBrand);
     return new Interrupt(ours, undefined, event, undefined);
@@ -59,6 +89,16 @@ export class Interrupt implements Disposable {
    * Delivers the interrupt. Throws what the function throws.
    *
    * @throws MshvError `ERR_MSHV_CLOSED` where its event has been closed
+   *
+   * @example
+   * ```ts
+   * import { Interrupt } from 'mshv';
+   *
+   * const interrupt = Interrupt.fromEvent(route.event);
+   * interrupt.deliver();
+   * interrupt.deliver();
+   * console.log(simulator.interrupts(partition).length); // 2
+   * ```
    */
   deliver(): void {
     if (this.#function !== undefined) {

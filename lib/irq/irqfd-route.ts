@@ -55,6 +55,16 @@ let create: (owner: RouteOwner, state: RouteState) => IrqFdRoute;
  * Every change is all or nothing: where the driver refuses a step, an MshvError with that step is
  * thrown and everything is as before. Inside `partition.irqfd.batch()` changes are recorded: `masked`,
  * `route` and `closed` show what is recorded, `armed` what the driver has.
+ *
+ * @example
+ * ```ts
+ * route.mask();
+ * route.event.signal();
+ * route.event.signal();
+ * console.log(route.pending, simulator.interrupts(partition).length); // true 0
+ * route.unmask();
+ * console.log(simulator.interrupts(partition).length); // 1
+ * ```
  */
 export class IrqFdRoute implements Disposable {
   readonly #owner: RouteOwner;
@@ -136,6 +146,14 @@ export class IrqFdRoute implements Disposable {
   /**
    * Takes away the signals that wait in the eventfd and returns how many there were; 0 while armed.
    * Not a change of the route: inside a batch it acts at once and is not undone.
+   *
+   * @example
+   * ```ts
+   * route.mask();
+   * route.event.signal();
+   * console.log(route.takePending()); // 1n
+   * route.unmask(); // nothing to inject
+   * ```
    */
   takePending(): bigint {
     this.#usable('take pending signals of');
@@ -156,6 +174,13 @@ export class IrqFdRoute implements Disposable {
    *   INTID, 0 to 255
    * @throws RangeError `ERR_OUT_OF_RANGE` for an MSI that the driver would not deliver as it is meant: docs/routes.md has
    *   the table. The route keeps the MSI that it had
+   *
+   * @example
+   * ```ts
+   * route.setMsi(0xfee00000, 0x42);
+   * route.event.signal();
+   * console.log(simulator.interrupts(partition)[0]?.vector); // 66
+   * ```
    */
   setMsi(address: number | bigint, data: number): void {
     this.#usable('set the MSI of');
@@ -174,6 +199,12 @@ export class IrqFdRoute implements Disposable {
    * @returns whether signals become interrupts from now on. Allocates nothing for the answer where they do
    * @throws MshvError as every change, where the driver refuses a step: no guest can choose that. The route is as before
    * @throws TypeError or RangeError for what no guest can write: other types, more bits
+   *
+   * @example
+   * ```ts
+   * const outcome = route.trySetMsi(0, 0); // what a guest has not programmed yet
+   * if (!outcome.live) console.log(outcome.code); // no-interrupt-address
+   * ```
    */
   trySetMsi(address: number | bigint, data: number): MsiOutcome {
     this.#usable('set the MSI of');
@@ -188,13 +219,29 @@ export class IrqFdRoute implements Disposable {
     return state.wanted.masked ? masked : live;
   }
 
-  /** Disarms and unroutes. Signals add up in the eventfd until the next `setMsi`. */
+  /**
+   * Disarms and unroutes. Signals add up in the eventfd until the next `setMsi`.
+   *
+   * @example
+   * ```ts
+   * route.clearMsi();
+   * console.log(route.armed); // false
+   * ```
+   */
   clearMsi(): void {
     this.#usable('clear the MSI of');
     this.#owner.change(this.#state, { ...this.#state.wanted, msi: undefined });
   }
 
-  /** Disarms: signals add up in the eventfd. Pushes no routing table. */
+  /**
+   * Disarms: signals add up in the eventfd. Pushes no routing table.
+   *
+   * @example
+   * ```ts
+   * route.mask();
+   * console.log(route.masked, route.armed); // true false
+   * ```
+   */
   mask(): void {
     this.#usable('mask');
     this.#owner.change(this.#state, { ...this.#state.wanted, masked: true });
@@ -203,6 +250,14 @@ export class IrqFdRoute implements Disposable {
   /**
    * Arms a masked route that has an MSI; the driver injects once where signals are pending. Pushes no
    * routing table.
+   *
+   * @example
+   * ```ts
+   * route.mask();
+   * route.event.signal();
+   * route.unmask();
+   * console.log(simulator.interrupts(partition).length); // 1
+   * ```
    */
   unmask(): void {
     this.#usable('unmask');

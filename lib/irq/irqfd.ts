@@ -48,6 +48,16 @@ let closeAll: (irqfd: IrqFd) => void;
  *
  * The environment that opened the partition owns its table; nobody else must issue
  * `MSHV_SET_MSI_ROUTING` or `MSHV_IRQFD` on it.
+ *
+ * @example
+ * ```ts
+ * const routes = partition.irqfd.batch(() => {
+ *   const msi = { address: 0xfee00000, data: 0x50 };
+ *   return [partition.irqfd.newRoute({ msi }), partition.irqfd.newRoute({ msi })];
+ * });
+ * for (const { event } of routes) event.signal();
+ * console.log(simulator.interrupts(partition).length); // 2
+ * ```
  */
 export class IrqFd {
   readonly #partition: IrqFdPartition;
@@ -128,6 +138,13 @@ export class IrqFd {
    *   of descriptors; `EBUSY` where `options.event` is armed in this partition already (without an MSI, or masked: later,
    *   when the route is to be armed)
    * @throws RangeError for an MSI that `IrqFdRoute.setMsi` would refuse
+   *
+   * @example
+   * ```ts
+   * using net = partition.irqfd.newRoute({ msi: { address: 0xfee00000, data: 0x50 }, name: 'net' });
+   * net.event.signal();
+   * console.log(simulator.interrupts(partition)[0]?.vector); // 80
+   * ```
    */
   newRoute(options: NewRouteOptions = {}): IrqFdRoute {
     return this.#newRoute(takeOptions('options', options, routeOptions), undefined);
@@ -146,6 +163,14 @@ export class IrqFd {
    * @throws MshvError `ERR_MSHV_GSI_IN_USE` where another route has that GSI, naming its holder; `ERR_MSHV_ARCHITECTURE` on
    *   arm64, whose hypervisor sends the driver no message of an interrupt's end
    * @throws RangeError where `options.msi` is not level-triggered or has another vector
+   *
+   * @example
+   * ```ts
+   * using timer = partition.irqfd.newResampleRoute({ vector: 0x60 });
+   * timer.setMsi(0xfee00000, 0x60 | (1 << 14) | (1 << 15)); // level, asserted
+   * timer.event.signal();
+   * console.log(timer.gsi, simulator.interrupts(partition)[0]?.level); // 96 true
+   * ```
    */
   newResampleRoute(options: NewResampleRouteOptions): IrqFdRoute {
     const checked = takeOptions('options', options, resampleRouteOptions);
@@ -171,6 +196,16 @@ export class IrqFd {
    * @throws MshvError `ERR_MSHV_BATCH_NESTED` inside another batch; `ERR_MSHV_CLOSED` where `record`
    *   closed the partition
    * @throws TypeError `ERR_INVALID_RETURN_VALUE` where `record` returned a promise, or a revoked proxy
+   *
+   * @example
+   * ```ts
+   * const [a, b] = partition.irqfd.batch(() => [partition.irqfd.newRoute(), partition.irqfd.newRoute()]);
+   * partition.irqfd.batch(() => {
+   *   a?.setMsi(0xfee00000, 0x50);
+   *   b?.setMsi(0xfee00000, 0x51);
+   * }); // one push of the table for both
+   * console.log(a?.armed, b?.armed); // true true
+   * ```
    */
   batch<Result>(record: () => Result): Result {
     functionArgument('record', record);

@@ -25,6 +25,18 @@ const { header: headerWords, entry: entryWords } = words;
  * `MSHV_SET_MSI_ROUTING` replaces the whole table and waits for a grace period, so the table is kept
  * packed in the driver's own layout, is changed in constant time per route, and is pushed from the
  * same memory, only where it differs from what the driver has.
+ *
+ * @example
+ * ```ts
+ * import { MsiRouteTable } from 'mshv';
+ *
+ * const table = new MsiRouteTable((words) => {
+ *   console.log(words[0]); // 1
+ *   return 0; // pushed
+ * });
+ * table.commit([{ gsi: 256, msi: { address: 0xfee00000n, data: 0x41 } }]);
+ * console.log(table.get(256)?.data); // 65
+ * ```
  */
 export class MsiRouteTable {
   readonly #push: (table: Uint32Array) => number;
@@ -78,6 +90,16 @@ export class MsiRouteTable {
    *
    * @throws MshvError where the driver refused; nothing has changed then, neither here nor there. What `push` throws, and
    *   TypeError `ERR_INVALID_RETURN_VALUE` where it is asynchronous: nothing has changed here, and the table is `unknown`
+   *
+   * @example
+   * ```ts
+   * import { MsiRouteTable } from 'mshv';
+   *
+   * const table = new MsiRouteTable(() => 0);
+   * table.commit([{ gsi: 256, msi: { address: 0xfee00000n, data: 0x41 } }]);
+   * table.commit([{ gsi: 256, msi: undefined }]);
+   * console.log(table.size); // 0
+   * ```
    */
   commit(changes: readonly RouteChange[]): RouteChange[] {
     for (const change of arrayArgument('changes', changes)) {

@@ -60,6 +60,16 @@ let brand: Brand<GuestMemory>;
  * The environment owns the memory until `close()`, after which every buffer and view of it has length 0. While a
  * partition has it mapped the pages stay for the guest, and go with the last unmap. The environment's end (a terminated
  * Worker, the end of the process) frees it too: a guest that still runs then gets intercepts for what it has lost.
+ *
+ * @example
+ * ```ts
+ * import { GuestMemory } from 'mshv';
+ *
+ * using ram = GuestMemory.allocate(64 * 1024);
+ * const counters = ram.view(Uint32Array, 0x1000, 4); // live
+ * ram.write(0x1000, Uint8Array.of(7, 0, 0, 0)); // a copy
+ * console.log(counters[0]); // 7
+ * ```
  */
 export class GuestMemory implements Disposable {
   readonly #native: Native;
@@ -118,6 +128,14 @@ export class GuestMemory implements Disposable {
    *
    * @param size - in bytes, a multiple of 4096 from 4096 to 2^47
    * @throws MshvError `ENOMEM` where the process has no room for them; `EMFILE` for `shared` memory
+   *
+   * @example
+   * ```ts
+   * import { GuestMemory } from 'mshv';
+   *
+   * using ram = GuestMemory.allocate(4096, { shared: true });
+   * console.log(ram.fd !== undefined); // true
+   * ```
    */
   static allocate(size: number | bigint, options: GuestMemoryOptions = {}): GuestMemory {
     const checked = pageMultipleArgument('size', size, 4096n, largestMemory);
@@ -138,6 +156,16 @@ export class GuestMemory implements Disposable {
    * @throws MshvError `EBADF` where `fd` is not open, `EACCES` where not for reading and writing, `ENXIO` where the file
    *   ends before the memory does, `ENODEV` where it is nothing that can be mapped, `EINVAL` where it has huge pages that
    *   `offset` or `size` would split; `ENOMEM`, `EMFILE`
+   *
+   * @example
+   * ```ts
+   * import { GuestMemory } from 'mshv';
+   *
+   * using ram = GuestMemory.allocate(8192, { shared: true });
+   * using half = GuestMemory.fromFd(ram.fd ?? -1, { offset: 4096, size: 4096 });
+   * half.fill(7);
+   * console.log(ram.read(4096, 1)); // Uint8Array(1) [ 7 ]
+   * ```
    */
   static fromFd(fd: number, options: GuestMemoryFileOptions = {}): GuestMemory {
     fd = integerArgument('fd', fd, 0, 2 ** 31 - 1);
@@ -155,6 +183,16 @@ export class GuestMemory implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended; otherwise as `fromFd` does
    * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
+   *
+   * @example
+   * ```ts
+   * import { GuestMemory } from 'mshv';
+   *
+   * using ram = GuestMemory.allocate(4096, { shared: true });
+   * using received = GuestMemory.receive(ram.share()); // in a Worker
+   * received.fill(7);
+   * console.log(ram.read(0, 1)); // Uint8Array(1) [ 7 ]
+   * ```
    */
   static receive(token: GuestMemoryToken, options: ReceiveOptions = {}): GuestMemory {
     const checked = tokenArgument('memory', token);
@@ -245,6 +283,13 @@ export class GuestMemory implements Disposable {
    * @param type - `Uint8Array`, `Uint32Array`, `BigUint64Array`, …: a built-in one
    * @param offset - in bytes, a multiple of the size of an element
    * @param length - in elements. Default: up to the end, as many as there are.
+   *
+   * @example
+   * ```ts
+   * const words = memory.view(BigUint64Array, 0x1000, 2);
+   * words[1] = 7n;
+   * console.log(memory.read(0x1008, 1)); // Uint8Array(1) [ 7 ]
+   * ```
    */
   view<View extends MemoryView>(
     type: ViewConstructor<View>,
@@ -264,7 +309,16 @@ export class GuestMemory implements Disposable {
     return new type(this.buffer, begin, elements);
   }
 
-  /** A live `Uint8Array`: `view(Uint8Array, …)`. */
+  /**
+   * A live `Uint8Array`: `view(Uint8Array, …)`.
+   *
+   * @example
+   * ```ts
+   * const page = memory.bytes(0x1000, 4096); // live
+   * page[0] = 7;
+   * console.log(memory.read(0x1000, 1)); // Uint8Array(1) [ 7 ]
+   * ```
+   */
   bytes(offset: number | bigint = 0, length?: number): Uint8Array<ArrayBuffer> {
     return this.view<Uint8Array<ArrayBuffer>>(Uint8Array, offset, length);
   }
@@ -274,6 +328,11 @@ export class GuestMemory implements Disposable {
    *
    * @param offset - in bytes, any
    * @param length - in bytes; with `offset` within the memory
+   *
+   * @example
+   * ```ts
+   * console.log(memory.read(0x1000, 2)); // Uint8Array(2) [ 0, 0 ]
+   * ```
    */
   read(offset: number | bigint, length: number): Uint8Array<ArrayBuffer> {
     const begin = this.#offsetArgument(offset);
@@ -285,7 +344,15 @@ export class GuestMemory implements Disposable {
     return bytes;
   }
 
-  /** Copies into the memory, of any size. */
+  /**
+   * Copies into the memory, of any size.
+   *
+   * @example
+   * ```ts
+   * memory.write(0x1000, Uint8Array.of(1, 2));
+   * console.log(memory.read(0x1001, 1)); // Uint8Array(1) [ 2 ]
+   * ```
+   */
   write(offset: number | bigint, bytes: Uint8Array): void {
     const begin = this.#offsetArgument(offset);
     bytesArgument('bytes', bytes);
@@ -304,6 +371,12 @@ export class GuestMemory implements Disposable {
    *
    * @param value - 0 to 255
    * @param length - in bytes. Default: up to the end.
+   *
+   * @example
+   * ```ts
+   * memory.fill(0xcc, 0x1000, 16);
+   * console.log(memory.read(0x100f, 2)); // Uint8Array(2) [ 204, 0 ]
+   * ```
    */
   fill(value: number, offset: number | bigint = 0, length?: number): void {
     value = integerArgument('value', value, 0, 255);
@@ -327,6 +400,14 @@ export class GuestMemory implements Disposable {
    * @param offset - a multiple of 4096
    * @param size - a multiple of 4096; with `offset` within the memory
    * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; as `fromFd` does
+   *
+   * @example
+   * ```ts
+   * using ram = partition.allocateMemory(8192, { shared: true });
+   * using half = ram.window(4096, 4096); // the same pages, mapped once more
+   * half.fill(7);
+   * console.log(ram.read(4096, 1)); // Uint8Array(1) [ 7 ]
+   * ```
    */
   window(offset: number | bigint, size: number | bigint): GuestMemory {
     const begin = pageMultipleArgument('offset', offset, 0n, BigInt(this.size - 4096));
@@ -348,6 +429,12 @@ export class GuestMemory implements Disposable {
    * `GuestMemory.receive(token).close()` takes it back.
    *
    * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; `EMFILE`
+   *
+   * @example
+   * ```ts
+   * using ram = partition.allocateMemory(4096, { shared: true });
+   * console.log(ram.share().type); // mshv-memory
+   * ```
    */
   share(): GuestMemoryToken {
     const fd = this.#file('share');

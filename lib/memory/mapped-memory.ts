@@ -23,6 +23,11 @@ let create: (mapping: MemoryMapping, unmap: () => void) => MappedMemory;
  * Memory at a place of a partition's guest physical address space: what `partition.mapMemory` returns.
  *
  * It keeps the pages alive until it ends: by `close()` or `unmap()`, by `partition.unmapMemory()`, or with the partition.
+ *
+ * @example
+ * ```ts
+ * console.log(mapped.gpa, mapped.size === memory.size, mapped.writable); // 0n true true
+ * ```
  */
 export class MappedMemory implements Disposable {
   readonly #mapping: MemoryMapping;
@@ -88,6 +93,12 @@ export class MappedMemory implements Disposable {
    *
    * Where the driver refuses, the memory stays mapped and the call may be repeated. Where the driver says that
    * nothing is mapped there (`ENOENT`: somebody else unmapped it), the error is thrown and the mapping has ended.
+   *
+   * @example
+   * ```ts
+   * mapped.unmap();
+   * console.log(mapped.mapped, memory.closed); // false false
+   * ```
    */
   unmap(): void {
     if (this.#mapping.mapped) {

@@ -10,6 +10,12 @@ let create: (firstGpa: bigint, pageCount: number, words: BigUint64Array<ArrayBuf
 /**
  * A set of guest pages: those of a range that the guest has accessed, or written. A snapshot, which no later access
  * changes.
+ *
+ * @example
+ * ```ts
+ * const dirty = partition.dirtyPages(mapped);
+ * console.log(dirty.has(0)); // false
+ * ```
  */
 export class PageBitmap implements Iterable<bigint> {
   /** Guest physical address of the first page. */
@@ -59,6 +65,12 @@ export class PageBitmap implements Iterable<bigint> {
    * Whether a page is in the set.
    *
    * @param gpa - any address of the page, within the range
+   *
+   * @example
+   * ```ts
+   * const dirty = partition.dirtyPages({ gpa: 0, size: memory.size });
+   * console.log(dirty.has(1)); // false
+   * ```
    */
   has(gpa: number | bigint): boolean {
     const end = this.firstGpa + BigInt(this.pageCount) * BigInt(pageSize);

@@ -102,6 +102,12 @@ const largestUint32 = 0xffff_ffff;
  *
  * `out`, `in`, `rdmsr`, `wrmsr`, `cpuid`, `halt` and `tripleFault` are for guests of x64, `reset` for those of arm64: on the
  * other one they throw an MshvError `ERR_MSHV_ARCHITECTURE`, with nothing queued.
+ *
+ * @example
+ * ```ts
+ * guest.out(0x3f8, 1, 0x41).cpuid(0).halt();
+ * console.log(guest.pending, vp.run()?.type); // 3 io-port
+ * ```
  */
 export class ScriptedGuest {
   readonly #queue: QueueSteps;

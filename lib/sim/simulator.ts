@@ -63,6 +63,18 @@ const largestTransfer = 1 << 30;
  * that is dispatched immediately.
  *
  * A simulator belongs to the environment that made it and ends with it. It needs `/proc`.
+ *
+ * @example
+ * ```ts
+ * import { Simulator } from 'mshv/sim';
+ *
+ * using simulator = new Simulator({ scheduler: 'root', driver: 'v1' });
+ * const partition = simulator.open().createPartition();
+ * partition.initialize();
+ * partition.createVp(0);
+ * partition.irqfd.newRoute({ msi: { address: 0xfee00000, data: 0x41 } }).event.signal();
+ * console.log(simulator.interrupts(partition)[0]?.vector); // 65
+ * ```
  */
 export class Simulator implements Disposable {
   readonly #machine: SimulatedMachine;
@@ -90,7 +102,15 @@ export class Simulator implements Disposable {
     return this.#machine.closed;
   }
 
-  /** Opens the device. It is closed with the simulator. */
+  /**
+   * Opens the device. It is closed with the simulator.
+   *
+   * @example
+   * ```ts
+   * using other = simulator.open();
+   * console.log(other.path === simulator.path); // true
+   * ```
+   */
   open(): Mshv {
     this.#machine.usable();
     const device = Mshv.open({ path: this.path, native: this.#machine.native });
@@ -105,6 +125,12 @@ export class Simulator implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_INTERRUPTS_LOST` where older ones were dropped since the last call, with their number as
    *   `lost`; those that were kept are the next call's
+   *
+   * @example
+   * ```ts
+   * route.event.signal();
+   * console.log(simulator.interrupts(partition).length, simulator.interrupts(partition).length); // 1 0
+   * ```
    */
   interrupts(partition: Partition): GuestInterrupt[] {
     return this.#machine.interruptsOf(partition).takeAll();
@@ -157,6 +183,16 @@ export class Simulator implements Disposable {
    *
    * @param ioctl - its name, such as `'MSHV_IRQFD'`
    * @param error - what it fails with: `'ENOMEM'` or the positive number
+   *
+   * @example
+   * ```ts
+   * simulator.failNext('MSHV_CREATE_VP', 'ENOMEM');
+   * try {
+   *   partition.createVp(1);
+   * } catch (error) {
+   *   console.log(error instanceof Error && 'code' in error && error.code); // ENOMEM
+   * }
+   * ```
    */
   failNext(ioctl: SimulatedIoctl, error: string | number, options: FailNextOptions = {}): void {
     this.#machine.usable();
@@ -195,6 +231,12 @@ export class Simulator implements Disposable {
    * the others. At most 65 536 steps of a VP wait to be done, messages included: one more is `ENOBUFS`.
    *
    * @param vp - an existing VP
+   *
+   * @example
+   * ```ts
+   * simulator.guest(partition, 0).out(0x3f8, 1, 0x41);
+   * console.log(vp.run()?.type); // io-port
+   * ```
    */
   guest(partition: Partition, vp: number): ScriptedGuest {
     const fd = this.#machine.fdOfVp(partition, vp);
@@ -240,6 +282,16 @@ export class Simulator implements Disposable {
    *
    * @throws MshvError `ENXIO` where no memory is mapped, `EACCES` where the guest may not read: the driver has
    *   not paged it in yet, or the host has unmapped it
+   *
+   * @example
+   * ```ts
+   * memory.write(0x1000, Uint8Array.of(7));
+   * try {
+   *   simulator.readMemory(partition, 0x1000, 1); // no VP has accessed it
+   * } catch (error) {
+   *   console.log(error instanceof Error && 'code' in error && error.code); // EACCES
+   * }
+   * ```
    */
   readMemory(partition: Partition, gpa: bigint | number, length: number): Uint8Array {
     const fd = this.#machine.fdOf(partition);
@@ -268,6 +320,12 @@ export class Simulator implements Disposable {
    *
    * @param size - 1, 2, 4 or 8 bytes
    * @param value - as many bits as `size` has
+   *
+   * @example
+   * ```ts
+   * using doorbell = partition.registerDoorbell({ gpa: 0xfe000000, size: 4 });
+   * console.log(simulator.writeMmio(partition, 0xfe000000, 4, 1)); // 1
+   * ```
    */
   writeMmio(
     partition: Partition,
@@ -285,7 +343,14 @@ export class Simulator implements Disposable {
     );
   }
 
-  /** How often an ioctl was issued so far on this simulator's descriptors, failed calls included. */
+  /**
+   * How often an ioctl was issued so far on this simulator's descriptors, failed calls included.
+   *
+   * @example
+   * ```ts
+   * console.log(simulator.calls('MSHV_CREATE_PARTITION')); // 1
+   * ```
+   */
   calls(ioctl: SimulatedIoctl): number {
     this.#machine.usable();
     return this.#machine.checked(
@@ -300,7 +365,14 @@ export class Simulator implements Disposable {
     this.#machine.checked('settle', this.#machine.native.simSettle(this.#machine.id));
   }
 
-  /** The MSI routing table that the driver has, ascending by GSI. */
+  /**
+   * The MSI routing table that the driver has, ascending by GSI.
+   *
+   * @example
+   * ```ts
+   * console.log(simulator.routes(partition).length); // 1
+   * ```
+   */
   routes(partition: Partition): DriverRoute[] {
     return this.#machine.list(partition, driverLists.routes);
   }

@@ -53,7 +53,22 @@ interface Flag {
   readonly flag: number;
 }
 
-/** An event port that signals its flag with `HVCALL_SIGNAL_EVENT_DIRECT`: the hypervisor knows of no port. */
+/**
+ * An event port that signals its flag with `HVCALL_SIGNAL_EVENT_DIRECT`: the hypervisor knows of no port.
+ *
+ * @example
+ * ```ts
+ * import { DirectGuestEventPort } from 'mshv';
+ *
+ * const flags: number[] = [];
+ * const port = new DirectGuestEventPort({
+ *   hasVp: (index) => index === 0,
+ *   signalEvent: (vtl, vp, sint, flag) => flags.push(flag) > 0,
+ * });
+ * port.set(0, 0, 2, 7);
+ * console.log(port.signal(), flags); // true [ 7 ]
+ * ```
+ */
 export class DirectGuestEventPort implements GuestEventPort {
   readonly #partition: EventPartition;
   readonly #failures: Failures;
@@ -79,11 +94,31 @@ export class DirectGuestEventPort implements GuestEventPort {
   /**
    * What signals the flag: see `GuestEventPort.interrupt`. It never throws: what the partition refuses is reported, and so
    * is an event that comes before the first `set` or `clear`. After `close()` it does nothing.
+   *
+   * @example
+   * ```ts
+   * import { DirectGuestEventPort } from 'mshv';
+   *
+   * const port = new DirectGuestEventPort({ hasVp: () => true, signalEvent: () => true });
+   * console.log(port.interrupt() === port.interrupt()); // true
+   * ```
    */
   interrupt(): Interrupt {
     return this.#interrupt;
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { DirectGuestEventPort } from 'mshv';
+   *
+   * const port = new DirectGuestEventPort({ hasVp: () => true, signalEvent: () => true });
+   * console.log(port.signal()); // false
+   * port.set(0, 0, 2, 7);
+   * console.log(port.signal()); // true
+   * ```
+   */
   signal(): boolean {
     this.#open();
     return this.#signal();
@@ -94,6 +129,14 @@ export class DirectGuestEventPort implements GuestEventPort {
    *
    * @param flag - 0 to 2047
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index; nothing changes then
+   *
+   * @example
+   * ```ts
+   * import { DirectGuestEventPort } from 'mshv';
+   *
+   * const port = new DirectGuestEventPort({ hasVp: () => true, signalEvent: () => true });
+   * port.set(0, 0, 2, 7); // VTL, VP, SINT, flag
+   * ```
    */
   set(vtl: number, vp: number, sint: number, flag: number): void {
     this.#open();
@@ -103,6 +146,18 @@ export class DirectGuestEventPort implements GuestEventPort {
     this.#chosen = true;
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { DirectGuestEventPort } from 'mshv';
+   *
+   * const port = new DirectGuestEventPort({ hasVp: () => true, signalEvent: () => true });
+   * port.set(0, 0, 2, 7);
+   * port.clear();
+   * console.log(port.signal()); // false
+   * ```
+   */
   clear(): void {
     this.#open();
     this.#flag = undefined;
@@ -113,6 +168,19 @@ export class DirectGuestEventPort implements GuestEventPort {
    * Signals the same flag of another VP from now on. A port without a flag stays without one.
    *
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index; nothing changes then
+   *
+   * @example
+   * ```ts
+   * import { DirectGuestEventPort } from 'mshv';
+   *
+   * const port = new DirectGuestEventPort({
+   *   hasVp: () => true,
+   *   signalEvent: (vtl, vp) => vp === 1,
+   * });
+   * port.set(0, 0, 2, 7);
+   * port.setTargetVp(1);
+   * console.log(port.signal()); // true
+   * ```
    */
   setTargetVp(vp: number): void {
     this.#open();

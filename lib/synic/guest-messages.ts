@@ -61,6 +61,14 @@ const messagesOptions = {
  * busy it waits, and the VP's owner is asked for a notification. A message that the hypervisor refuses for good is
  * reported, and those behind it go on. Messages to one SINT of a VP are delivered in the order in which they
  * were posted, each once.
+ *
+ * @example
+ * ```ts
+ * import { PartitionSynic } from 'mshv';
+ *
+ * using synic = new PartitionSynic(partition);
+ * console.log(synic.messages.size, synic.messages.save()); // 0 { queues: [] }
+ * ```
  */
 export class GuestMessages implements MessagePoster {
   readonly #partition: MessagePartition;
@@ -91,6 +99,15 @@ export class GuestMessages implements MessagePoster {
    * Makes a port that posts to a SINT.
    *
    * @throws MshvError `ERR_MSHV_NO_VP` where there is no VP with that index
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using port = synic.messages.newPort(0, 0, 2); // VTL, VP, SINT
+   * console.log(port.closed); // false
+   * ```
    */
   newPort(vtl: number, vp: number, sint: number): GuestMessagePort {
     ({ vtl, vp, sint } = this.#targetArguments(vtl, vp, sint));
@@ -164,7 +181,18 @@ export class GuestMessages implements MessagePoster {
     this.#notifications.notify(queues);
   }
 
-  /** The messages that are taken and not delivered. Those whose promise has not resolved are their posters'. */
+  /**
+   * The messages that are taken and not delivered. Those whose promise has not resolved are their posters'.
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * const saved = synic.messages.save();
+   * synic.messages.restore(structuredClone(saved));
+   * ```
+   */
   save(): SavedGuestMessages {
     const queues = [...this.#queues.values()].flatMap(({ vtl, vp, sints }) =>
       sints.map((queue, sint) => ({
@@ -188,6 +216,16 @@ export class GuestMessages implements MessagePoster {
    * What was queued here is discarded: promises that have not settled reject with `ERR_MSHV_RESET`.
    *
    * @throws MshvError `ERR_MSHV_NO_VP`; TypeError, RangeError: nothing is changed then
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.messages.restore({
+   *   queues: [{ vtl: 0, vp: 0, sint: 2, messages: [{ type: 1, payload: Uint8Array.of(15) }] }],
+   * }); // as save() has returned it
+   * ```
    */
   restore(saved: SavedGuestMessages): void {
     const { queues: all } = takeOptions('saved', saved, savedMessages);
@@ -217,6 +255,15 @@ export class GuestMessages implements MessagePoster {
   /**
    * Discards every message: the guest has been reset. Promises that have not settled reject with
    * `ERR_MSHV_RESET`. The ports stay.
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.messages.reset();
+   * console.log(synic.messages.size); // 0
+   * ```
    */
   reset(): void {
     this.#discard();

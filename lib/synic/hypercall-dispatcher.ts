@@ -108,6 +108,26 @@ class Scratch implements HypercallCall {
  *
  * `HvPostMessage` (0x5c), `HvSignalEvent` (0x5d) and, with a handler, `HvRetargetDeviceInterrupt` (0x7e) are
  * defined from the start. A fast `HvSignalEvent` allocates nothing.
+ *
+ * @example
+ * ```ts
+ * import { hvStatusCodes, PartitionSynic } from 'mshv';
+ *
+ * using synic = new PartitionSynic(partition);
+ * synic.installIntercepts();
+ * using own = synic.hypercalls.add({
+ *   code: 0xf001,
+ *   name: 'MY_CALL',
+ *   inputSize: 8,
+ *   handle: ({ input }) => {
+ *     console.log(input.getBigUint64(0, true)); // 7n
+ *     return hvStatusCodes.HV_STATUS_SUCCESS;
+ *   },
+ * });
+ * guest.hypercall(0xf001n | (1n << 16n), 7n);
+ * const exit = vp.run();
+ * console.log(exit && synic.handleExit(vp, exit)); // true
+ * ```
  */
 export class HypercallDispatcher {
   readonly #table = new HypercallTable();
@@ -137,6 +157,20 @@ export class HypercallDispatcher {
    *
    * @returns removes it; harmless a second time
    * @throws MshvError `ERR_MSHV_HYPERCALL_IN_USE` where its code has a definition
+   *
+   * @example
+   * ```ts
+   * import { hvStatusCodes, PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using own = synic.hypercalls.add({
+   *   code: 0xf001,
+   *   name: 'MY_CALL',
+   *   inputSize: 8,
+   *   handle: () => hvStatusCodes.HV_STATUS_SUCCESS,
+   * });
+   * console.log(own.closed); // false
+   * ```
    */
   add(definition: HypercallDefinition): Handle {
     return this.#table.add(definition, callerContext());

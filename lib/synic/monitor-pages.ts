@@ -96,6 +96,14 @@ const failed = 'failed';
  * a monitor. Linux sets pending bits without a look at the groups (`vmbus_setevent`), and nothing that a guest writes there
  * turns one off: they are enabled again whenever the page is looked at, before the triggers are. Other bits of that
  * word, and groups that have no monitor any more, are left as they are.
+ *
+ * @example
+ * ```ts
+ * import { PartitionSynic } from 'mshv';
+ *
+ * using synic = new PartitionSynic(partition, { monitorPages: [0x5000n] });
+ * console.log(synic.monitorSupport.allocateMonitorPage(0)); // 20480n
+ * ```
  */
 export class MonitorPages implements SynicMonitor, Disposable {
   readonly #portMap: SynicPortMap;
@@ -126,7 +134,17 @@ export class MonitorPages implements SynicMonitor, Disposable {
     return this.#pages.size > 0;
   }
 
-  /** The page in use, or undefined where there is none. */
+  /**
+   * The page in use, or undefined where there is none.
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * console.log(synic.monitorSupport.monitorPage(0)); // undefined
+   * ```
+   */
   monitorPage(vtl: number): bigint | undefined {
     return this.#pages.get(vtlArgument('vtl', vtl))?.gpa;
   }
@@ -171,6 +189,15 @@ export class MonitorPages implements SynicMonitor, Disposable {
    *
    * @param gpa - a multiple of 4096
    * @throws MshvError `ERR_MSHV_MONITOR_PAGE_IN_USE` where it is another VTL's; what `memory.page` throws
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.monitorSupport.setMonitorPage(0, 0x5000n);
+   * console.log(synic.monitorSupport.monitorPage(0)); // 20480n
+   * ```
    */
   setMonitorPage(vtl: number, gpa: bigint | undefined): void {
     vtl = vtlArgument('vtl', vtl);
@@ -184,6 +211,14 @@ export class MonitorPages implements SynicMonitor, Disposable {
    * Allocates a page and sets it. A page that was allocated before is freed.
    *
    * @returns its GPA; undefined where the memory has no page to give, and nothing changes
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition, { monitorPages: [0x5000n] });
+   * console.log(synic.monitorSupport.allocateMonitorPage(0)); // 20480n
+   * ```
    */
   allocateMonitorPage(vtl: number): bigint | undefined {
     vtl = vtlArgument('vtl', vtl);

@@ -139,6 +139,19 @@ const synicOptions = {
  * It posts and signals by `HVCALL_POST_MESSAGE_DIRECT` and `HVCALL_SIGNAL_EVENT_DIRECT`, and gets what the
  * guest posts and signals from the exits that whoever runs a VP gives to `handleExit`. It belongs to one
  * environment, and so do the VPs that it is given exits of.
+ *
+ * @example
+ * ```ts
+ * import { PartitionSynic, SynicPorts } from 'mshv';
+ *
+ * using synic = new PartitionSynic(partition);
+ * const ports = new SynicPorts(synic);
+ * synic.installIntercepts(); // the guest's hypercalls become exits
+ * ports.addEventPort(0x2001, 0, { handleEvent: (flag) => console.log(flag) }); // 7
+ * guest.signalEvent(0x2001, 7).halt();
+ * const exit = vp.run();
+ * console.log(exit && synic.handleExit(vp, exit)); // true
+ * ```
  */
 export class PartitionSynic implements Synic, Disposable {
   readonly #partition: SynicPartition;
@@ -233,6 +246,16 @@ export class PartitionSynic implements Synic, Disposable {
    * interrupt of a device it does not know. After `partition.initialize()`. Harmless a second time.
    *
    * @throws MshvError as the hypervisor refuses an intercept
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.installIntercepts();
+   * guest.signalEvent(0x2001, 7);
+   * console.log(vp.run()?.type); // hypercall
+   * ```
    */
   installIntercepts(): void {
     this.#partition.installIntercept({ type: 'hypercall' });
@@ -252,6 +275,15 @@ export class PartitionSynic implements Synic, Disposable {
    *   through the partition, with the bits that are not SINTs' left alone
    * @returns ends this; harmless a second time
    * @throws MshvError `ERR_MSHV_VP_OWNED`
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using attached = synic.attachVp(0);
+   * console.log(attached.closed); // false
+   * ```
    */
   attachVp(
     vp: number,
@@ -270,6 +302,16 @@ export class PartitionSynic implements Synic, Disposable {
    * @returns whether it was one of those: the VP can run on
    * @throws MshvError as `vp.completeHypercall()` and `vp.checkExit()`. An exit that the VP did not stop with is not
    *   handled; a hypercall that could not be completed has been dispatched, and would be again
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * guest.halt();
+   * const exit = vp.run();
+   * console.log(exit && synic.handleExit(vp, exit)); // false
+   * ```
    */
   handleExit(vp: SynicVp, exit: Intercept): boolean {
     implementationArgument('vp', vp, ['completeHypercall'], ['checkExit']);
@@ -305,14 +347,53 @@ export class PartitionSynic implements Synic, Disposable {
     return this.#newHostEventDoorbell?.(connectionId, minimumVtl, event);
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * guest.enableSynic({ simp: 0x3000, siefp: 0x4000, sints: { 2: 0x52 } }).halt();
+   * vp.run();
+   * console.log(synic.postMessage(0, 0, 2, 1, Uint8Array.of(15))); // true
+   * ```
+   */
   postMessage(...message: Parameters<MessagePoster['postMessage']>): PostResult {
     return this.messages.postMessage(...message);
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using port = synic.newGuestMessagePort(0, 0, 2); // VTL, VP, SINT
+   * guest.enableSynic({ simp: 0x3000, siefp: 0x4000, sints: { 2: 0x52 } }).halt();
+   * vp.run();
+   * console.log(port.post(1, Uint8Array.of(15))); // true
+   * ```
+   */
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
     return this.messages.newPort(vtl, vp, sint);
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using port = synic.newGuestEventPort();
+   * guest.enableSynic({ simp: 0x3000, siefp: 0x4000, sints: { 2: 0x52 } }).halt();
+   * vp.run();
+   * port.set(0, 0, 2, 7); // VTL, VP, SINT, flag
+   * console.log(port.signal(), port.signal()); // true false
+   * ```
+   */
   newGuestEventPort(): DirectGuestEventPort {
     return new DirectGuestEventPort(this.#eventPartition, this.#eventPortOptions);
   }
@@ -320,6 +401,14 @@ export class PartitionSynic implements Synic, Disposable {
   /**
    * The guest has been reset: messages in both directions are forgotten, see `SynicPortMap.reset` and
    * `GuestMessages.reset`, and so are the monitor pages. The ports stay.
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.reset(); // with the VM: what waits for the guest is dropped
+   * ```
    */
   reset(): void {
     this.portMap.reset();

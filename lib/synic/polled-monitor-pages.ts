@@ -11,6 +11,14 @@ const unitsPerMillisecond = 10_000;
  *
  * The timer runs while there are a page, with memory that is not trapped, and a monitor. Memory that comes
  * later is found when the options' `memory.onMapped` says so, else when the page is set again.
+ *
+ * @example
+ * ```ts
+ * import { PolledMonitorPages, SynicPortMap } from 'mshv';
+ *
+ * using pages = new PolledMonitorPages(new SynicPortMap());
+ * console.log(pages.unclaimed); // 0
+ * ```
  */
 export class PolledMonitorPages extends MonitorPages {
   readonly #memory: MonitorMemory | undefined;

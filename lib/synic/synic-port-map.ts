@@ -54,6 +54,15 @@ let brand: Brand<SynicPortMap>;
  * add and remove ports, their own included, and post and signal themselves. Every operation takes constant
  * time; a signal allocates nothing, and a message leaves nothing behind but an answer that the guest has
  * not come back for.
+ *
+ * @example
+ * ```ts
+ * import { SynicPortMap } from 'mshv';
+ *
+ * const map = new SynicPortMap();
+ * using port = map.addEventPort(0x2001, 0, { handleEvent: (flag) => console.log(flag) }); // 7
+ * console.log(map.handleSignalEvent(0, 0x2001, 7), map.kind(0x2001)); // 0 event
+ * ```
  */
 export class SynicPortMap {
   readonly #ports = new Map<number, RegisteredPort>();
@@ -72,7 +81,18 @@ export class SynicPortMap {
     return this.#ports.size;
   }
 
-  /** What a connection leads to, or undefined where it leads nowhere. */
+  /**
+   * What a connection leads to, or undefined where it leads nowhere.
+   *
+   * @example
+   * ```ts
+   * import { SynicPortMap } from 'mshv';
+   *
+   * const map = new SynicPortMap();
+   * using port = map.addMessagePort(4, 0, { handleMessage: () => undefined });
+   * console.log(map.kind(4), map.kind(5)); // message undefined
+   * ```
+   */
   kind(connectionId: number): 'message' | 'event' | undefined {
     return this.#ports.get(connectionIdArgument(connectionId))?.kind;
   }
@@ -84,6 +104,17 @@ export class SynicPortMap {
    * @param minimumVtl - the lowest virtual trust level that may post: 0 to 15
    * @returns removes the port; harmless a second time
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
+   *
+   * @example
+   * ```ts
+   * import { SynicPortMap } from 'mshv';
+   *
+   * const map = new SynicPortMap();
+   * using port = map.addMessagePort(4, 0, {
+   *   handleMessage: (message) => console.log(message[0]), // 15
+   * });
+   * map.handlePostMessage(0, 4, false, Uint8Array.of(15));
+   * ```
    */
   addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Handle {
     connectionId = connectionIdArgument(connectionId);
@@ -101,6 +132,15 @@ export class SynicPortMap {
    * @param minimumVtl - the lowest virtual trust level that may signal: 0 to 15
    * @returns removes the port; harmless a second time
    * @throws MshvError `ERR_MSHV_CONNECTION_ID_IN_USE`
+   *
+   * @example
+   * ```ts
+   * import { SynicPortMap } from 'mshv';
+   *
+   * const map = new SynicPortMap();
+   * using port = map.addEventPort(0x2001, 0, { handleEvent: (flag) => console.log(flag) }); // 7
+   * map.handleSignalEvent(0, 0x2001, 7);
+   * ```
    */
   addEventPort(connectionId: number, minimumVtl: number, port: HostEventPort): Handle {
     connectionId = connectionIdArgument(connectionId);
@@ -177,6 +217,14 @@ export class SynicPortMap {
    *
    * @param vtl - of the caller: 0 to 15
    * @param flag - 0 to 65535
+   *
+   * @example
+   * ```ts
+   * import { hvStatusCodes, SynicPortMap } from 'mshv';
+   *
+   * const status = new SynicPortMap().handleSignalEvent(0, 0x2001, 7);
+   * console.log(status === hvStatusCodes.HV_STATUS_INVALID_CONNECTION_ID); // true
+   * ```
    */
   handleSignalEvent(vtl: number, connectionId: number, flag: number): number {
     vtl = vtlArgument('vtl', vtl);
@@ -199,6 +247,15 @@ export class SynicPortMap {
    * Forgets every message that waits for its answer, or for the guest to come back for it, and every event that waits
    * for the handler of the one before it: the guest has been reset, and an equal message is a new one. The ports stay.
    * Handlers that have yet to answer go on; nobody gets their answer.
+   *
+   * @example
+   * ```ts
+   * import { SynicPortMap } from 'mshv';
+   *
+   * const map = new SynicPortMap();
+   * map.addEventPort(0x2001, 0, { handleEvent: () => undefined });
+   * map.reset();
+   * ```
    */
   reset(): void {
     for (const port of this.#ports.values()) {

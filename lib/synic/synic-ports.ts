@@ -42,7 +42,19 @@ const monitorPageGpas = {
   childToParent: pageMultiple(),
 } satisfies OptionTable<MonitorPageGpas>;
 
-/** The ports of one partition, over its `PartitionSynic`: see `SynicPortAccess`. */
+/**
+ * The ports of one partition, over its `PartitionSynic`: see `SynicPortAccess`.
+ *
+ * @example
+ * ```ts
+ * import { PartitionSynic, SynicPorts } from 'mshv';
+ *
+ * using synic = new PartitionSynic(partition);
+ * const ports = new SynicPorts(synic);
+ * using port = ports.addEventPort(0x2001, 0, { handleEvent: (flag) => console.log(flag) });
+ * console.log(port.closed); // false
+ * ```
+ */
 export class SynicPorts implements SynicPortAccess {
   readonly #synic: Synic;
 
@@ -66,10 +78,42 @@ export class SynicPorts implements SynicPortAccess {
     return monitor === undefined ? undefined : new SynicPortsMonitor(monitor);
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic, SynicPorts } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.installIntercepts();
+   * using port = new SynicPorts(synic).addMessagePort(4, 0, {
+   *   handleMessage: (message) => console.log(message[0]), // 15
+   * });
+   * guest.postMessage(4, 1, Uint8Array.of(15), 0x1000);
+   * const exit = vp.run();
+   * if (exit !== undefined) synic.handleExit(vp, exit);
+   * ```
+   */
   addMessagePort(connectionId: number, minimumVtl: number, port: HostMessagePort): Handle {
     return this.#synic.portMap.addMessagePort(connectionId, minimumVtl, port);
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic, SynicPorts } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * synic.installIntercepts();
+   * using port = new SynicPorts(synic).addEventPort(0x2001, 0, {
+   *   handleEvent: (flag) => console.log(flag), // 7
+   * });
+   * guest.signalEvent(0x2001, 7);
+   * const exit = vp.run();
+   * if (exit !== undefined) synic.handleExit(vp, exit);
+   * ```
+   */
   addEventPort(
     connectionId: number,
     minimumVtl: number,
@@ -109,6 +153,17 @@ export class SynicPorts implements SynicPortAccess {
     });
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic, SynicPorts } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using port = new SynicPorts(synic).newGuestMessagePort(0, 0, 2); // VTL, VP, SINT
+   * console.log(port.closed); // false
+   * ```
+   */
   newGuestMessagePort(vtl: number, vp: number, sint: number): GuestMessagePort {
     ({ vtl, vp, sint } = targetArguments(vtl, vp, sint));
     const synic = this.#synic;
@@ -123,6 +178,17 @@ export class SynicPorts implements SynicPortAccess {
     );
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic, SynicPorts } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * using port = new SynicPorts(synic).newGuestEventPort();
+   * port.set(0, 0, 2, 7); // VTL, VP, SINT, flag
+   * ```
+   */
   newGuestEventPort(
     ...args:
       | []
@@ -154,6 +220,18 @@ export class SynicPorts implements SynicPortAccess {
     }
   }
 
+  /**
+   *
+   * @example
+   * ```ts
+   * import { PartitionSynic, SynicPorts } from 'mshv';
+   *
+   * using synic = new PartitionSynic(partition);
+   * guest.enableSynic({ simp: 0x3000, siefp: 0x4000, sints: { 2: 0x52 } }).halt();
+   * vp.run();
+   * console.log(new SynicPorts(synic).postMessage(0, 0, 2, 1, Uint8Array.of(15))); // true
+   * ```
+   */
   postMessage(
     vtl: number,
     vp: number,

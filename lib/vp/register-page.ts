@@ -55,6 +55,13 @@ let map: (vp: VpDescriptor) => RegisterPage | undefined;
  * Registers that the page has for reading only are those of the exit, or what `vp.setRegisters()` has set since.
  *
  * Source: `hv_vp_register_page` of Linux 7.2.
+ *
+ * @example
+ * ```ts
+ * guest.halt();
+ * vp.run();
+ * console.log(vp.registerPage?.valid); // true
+ * ```
  */
 export class RegisterPage {
   readonly #vp: number;
@@ -131,6 +138,13 @@ export class RegisterPage {
    * A register.
    *
    * @throws MshvError `ERR_MSHV_REGISTER_PAGE_INVALID`, `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * guest.halt();
+   * vp.run();
+   * console.log(vp.registerPage?.get('RFLAGS')); // 2n
+   * ```
    */
   get<Name extends RegisterPageName>(name: Name): RegisterValue<Name> {
     const { at, dirty } = registerPageFields[choiceArgument('name', name, names)];
@@ -145,6 +159,14 @@ export class RegisterPage {
    *
    * @throws MshvError `ERR_MSHV_REGISTER_PAGE_INVALID`, `ERR_MSHV_CLOSED`
    * @throws RangeError where the page has the register for reading only, or the value does not fit
+   *
+   * @example
+   * ```ts
+   * guest.halt();
+   * vp.run();
+   * vp.registerPage?.set('RAX', 7n);
+   * console.log(vp.getRegisters(['RAX'])); // { RAX: 7n }
+   * ```
    */
   set<Name extends WritableRegisterPageName>(name: Name, value: RegisterInput<Name>): void {
     const { at, dirty } = registerPageFields[choiceArgument('name', name, writableNames)];
@@ -164,6 +186,14 @@ export class RegisterPage {
    * @param out - gets 18 words; at least so long
    * @returns `out`
    * @throws MshvError `ERR_MSHV_REGISTER_PAGE_INVALID`, `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * guest.halt();
+   * vp.run();
+   * const general = new BigUint64Array(18); // RAX, RCX, …, R15, RIP, RFLAGS
+   * vp.registerPage?.copyGeneral(general);
+   * ```
    */
   copyGeneral(out: BigUint64Array): BigUint64Array {
     typedArrayArgument('out', out, 'BigUint64Array');

@@ -45,7 +45,16 @@ interface Settle {
   readonly reject: (error: unknown) => void;
 }
 
-/** A VP that runs on a native thread of its own: what `vp.start()` returns. */
+/**
+ * A VP that runs on a native thread of its own: what `vp.start()` returns.
+ *
+ * @example
+ * ```ts
+ * const run = vp.start(() => 'stop');
+ * run.stop();
+ * console.log(await run.finished); // stopped
+ * ```
+ */
 export class StartedRun {
   readonly #vp: VpDescriptor;
   readonly #pending: PendingExit;
@@ -121,6 +130,13 @@ export class StartedRun {
    * late. Harmless where the run has ended.
    *
    * @throws MshvError where the VP cannot be interrupted, as `vp.cancel()`: the run goes on
+   *
+   * @example
+   * ```ts
+   * const run = vp.start(() => undefined);
+   * run.stop();
+   * console.log(await run.finished); // stopped
+   * ```
    */
   stop(): void {
     finish(this, 'stopped');

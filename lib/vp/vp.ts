@@ -66,6 +66,16 @@ let pagedRegisters: (vp: Vp) => VpRegisters | undefined;
  *
  * The driver never deletes a VP before its partition: `close()` gives back the descriptor, the index
  * stays taken.
+ *
+ * @example
+ * ```ts
+ * guest.out(0x3f8, 1, 0x41).halt();
+ * const exit = vp.run();
+ * if (exit?.type === 'io-port') {
+ *   console.log(exit.port, exit.value); // 1016 65
+ *   vp.completeIoPort(exit);
+ * }
+ * ```
  */
 export class Vp implements Disposable {
   readonly #descriptor: VpDescriptor;
@@ -134,6 +144,15 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_TOKEN_TAKEN` where it was received before, or the environment that made it has ended. Where
    *   anything else is thrown, the token can be received again
    * @throws TypeError `ERR_INVALID_ARG_VALUE` where `native` is not the sender's addon
+   *
+   * @example
+   * ```ts
+   * import { Vp } from 'mshv';
+   *
+   * const token = vp.share(); // goes to a Worker, as workerData or by postMessage
+   * using received = Vp.receive(token); // there
+   * console.log(received.index); // 0
+   * ```
    */
   static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
     const checked = tokenArgument('vp', token);
@@ -181,6 +200,12 @@ export class Vp implements Disposable {
    *   exited. What the driver resolves itself (a first access to memory, a doorbell) is no exit.
    * @throws MshvError `ERR_MSHV_VP_RUNNING` where it runs already; `EIO` where the hypervisor cannot run it;
    *   `EFAULT` where the exit was lost
+   *
+   * @example
+   * ```ts
+   * guest.halt();
+   * console.log(vp.run()?.type); // halt
+   * ```
    */
   run(): Intercept | undefined {
     const descriptor = this.#descriptor;
@@ -222,6 +247,17 @@ export class Vp implements Disposable {
    * @throws the reason of `options.signal` where that has aborted before: nothing has run then
    * @throws MshvError `ERR_MSHV_VP_RUNNING` where it was started already, while a run by another object shows in
    *   `finished`; `EAGAIN` where there is no room for a thread
+   *
+   * @example
+   * ```ts
+   * guest.out(0x3f8, 1, 0x41).halt();
+   * const run = vp.start((exit) => {
+   *   if (exit.type !== 'io-port') return 'stop';
+   *   vp.completeIoPort(exit);
+   *   return; // and the VP goes on
+   * });
+   * console.log(await run.finished); // stopped
+   * ```
    */
   start(handler: ExitHandler, options: WaitOptions = {}): StartedRun {
     functionArgument('handler', handler);
@@ -246,6 +282,13 @@ export class Vp implements Disposable {
    *
    * @throws MshvError `ERR_MSHV_CLOSED`; where other code of the process has taken the signals that interrupt a run and
    *   there can be no other, `ENOSPC` (sigaction) or what `timer_create` fails with: the run goes on, nothing is canceled
+   *
+   * @example
+   * ```ts
+   * const run = vp.start(() => undefined);
+   * vp.cancel();
+   * console.log(await run.finished); // canceled
+   * ```
    */
   cancel(): void {
     const { native, attached, index } = this.#descriptor;
@@ -262,6 +305,11 @@ export class Vp implements Disposable {
    *
    * @returns an object with a bigint for each name, but for segment and table registers
    * @throws MshvError as `partition.getRegisters()`
+   *
+   * @example
+   * ```ts
+   * console.log(vp.getRegisters(['RFLAGS'])); // { RFLAGS: 2n }
+   * ```
    */
   getRegisters<const Name extends RegisterName>(names: readonly Name[]): Registers<Name> {
     this.#descriptor.checkOpen();
@@ -275,6 +323,12 @@ export class Vp implements Disposable {
    * (`'invalid-vp-register-value'`).
    *
    * @throws MshvError as `partition.setRegisters()`: the page is as it was then
+   *
+   * @example
+   * ```ts
+   * vp.setRegisters({ RIP: 0x100000, RFLAGS: 2 });
+   * console.log(vp.getRegisters(['RIP'])); // { RIP: 1048576n }
+   * ```
    */
   setRegisters(values: RegisterInputs): void {
     this.#descriptor.checkOpen();
@@ -348,6 +402,11 @@ export class Vp implements Disposable {
    * (`syntheticTimersLayout`).
    *
    * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * console.log(vp.getState('lapic').length); // 4096
+   * ```
    */
   getState(type: VpStateType): Uint8Array {
     return getVpState(this.#descriptor, type, this.partition, this.#registers);
@@ -358,6 +417,11 @@ export class Vp implements Disposable {
    *
    * @param state - all of it, as `getState()` returned it
    * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
+   *
+   * @example
+   * ```ts
+   * vp.setState('lapic', vp.getState('lapic'));
+   * ```
    */
   setState(type: VpStateType, state: Uint8Array): void {
     setVpState(this.#descriptor, type, state, this.partition, this.#registers);
@@ -372,6 +436,15 @@ export class Vp implements Disposable {
    * @param value - for IN, as many bits as the access has; absent for OUT
    * @throws MshvError `ERR_MSHV_STALE_EXIT` where the VP did not stop with this exit, has run since, or the exit is
    *   completed; `ERR_MSHV_NOT_COMPLETABLE` for INS and OUTS, and where the length of the instruction is not known
+   *
+   * @example
+   * ```ts
+   * guest.in(0x60, 1).out(0x61, 1).halt();
+   * const exit = vp.run();
+   * if (exit?.type === 'io-port' && !exit.isWrite) vp.completeIoPort(exit, 41);
+   * const next = vp.run();
+   * console.log(next?.type === 'io-port' && next.value); // 41
+   * ```
    */
   completeIoPort(exit: IoPortIntercept, value?: number): void {
     this.#completion.ioPort(exit, value);
@@ -382,6 +455,15 @@ export class Vp implements Disposable {
    *
    * @param value - for RDMSR; absent for WRMSR
    * @throws MshvError as `completeIoPort()`
+   *
+   * @example
+   * ```ts
+   * partition.installIntercept({ type: 'msr' });
+   * guest.rdmsr(0x1234).halt();
+   * const exit = vp.run();
+   * if (exit?.type === 'msr') vp.completeMsr(exit, 7n);
+   * console.log(vp.run()?.type); // halt
+   * ```
    */
   completeMsr(exit: MsrIntercept, value?: bigint | number): void {
     this.#completion.msr(exit, value);
@@ -391,6 +473,15 @@ export class Vp implements Disposable {
    * Completes CPUID.
    *
    * @throws MshvError as `completeIoPort()`
+   *
+   * @example
+   * ```ts
+   * partition.installIntercept({ type: 'cpuid', leaf: 0x40000000 });
+   * guest.cpuid(0x40000000).halt();
+   * const exit = vp.run();
+   * if (exit?.type === 'cpuid') vp.completeCpuid(exit, { eax: 1, ebx: 2, ecx: 3, edx: 4 });
+   * console.log(vp.run()?.type); // halt
+   * ```
    */
   completeCpuid(exit: CpuidIntercept, result: CpuidValues): void {
     this.#completion.cpuid(exit, result);
@@ -403,6 +494,15 @@ export class Vp implements Disposable {
    * @param answer - the result, or what gives it: that is called when the exit has been checked, and may
    *   close the VP: then nothing is completed
    * @throws MshvError as `completeIoPort()`
+   *
+   * @example
+   * ```ts
+   * partition.installIntercept({ type: 'hypercall' });
+   * guest.signalEvent(9).halt();
+   * const exit = vp.run();
+   * if (exit?.type === 'hypercall') vp.completeHypercall(exit, { status: 0 });
+   * console.log(vp.run()?.type); // halt
+   * ```
    */
   completeHypercall<Exit extends HypercallIntercept | Arm64HypercallIntercept>(
     exit: Exit,
@@ -416,6 +516,13 @@ export class Vp implements Disposable {
    * whoever answers exits by other means than the completions.
    *
    * @throws MshvError `ERR_MSHV_STALE_EXIT` where it is not; `ERR_MSHV_CLOSED`
+   *
+   * @example
+   * ```ts
+   * guest.halt();
+   * const exit = vp.run();
+   * if (exit !== undefined) vp.checkExit(exit); // throws where it is of an earlier stop
+   * ```
    */
   checkExit(exit: Message): void {
     instanceArgument('exit', exit, exitBrand);
@@ -427,6 +534,14 @@ export class Vp implements Disposable {
    * Moves RIP, or PC, past the instruction that the VP stopped at, and changes nothing else.
    *
    * @throws MshvError as `completeIoPort()`
+   *
+   * @example
+   * ```ts
+   * guest.mmioWrite(0xf0000000, 4, 1).halt();
+   * const exit = vp.run();
+   * if (exit?.type === 'unmapped-gpa') vp.skipInstruction(exit);
+   * console.log(vp.run()?.type); // halt
+   * ```
    */
   skipInstruction(exit: X64Intercept | Arm64Intercept): void {
     this.#completion.skip(exit);
@@ -441,6 +556,11 @@ export class Vp implements Disposable {
    * `Vp.receive(token).close()` takes it back.
    *
    * @throws MshvError `EMFILE`
+   *
+   * @example
+   * ```ts
+   * console.log(vp.share().type); // mshv-vp
+   * ```
    */
   share(): VpToken {
     const { native, attached, arbiter } = this.#descriptor;

@@ -141,7 +141,7 @@ export const elsewhere: readonly { readonly file: string; readonly because: stri
   { file: 'eventfd-processes.test.ts', because: 'it shares eventfds with processes' },
   { file: 'irq/gsi-allocator.test.ts', because: 'it is about numbers' },
   { file: 'abi/messages.test.ts', because: 'it decodes messages that it has made' },
-  { file: 'docs.test.ts', because: 'it compiles documentation' },
+  { file: 'snippets.test.ts', because: 'it compiles documentation' },
   { file: 'exports.test.ts', because: 'it reads declarations' },
   { file: 'cli/**', because: 'the command makes no memory' },
   { file: 'scripts.test.ts', because: 'it starts scripts that refuse their arguments' },

@@ -38,6 +38,7 @@ export class Arm64HypercallIntercept
   }
 
   readonly type = 'arm64-hypercall';
+  /** There is no other convention on arm64. */
   readonly is64Bit = true;
 
   constructor(message: Uint8Array) {
