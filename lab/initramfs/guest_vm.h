@@ -225,7 +225,8 @@ static int boot(struct vm *v, int i, uint64_t rip)
 }
 
 #define SYNTHETIC_FEATURES 0x10001
-/* access_vp_run_time_reg to access_frequency_regs, direct_synthetic_timers, and that there is a hypervisor */
+/* access_vp_run_time_reg to access_frequency_regs, direct_synthetic_timers, and that there is a
+ * hypervisor */
 static uint64_t synthetic_features = 0xfff | 1 << 22;
 
 static struct vm *mkvm(int lapic, int nvp)

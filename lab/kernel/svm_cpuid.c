@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * CPUID, as the partition was made: its features of the hypervisor, its local APICs, the VP's own ids, and
- * what the VMM has registered.
+ * CPUID, as the partition was made: its features of the hypervisor, its local APICs, the VP's own
+ * ids, and what the VMM has registered.
  */
 
 /* bits of SYNTHETIC_PROC_FEATURES */
@@ -110,7 +110,8 @@ static void svm_cpuid_hypervisor(struct fhv_pt *p, u32 eax, u32 *o)
 	}
 }
 
-/* of leaf 7 what VMRUN and the nested walk know: FSGSBASE, BMI1, BMI2, ERMS, RDSEED, ADX, and AVX2 */
+/* of leaf 7 what VMRUN and the nested walk know: FSGSBASE, BMI1, BMI2, ERMS, RDSEED, ADX, and AVX2
+ */
 #define LEAF7_EBX (BIT(0) | BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19))
 #define AVX2      BIT(5)
 

@@ -75,8 +75,8 @@ static void stimer_start(struct svm_stimer *st)
 static bool stimer_config_valid(struct fhv_pt *p, u64 val)
 {
 	return !(val & ~STIMER_CONFIG_MASK) &&
-	       (!(val & STIMER_DIRECT) || ((val >> 4 & 0xff) > 15 && has_apic(p) &&
-		has_feature(p, SYN_DIRECT_STIMERS)));
+	       (!(val & STIMER_DIRECT) ||
+		((val >> 4 & 0xff) > 15 && has_apic(p) && has_feature(p, SYN_DIRECT_STIMERS)));
 }
 
 static void stimer_config(struct svm_stimer *st, u64 val)
