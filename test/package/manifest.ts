@@ -18,6 +18,16 @@ export function checkManifest(tarball: string): number {
   ) as { readonly scripts: Readonly<Record<string, string>>; readonly gypfile: unknown };
   const scripts = installScripts.filter((name) => Object.hasOwn(manifest.scripts, name));
   if (manifest.gypfile !== false) scripts.push('gypfile');
+  // What the compiler was to strip of the declarations.
+  const declarations = execFileSync(
+    'tar',
+    ['xzOf', tarball, '--wildcards', 'package/dist/*.d.ts'],
+    {
+      encoding: 'utf8',
+      maxBuffer: 2 ** 26,
+    },
+  );
+  if (declarations.includes('@internal')) unwanted.push('@internal in a .d.ts');
   for (const name of [...unwanted, ...scripts]) console.error(`== published: ${name}`);
   const failed = [
     ['publint/src/cli.js', 'run', tarball, '--strict'],

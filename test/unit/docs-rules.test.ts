@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
@@ -74,6 +75,43 @@ it('no page names a file that there is not', () => {
   );
   expect(named.length).toBeGreaterThan(100);
   expect(named.filter((one) => !existsSync(root + one.replace(/^.*: /, '')))).toEqual([]);
+});
+
+describe('what is published of the pages', () => {
+  const { files, version } = JSON.parse(textOf('package.json')) as {
+    files: string[];
+    version: string;
+  };
+  const published = (file: string): boolean =>
+    [...files, 'README.md', 'LICENSE'].some((one) => file === one || file.startsWith(`${one}/`));
+  const pages = [
+    'README.md',
+    'CHANGELOG.md',
+    ...readdirSync(`${root}docs`).map((file) => `docs/${file}`),
+  ];
+
+  it.each(pages)('%s links to files and headings of the package alone', (page) => {
+    const text = textOf(page);
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, to = '']) => to);
+    const broken = links.filter((to) => {
+      if (/^https?:/.test(to)) return false;
+      const [path = '', fragment] = to.split('#');
+      const file = path === '' ? page : posix.join(posix.dirname(page), path);
+      if (!published(file) || !existsSync(root + file)) return true;
+      const anchors = [...textOf(file).matchAll(/^##* (.+)$/gm)].map(([, heading = '']) =>
+        anchor(heading),
+      );
+      return fragment !== undefined && !anchors.includes(fragment);
+    });
+    expect(broken).toEqual([]);
+    expect(text).not.toMatch(/registry\.npmjs|registry\.yarnpkg|artifactory/i);
+  });
+
+  it('the changelog has an entry of the version', () => {
+    expect(textOf('CHANGELOG.md')).toMatch(
+      new RegExp(`^## \\[${version}\\] - \\d{4}-\\d\\d-\\d\\d$`, 'm'),
+    );
+  });
 });
 
 it('CONTRIBUTING.md shows every folder of lib and its order', () => {

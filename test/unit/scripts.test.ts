@@ -26,3 +26,22 @@ it.each([
   });
   expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: '', stderr: `${message}\n` });
 });
+
+it('prebuild says what toolchain is missing, and what has it', () => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', 'packaging/prebuild.ts', 'linux-arm64-glibc'],
+    {
+      cwd: new URL('../..', import.meta.url),
+      encoding: 'utf8',
+      env: { ...process.env, PATH: '/nowhere', FORCE_COLOR: undefined, NO_COLOR: undefined },
+    },
+  );
+  expect({ status, stdout, stderr }).toEqual({
+    status: 2,
+    stdout: '',
+    stderr:
+      'there is no aarch64-linux-gnu-g++, aarch64-linux-gnu-strip: ' +
+      'apt-get install g++-aarch64-linux-gnu binutils-aarch64-linux-gnu\n',
+  });
+});
