@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { insideLab } from '../inside-lab.js';
 import { runScenario } from '../scenario-run.js';
@@ -28,8 +28,11 @@ beforeAll(() => {
   const flags = ['-shared', '-fPIC', '-Wl,-z,nodelete'];
   execFileSync('cc', [...flags, '-o', library, fileURLToPath(source)]);
 });
-afterAll(() => {
+// After each: the log of the lab's hypervisor has no room for what all of the programs do.
+afterEach(() => {
   expect(guest.leftovers()).toEqual([]);
+});
+afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
