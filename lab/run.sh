@@ -13,7 +13,8 @@ command  runs COMMAND as root in the VM, in the project's folder, and exits with
          are. Its stdout and stderr come out here; its stdin is empty.
 smoke    the scripted smoke test of the driver
 guest    guest machine code on emulated SVM; sections io fault spin mem irq door hc synic eoi smp
-         stress xstate apictimer stimer clock (all where none is named)
+         stress xstate apictimer stimer clock
+         identity state (all where none is named)
 
   --partition root|l1vh     what the kernel takes itself for (root)
   --scheduler lp|lp-smt|core|root   the hypervisor's scheduler (core; root with --svm)

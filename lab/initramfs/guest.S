@@ -361,5 +361,17 @@ synic:	testq	$1, MBOX+112		# "do not consume messages" for the busy test
 	jmp	xcr0			# +16
 	.balign	16
 	jmp	clocks			# +32: called
+	.balign	16
+	jmp	cpuid1			# +48: one leaf, for any VP
 	.include "guest_xstate.S"
 	.include "guest_time.S"
+
+cpuid1:	mov	MBOX, %eax
+	mov	MBOX+8, %ecx
+	cpuid
+	mov	%eax, MBOX+64
+	mov	%ebx, MBOX+68
+	mov	%ecx, MBOX+72
+	mov	%edx, MBOX+76
+	out	%al, $0x80
+	hlt

@@ -3,7 +3,7 @@
  * A VMM in small that runs guest.S through /dev/mshv on emulated SVM and checks what comes out.
  *
  *   guest_test [SECTION,...]   of io fault spin mem irq door hc synic eoi smp stress xstate
- * apictimer stimer clock; all where absent
+ * apictimer stimer clock identity state; all where absent
  *
  * `guest_n=N` on the kernel's command line sets the number of interrupts (10000).
  */
@@ -650,6 +650,8 @@ static void t_stress(void)
 
 #include "guest_xstate.c"
 #include "guest_time.c"
+#include "guest_identity.c"
+#include "guest_state.c"
 
 static const struct {
 	const char *n;
@@ -670,6 +672,8 @@ static const struct {
 	{ "apictimer", t_apic_timer },
 	{ "stimer", t_stimer },
 	{ "clock", t_clock },
+	{ "identity", t_identity },
+	{ "state", t_state },
 };
 
 int main(int argc, char **argv)

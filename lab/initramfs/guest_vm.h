@@ -77,7 +77,7 @@ enum {
 struct vm {
 	int pt, vp[4];
 	uint8_t *ram, *rp[4];
-	volatile int quit;
+	volatile int quit, hold, held; /* the VP's thread waits outside of RUN_VP */
 	pthread_t thr[4];
 	/* what the VP threads saw */
 	volatile uint64_t n_io, n_unmapped_w, n_unmapped_r, n_hc, n_sint, n_msr, n_cpuid, n_other,
@@ -306,6 +306,11 @@ static void *vcpu(void *arg)
 	uint8_t m[256];
 
 	while (!v->quit) {
+		while (v->hold && !i) {
+			v->held = 1;
+			usleep(100);
+		}
+		v->held = 0;
 		if (run(v, i, m)) {
 			if (errno == EINTR) {
 				v->n_eintr++;

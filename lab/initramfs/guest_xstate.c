@@ -31,6 +31,24 @@ static int vpstate(struct vm *v, int i, int set, int type, void *page)
 	return ioctl(v->vp[i], set ? MSHV_SET_VP_STATE : MSHV_GET_VP_STATE, &a);
 }
 
+/* of a VP whose thread is running it: RUN_VP holds the VP's mutex, so it is interrupted until it is
+ * out */
+static int vpstate_of_running(struct vm *v, int set, int type, void *page)
+{
+	int r;
+
+	v->hold = 1;
+	while (!v->held) {
+		pthread_kill(v->thr[0], SIGUSR1);
+		usleep(1000);
+	}
+	r = vpstate(v, 0, set, type, page);
+	v->hold = 0;
+	while (v->held)
+		usleep(100);
+	return r;
+}
+
 static void t_xstate(void)
 {
 	struct vm *v = mkvm(0, 2);

@@ -166,22 +166,19 @@ HYPERCALL(vp_call)
 	case HVCALL_GET_VP_STATE: {
 		struct hv_input_get_vp_state *a = in;
 		struct blob *b;
+		bool pages;
 
 		NEED_PT(a->partition_id);
 		NEED_VP(a->vp_index);
 		b = blob_get(v, a->state_data.type, false);
 		fhv_log("GET_VP_STATE pt=%llu vp=%u type=0x%x pages=%u", p->id, v->idx,
 			a->state_data.type, var);
-		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_LAPIC_STATE && var) {
-			svm_lapic_state(v, page_address(pfn_to_page(a->output_data_pfns[0])),
-					false);
+		pages = a->state_data.type & HV_GET_SET_VP_STATE_TYPE_PFN;
+		if (v->svm && (var || !pages) &&
+		    svm_state(v, a->state_data.type,
+			      pages ? page_address(pfn_to_page(a->output_data_pfns[0])) : out,
+			      false))
 			return 0;
-		}
-		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_XSAVE && var) {
-			svm_stop(v->svm);
-			xstate_get(v->svm, page_address(pfn_to_page(a->output_data_pfns[0])));
-			return 0;
-		}
 		if (!(a->state_data.type & HV_GET_SET_VP_STATE_TYPE_PFN)) {
 			if (b)
 				memcpy(out, b->data, sizeof(union hv_output_get_vp_state));
@@ -201,6 +198,7 @@ HYPERCALL(vp_call)
 	case HVCALL_SET_VP_STATE: {
 		struct hv_input_set_vp_state *a = in;
 		struct blob *b;
+		bool pages;
 
 		NEED_PT(a->partition_id);
 		NEED_VP(a->vp_index);
@@ -209,13 +207,15 @@ HYPERCALL(vp_call)
 			return HV_STATUS_INSUFFICIENT_MEMORY;
 		fhv_log("SET_VP_STATE pt=%llu vp=%u type=0x%x var=%u", p->id, v->idx,
 			a->state_data.type, var);
-		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_LAPIC_STATE && var)
-			svm_lapic_state(v, page_address(pfn_to_page(a->data[0].pfns)), true);
-		if (v->svm && a->state_data.type == HV_GET_SET_VP_STATE_XSAVE && var) {
-			svm_stop(v->svm);
-			if (!xstate_set(v->svm, page_address(pfn_to_page(a->data[0].pfns))))
-				return HV_STATUS_INVALID_PARAMETER;
-			return 0;
+		pages = a->state_data.type & HV_GET_SET_VP_STATE_TYPE_PFN;
+		if (v->svm && var) {
+			int done = svm_state(v, a->state_data.type,
+					     pages ? page_address(pfn_to_page(a->data[0].pfns))
+						   : (void *)a->data,
+					     true);
+
+			if (done)
+				return done < 0 ? HV_STATUS_INVALID_PARAMETER : 0;
 		}
 		if (!(a->state_data.type & HV_GET_SET_VP_STATE_TYPE_PFN)) {
 			memcpy(b->data, a->data, min_t(u32, var * 8, sizeof(b->data)));

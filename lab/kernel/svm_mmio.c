@@ -46,6 +46,11 @@ static void svm_x_npf(struct fhv_pt *p, struct fhv_vp *v)
 		fhv_log("NPT out of memory");
 		return;
 	}
+	/* the hypervisor's own pages: no VMM can do anything about it (TLFS, "Hypercall Page") */
+	if (r == 1 && ov_find(p, gpa >> 12)) {
+		svm_inject(s, 13, true, 0);
+		return;
+	}
 	m.instruction_byte_count =
 		acc == HV_INTERCEPT_ACCESS_EXECUTE ? 0 : svm_fetch(p, s, m.instruction_bytes, 16);
 	if (final && m.instruction_byte_count)
