@@ -18,7 +18,8 @@ import {
 } from '../arguments.js';
 import { MshvError } from '../errors.js';
 import { defaulting, integer, takeOptions, uint32, type OptionTable } from '../options.js';
-import { RegisterSet } from './vp-registers.js';
+import type { PendingExit } from './pending-exit.js';
+import { RegisterSet, type VpRegisters } from './vp-registers.js';
 
 const brands = {
   ioPort: messageBrand(IoPortIntercept),
@@ -69,20 +70,6 @@ export type HypercallAnswer<
   Exit extends HypercallIntercept | Arm64HypercallIntercept = HypercallIntercept,
 > = (exit: Exit) => HypercallResult;
 
-/** What completing an exit needs of its VP. */
-export interface CompletedVp {
-  /** What is to be written: two words for each register, the low one first. */
-  readonly words: BigUint64Array;
-  /** Throws unless the VP is open and this exit the last that this object has had of it, which is not completed. */
-  checkLast(exit: Instruction): void;
-  /** The same, and nobody else has run the VP since. */
-  check(exit: Instruction): void;
-  /** Whether that would not throw. */
-  waitsFor(exit: Instruction): boolean;
-  /** Writes `words`; then the last exit is completed. Throws where somebody else has run the VP since. */
-  complete(registers: RegisterSet): void;
-}
-
 /** What a completion changes beside RIP, in the order in which it is written. */
 type Written = readonly ('RAX' | 'RBX' | 'RCX' | 'RDX' | 'X0')[];
 
@@ -101,15 +88,17 @@ const sets = new Map<Written, RegisterSet>();
  * past it. RIP is written last, so a completion that failed can be tried again.
  */
 export class ExitCompletion {
-  readonly #vp: CompletedVp;
+  readonly #exits: PendingExit;
+  readonly #registers: VpRegisters;
 
-  constructor(vp: CompletedVp) {
-    this.#vp = vp;
+  constructor(exits: PendingExit, registers: VpRegisters) {
+    this.#exits = exits;
+    this.#registers = registers;
   }
 
   ioPort(exit: IoPortIntercept, value: number | undefined): void {
     instanceArgument('exit', exit, brands.ioPort);
-    this.#vp.checkLast(exit);
+    this.#exits.checkLast(exit);
     const { size } = exit;
     if (size !== 1 && size !== 2 && size !== 4) {
       throw cannotComplete(`an access of ${size} bytes`);
@@ -130,7 +119,7 @@ export class ExitCompletion {
 
   msr(exit: MsrIntercept, value: bigint | number | undefined): void {
     instanceArgument('exit', exit, brands.msr);
-    this.#vp.checkLast(exit);
+    this.#exits.checkLast(exit);
     if (exit.isWrite) {
       absentArgument('value', value, 'WRMSR');
       this.#write(exit, nothing);
@@ -142,7 +131,7 @@ export class ExitCompletion {
 
   cpuid(exit: CpuidIntercept, result: CpuidValues): void {
     instanceArgument('exit', exit, brands.cpuid);
-    this.#vp.checkLast(exit);
+    this.#exits.checkLast(exit);
     const { eax, ebx, ecx, edx } = takeOptions('result', result, cpuidResult);
     this.#write(exit, cpuidRegisters, BigInt(eax), BigInt(ebx), BigInt(ecx), BigInt(edx));
   }
@@ -152,11 +141,11 @@ export class ExitCompletion {
     answer: HypercallResult | HypercallAnswer<Exit>,
   ): void {
     instanceArgument('exit', exit, brands.hypercall);
-    this.#vp.check(exit);
+    this.#exits.check(exit);
     let result;
     if (typeof answer === 'function') {
       result = functionArgument('result', answer)(exit);
-      if (!this.#vp.waitsFor(exit)) {
+      if (!this.#exits.is(exit)) {
         return;
       }
     } else {
@@ -179,7 +168,7 @@ export class ExitCompletion {
 
   skip(exit: Instruction): void {
     instanceArgument('exit', exit, brands.instruction);
-    this.#vp.checkLast(exit);
+    this.#exits.checkLast(exit);
     if (arm64Brand.has(exit)) {
       this.#writeWith(nextPc(exit), nothingOfArm64);
     } else {
@@ -201,14 +190,14 @@ export class ExitCompletion {
       );
       sets.set(names, registers);
     }
-    const { words } = this.#vp;
+    const { words } = this.#exits;
     for (let i = 0; i < values.length; i++) {
       words[2 * i] = values[i] ?? 0n;
       words[2 * i + 1] = 0n;
     }
     words[2 * names.length] = next;
     words[2 * names.length + 1] = 0n;
-    this.#vp.complete(registers);
+    this.#exits.complete(this.#registers, registers);
   }
 }
 

@@ -118,13 +118,11 @@ export class PendingExit {
 
   /**
    * Whether `exit`, or what it is a snapshot of, is waiting to be completed. It is not where another object or environment
-   * has run the VP since, or is running it.
-   *
-   * @throws MshvError `ERR_MSHV_CLOSED`
+   * has run the VP since, or is running it, or this one is closed.
    */
   is(exit: Message): boolean {
     const vp = this.#vp;
-    return this.#isLast(exit) && vp.native.vpLastRun(vp.attached) === this.#run;
+    return !vp.closed && this.#isLast(exit) && vp.native.vpLastRun(vp.attached) === this.#run;
   }
 
   /** Whether it is as far as this object knows. */
@@ -135,9 +133,10 @@ export class PendingExit {
   /**
    * Checks that it is.
    *
-   * @throws MshvError `ERR_MSHV_STALE_EXIT`
+   * @throws MshvError `ERR_MSHV_STALE_EXIT`; `ERR_MSHV_CLOSED`
    */
   check(exit: Message): void {
+    this.#vp.checkOpen();
     if (!this.is(exit)) {
       throw this.#staleError();
     }
@@ -146,16 +145,22 @@ export class PendingExit {
   /**
    * Checks that it is as far as this object knows, before what `complete()` sees.
    *
-   * @throws MshvError `ERR_MSHV_STALE_EXIT`
+   * @throws MshvError `ERR_MSHV_STALE_EXIT`; `ERR_MSHV_CLOSED`
    */
   checkLast(exit: Message): void {
+    this.#vp.checkOpen();
     if (!this.#isLast(exit)) {
       throw this.#staleError();
     }
   }
 
+  /** What an exit is completed by: two words for each register, the low one first. */
+  get words(): BigUint64Array {
+    return this.#vp.block.words;
+  }
+
   /**
-   * Completes the last exit by what is in the block's words.
+   * Completes the last exit by `words`.
    *
    * @throws MshvError `ERR_MSHV_STALE_EXIT` where somebody has run the VP since; as `set()`. Nothing is written then, and
    *   it can be tried again

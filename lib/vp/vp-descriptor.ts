@@ -93,6 +93,14 @@ export class VpDescriptor {
     return typeof page === 'number' ? undefined : page;
   }
 
+  /** @throws MshvError as `vp.cancel()` */
+  cancel(): void {
+    const result = this.native.vpCancel(this.attached);
+    if (result < 0) {
+      throw stepError(this.native, `cancel VP ${this.index}`, result);
+    }
+  }
+
   #attach(): void {
     this.#check(this.#tryAttach());
   }

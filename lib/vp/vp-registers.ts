@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import type { Architecture } from '../abi/architecture.js';
 import { dirtyMasks, registerPageFields, registerPageLayout } from '../abi/register-page.js';
 import { registerCode } from '../abi/registers.js';
+import { registerCallsOf, type PartitionCalls } from '../hypercall/partition-calls.js';
 import type { OwnRegisters, RegisterCalls } from '../hypercall/register-calls.js';
 import type { VpDescriptor } from './vp-descriptor.js';
 
@@ -95,11 +96,11 @@ export class VpRegisters implements OwnRegisters {
   #absent: boolean;
   readonly architecture: Architecture;
 
-  constructor(vp: VpDescriptor, calls: RegisterCalls, architecture: Architecture) {
-    this.architecture = architecture;
-    this.#absent = architecture !== 'x64';
+  constructor(vp: VpDescriptor, partition: PartitionCalls) {
+    this.architecture = partition.architecture;
+    this.#absent = this.architecture !== 'x64';
     this.#vp = vp;
-    this.#calls = calls;
+    this.#calls = registerCallsOf(partition);
   }
 
   /** False where all of them are the hypervisor's for certain. */

@@ -1,10 +1,7 @@
-import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
-import { vpArgument } from '../abi/arguments.js';
 import type { CpuidValues } from '../abi/hypercall-outputs.js';
-import { InterceptMessages, type Intercept } from '../abi/intercepts.js';
-import { messageLayout } from '../abi/message-types.js';
+import type { Intercept, InterceptMessages } from '../abi/intercepts.js';
 import type { Arm64Intercept } from '../abi/messages/arm64-intercepts.js';
 import type { Arm64HypercallIntercept } from '../abi/messages/arm64-synic-intercepts.js';
 import type { CpuidIntercept } from '../abi/messages/cpuid-intercept.js';
@@ -18,41 +15,32 @@ import type { VpStateType } from '../abi/vp-state.js';
 import { throwIfAborted, type WaitOptions } from '../abort-signal.js';
 import { functionArgument, instanceArgument, ours, ownConstructor } from '../arguments.js';
 import { closeEach } from '../closing.js';
-import { MshvError } from '../errors.js';
 import { inspected } from '../inspection.js';
-import { ApicIds } from '../irq/apic-ids.js';
-import { type Native, vpPages } from '../native.js';
+import type { Native } from '../native.js';
 import { takeOptions, waitOptions } from '../options.js';
-import {
-  makeToken,
-  receivingNative,
-  takeOffer,
-  tokenArgument,
-  type ReceiveOptions,
-  type VpToken,
-} from '../share-token.js';
-import { stepError } from '../step-error.js';
+import type { ReceiveOptions, VpToken } from '../share-token.js';
 import { ExitCompletion, type HypercallAnswer, type HypercallResult } from './exit-completion.js';
-import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
+import type { HypercallOptions } from '../hypercall/hypercall.js';
 import {
   getNamedRegisters,
   setNamedRegisters,
   type RegisterInputs,
   type Registers,
 } from './named-registers.js';
-import { apicIdsOf, registerCallsOf, type PartitionCalls } from '../hypercall/partition-calls.js';
-import { toldAt } from './exit-block.js';
+import { apicIdsOf, type PartitionCalls } from '../hypercall/partition-calls.js';
+import { runHere } from './blocking-run.js';
 import { PendingExit } from './pending-exit.js';
-import { mapRegisterPage, type RegisterPage } from './register-page.js';
-import { ownPartition } from '../hypercall/shared-partition.js';
+import type { RegisterPage } from './register-page.js';
 import { VpDescriptor } from './vp-descriptor.js';
 import { VpRegisters } from './vp-registers.js';
 import { beginRun, finishRun, type ExitHandler, type StartedRun } from './started-run.js';
-import { runError, runningError } from './run-errors.js';
+import { runningError } from './run-errors.js';
+import { performVpHypercall } from './vp-hypercall.js';
+import { VpPages } from './vp-pages.js';
+import { receiveVp, shareVp } from './vp-token.js';
 import { getVpState, setVpState } from './vp-state.js';
 
 const exitBrand = messageBrand(Message);
-const { EBUSY, ECANCELED, EINTR } = constants.errno;
 
 let create: (native: Native, fd: number, index: number, partition: PartitionCalls) => Vp;
 let pagedRegisters: (vp: Vp) => VpRegisters | undefined;
@@ -84,10 +72,8 @@ export class Vp implements Disposable {
   readonly #registers: VpRegisters;
   readonly #exits: PendingExit;
   readonly #completion: ExitCompletion;
+  readonly #pages: VpPages;
   #run: StartedRun | undefined;
-  /** Undefined until it is asked for, null where there is none. */
-  #registerPage: RegisterPage | null | undefined;
-  #interceptPage: InterceptMessages | null | undefined;
   /** 0 to 255. */
   readonly index: number;
   /** Through which its registers are reached: the Partition, or in another environment what `receive()` made. */
@@ -104,29 +90,10 @@ export class Vp implements Disposable {
     this.#owned = owned;
     this.index = descriptor.index;
     this.partition = partition;
-    this.#registers = new VpRegisters(
-      descriptor,
-      registerCallsOf(partition),
-      partition.architecture,
-    );
+    this.#registers = new VpRegisters(descriptor, partition);
     this.#exits = new PendingExit(descriptor, partition.architecture);
-    this.#completion = new ExitCompletion({
-      words: descriptor.block.words,
-      checkLast: (exit) => {
-        descriptor.checkOpen();
-        this.#exits.checkLast(exit);
-      },
-      check: (exit) => {
-        descriptor.checkOpen();
-        this.#exits.check(exit);
-      },
-      waitsFor: (exit) =>
-        !(/** Whether `close()` was called, here or by the partition. */ descriptor.closed) &&
-        this.#exits.is(exit),
-      complete: (registers) => {
-        this.#exits.complete(this.#registers, registers);
-      },
-    });
+    this.#completion = new ExitCompletion(this.#exits, this.#registers);
+    this.#pages = new VpPages(descriptor, partition.architecture);
   }
 
   static {
@@ -155,13 +122,8 @@ export class Vp implements Disposable {
    * ```
    */
   static receive(token: VpToken, options: ReceiveOptions = {}): Vp {
-    const checked = tokenArgument('vp', token);
-    const index = vpArgument('token.index', token.index);
-    const apicIds = ApicIds.ofToken(token);
-    const native = receivingNative(checked, options);
-    const [vp = -1, arbiter = -1, partition = -1] = takeOffer(native, checked);
-    const shared = ownPartition(native, partition, apicIds);
-    return new Vp(ours, new VpDescriptor(native, vp, index, arbiter), shared, shared);
+    const [descriptor, partition] = receiveVp(token, options);
+    return new Vp(ours, descriptor, partition, partition);
   }
 
   /** Whether `close()` was called, here or by the partition. */
@@ -208,30 +170,8 @@ export class Vp implements Disposable {
    * ```
    */
   run(): Intercept | undefined {
-    const descriptor = this.#descriptor;
-    const fd = descriptor.runnable;
-    if (this.#run !== undefined) {
-      throw runningError(this.index, `run VP ${this.index}`);
-    }
-    const exits = this.#exits;
-    exits.clear();
-    const { native, block } = descriptor;
-    for (;;) {
-      const result = native.vpRun(fd);
-      if (result >= 0) {
-        exits.retireLater();
-        const exit = exits.arrive();
-        block.bytes[toldAt] = 1;
-        return exit;
-      }
-      if (result === -ECANCELED) {
-        block.bytes[toldAt] = 1;
-        return undefined;
-      }
-      if (result !== -EINTR) {
-        throw runError(this.index, result, native);
-      }
-    }
+    this.#refuseStarted('run');
+    return runHere(this.#descriptor, this.#exits);
   }
 
   /**
@@ -264,9 +204,7 @@ export class Vp implements Disposable {
     const { signal } = takeOptions('options', options, waitOptions);
     this.#descriptor.checkOpen();
     throwIfAborted(signal);
-    if (this.#run !== undefined) {
-      throw runningError(this.index, `start VP ${this.index}`);
-    }
+    this.#refuseStarted('start');
     const ended = (): void => {
       this.#run = undefined;
     };
@@ -291,11 +229,7 @@ export class Vp implements Disposable {
    * ```
    */
   cancel(): void {
-    const { native, attached, index } = this.#descriptor;
-    const result = native.vpCancel(attached);
-    if (result < 0) {
-      throw stepError(native, `cancel VP ${index}`, result);
-    }
+    this.#descriptor.cancel();
   }
 
   /**
@@ -342,12 +276,7 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   get registerPage(): RegisterPage | undefined {
-    this.#descriptor.checkOpen();
-    if (this.#registerPage === undefined) {
-      this.#registerPage =
-        this.partition.architecture === 'x64' ? (mapRegisterPage(this.#descriptor) ?? null) : null;
-    }
-    return this.#registerPage ?? undefined;
+    return this.#pages.registers;
   }
 
   /**
@@ -358,18 +287,7 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_CLOSED`
    */
   get interceptPage(): InterceptMessages | undefined {
-    this.#descriptor.checkOpen();
-    if (this.#interceptPage === undefined) {
-      const page = this.#descriptor.page(vpPages.intercept);
-      this.#interceptPage =
-        page === undefined
-          ? null
-          : new InterceptMessages(
-              new Uint8Array(page, 0, messageLayout.size),
-              this.partition.architecture,
-            );
-    }
-    return this.#interceptPage ?? undefined;
+    return this.#pages.intercept;
   }
 
   /**
@@ -381,19 +299,7 @@ export class Vp implements Disposable {
    * @throws MshvError `ERR_MSHV_VP_RUNNING` while the VP runs; as the hypervisor refuses it
    */
   hypercall(options: HypercallOptions): Uint8Array {
-    const descriptor = this.#descriptor;
-    try {
-      return performHypercall(
-        { native: descriptor.native, fd: () => descriptor.fd },
-        'vp',
-        options,
-      );
-    } catch (error) {
-      if (error instanceof MshvError && error.errno === -EBUSY) {
-        throw runningError(this.index, `call ${error.hypercall ?? ''}`);
-      }
-      throw error;
-    }
+    return performVpHypercall(this.#descriptor, options);
   }
 
   /**
@@ -526,7 +432,6 @@ export class Vp implements Disposable {
    */
   checkExit(exit: Message): void {
     instanceArgument('exit', exit, exitBrand);
-    this.#descriptor.checkOpen();
     this.#exits.check(exit);
   }
 
@@ -563,10 +468,7 @@ export class Vp implements Disposable {
    * ```
    */
   share(): VpToken {
-    const { native, attached, arbiter } = this.#descriptor;
-    const descriptors = [attached, arbiter, this.partition.fd];
-    const token = makeToken(native, 'vp', `VP ${this.index}`, descriptors);
-    return { ...token, index: this.index, apicIds: apicIdsOf(this.partition).memory };
+    return shareVp(this.#descriptor, this.partition);
   }
 
   /**
@@ -599,6 +501,12 @@ export class Vp implements Disposable {
   [inspect.custom](depth: number | null, options: InspectOptions): string {
     const { index, closed } = this;
     return inspected('Vp', { index, closed }, depth, options);
+  }
+
+  #refuseStarted(verb: string): void {
+    if (this.#run !== undefined) {
+      throw runningError(this.index, `${verb} VP ${this.index}`);
+    }
   }
 }
 
