@@ -8,6 +8,7 @@ import process from 'node:process';
 const [folder, stepsFailed] = process.argv.slice(2);
 const expected = [
   'simulator',
+  'arm64-unit',
   'conformance-core',
   'conformance-root',
   'fast-injection',

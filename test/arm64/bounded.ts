@@ -1,0 +1,12 @@
+/**
+ * What CI runs by arm64 Node.js under qemu-user, within minutes: where the addons meet the processor (descriptors, memory, threads
+ * that run VPs), what is decoded, and the machine of arm64.
+ */
+export const bounded: readonly string[] = [
+  'test/unit/abi/intercepts.test.ts',
+  'test/unit/eventfd.test.ts',
+  'test/unit/irq/irqfd.test.ts',
+  'test/unit/memory/guest-memory.test.ts',
+  'test/unit/sim/arm64-machine.test.ts',
+  'test/unit/vp/vp.test.ts',
+];
