@@ -14,7 +14,7 @@ command  runs COMMAND as root in the VM, in the project's folder, and exits with
 smoke    the scripted smoke test of the driver
 guest    guest machine code on emulated SVM; sections io fault spin mem irq door hc synic eoi smp
          stress xstate apictimer stimer clock
-         identity state (all where none is named)
+         identity state modes spin2 debug (all where none is named)
 
   --partition root|l1vh     what the kernel takes itself for (root)
   --scheduler lp|lp-smt|core|root   the hypervisor's scheduler (core; root with --svm)

@@ -3,7 +3,7 @@
  * A VMM in small that runs guest.S through /dev/mshv on emulated SVM and checks what comes out.
  *
  *   guest_test [SECTION,...]   of io fault spin mem irq door hc synic eoi smp stress xstate
- * apictimer stimer clock identity state; all where absent
+ * apictimer stimer clock identity state modes spin2 debug; all where absent
  *
  * `guest_n=N` on the kernel's command line sets the number of interrupts (10000).
  */
@@ -652,6 +652,8 @@ static void t_stress(void)
 #include "guest_time.c"
 #include "guest_identity.c"
 #include "guest_state.c"
+#include "guest_debug.c"
+#include "guest_modes.c"
 
 static const struct {
 	const char *n;
@@ -674,6 +676,9 @@ static const struct {
 	{ "clock", t_clock },
 	{ "identity", t_identity },
 	{ "state", t_state },
+	{ "modes", t_modes },
+	{ "spin2", t_spin2 },
+	{ "debug", t_debug },
 };
 
 int main(int argc, char **argv)

@@ -45,6 +45,7 @@
 #include <asm/desc.h>
 #include <asm/idtentry.h>
 #include <asm/cpuid/api.h>
+#include <asm/debugreg.h>
 #include <asm/mshyperv.h>
 #include <asm/svm.h>
 #include <asm/fpu/api.h>
@@ -110,6 +111,7 @@ static int fhv_mode; /* 0 off, 1 root, 2 l1vh */
 #include "svm_registers.c"
 #include "svm_msrs.c"
 #include "svm_mmio.c"
+#include "svm_debug.c"
 #include "svm_exits.c"
 #include "svm_fast_injection.c"
 #include "svm_run.c"

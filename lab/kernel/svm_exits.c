@@ -20,25 +20,6 @@ static void svm_x_io(struct fhv_pt *p, struct fhv_vp *v)
 	svm_deliver(p, v, HVMSG_X64_IO_PORT_INTERCEPT, &m, sizeof(m));
 }
 
-static void svm_x_exc(struct fhv_pt *p, struct fhv_vp *v, int vec)
-{
-	struct svm_vp *s = S(v);
-	struct x64_exc_msg m = {};
-	int i;
-
-	msg_header(v, &m.h, 0, HV_INTERCEPT_ACCESS_EXECUTE);
-	m.vector = vec;
-	m.info = vec == 8 || (vec >= 10 && vec <= 14) || vec == 17;
-	m.err = CTRL(s)->exit_info_1;
-	m.param = vec == 14 ? CTRL(s)->exit_info_2 : 0;
-	m.nbytes = svm_fetch(p, s, m.bytes, 16);
-	seg_get(s, 3, &m.ds);
-	seg_get(s, 2, &m.ss);
-	for (i = 0; i < 16; i++)
-		m.r[i] = *svm_gpr(s, i);
-	svm_deliver(p, v, HVMSG_X64_EXCEPTION_INTERCEPT, &m, sizeof(m));
-}
-
 /* fhv_lock held, fpu loaded */
 static void svm_exit(struct fhv_pt *p, struct fhv_vp *v)
 {
@@ -51,8 +32,11 @@ static void svm_exit(struct fhv_pt *p, struct fhv_vp *v)
 	case SVM_EXIT_NMI:
 	case SVM_EXIT_VINTR: break;
 	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_LAST_EXCP:
-		svm_x_exc(p, v, code - SVM_EXIT_EXCP_BASE);
+		svm_x_exc(p, v, code - SVM_EXIT_EXCP_BASE, 0);
 		break;
+	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7:
+	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7: svm_x_mov_dr(p, v); break;
+	case SVM_EXIT_SWINT: svm_x_swint(p, v); break;
 	case SVM_EXIT_CPUID: svm_x_cpuid(p, v); break;
 	case SVM_EXIT_MSR: svm_x_msr(p, v); break;
 	case SVM_EXIT_IOIO: svm_x_io(p, v); break;

@@ -11,6 +11,7 @@ static void svm_vp_reset(struct fhv_vp *v)
 	memset(s->vmcb, 0, PAGE_SIZE);
 	memset(s->gpr, 0, sizeof(s->gpr));
 	xstate_reset(s);
+	c->intercepts[INTERCEPT_DR] = 0x00ff00ff;
 	c->intercepts[INTERCEPT_WORD3] =
 		BIT(INTERCEPT_INTR & 31) | BIT(INTERCEPT_NMI & 31) | BIT(INTERCEPT_CPUID & 31) |
 		BIT(INTERCEPT_HLT & 31) | BIT(INTERCEPT_INVLPGA & 31) |

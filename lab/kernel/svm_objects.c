@@ -54,7 +54,7 @@ struct svm_vp {
 	u64 gpr[16];              /* rax and rsp live in the VMCB */
 	u8 xs[832] __aligned(64); /* XSAVE area, standard format */
 	bool xs_changed;          /* since the CPU was given it */
-	u64 dr[4], xfem, apic_base, tsc_aux, misc_enable, mtrr_def;
+	u64 dr[4], guest_dr7, xfem, apic_base, tsc_aux, misc_enable, mtrr_def;
 	int in_guest, cpu;
 	bool exit_valid, stale, halted, idle, wait_sipi, flush, work_active, dead, nmi, kick;
 	u32 reinj, reinj_err;

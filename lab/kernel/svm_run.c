@@ -72,6 +72,10 @@ static void svm_prepare(struct fhv_pt *p, struct fhv_vp *v)
 		c->intercepts[INTERCEPT_WORD3] &= ~BIT(INTERCEPT_VINTR & 31);
 	}
 	c->intercepts[INTERCEPT_EXCEPTION] = p->svm->exc_mask;
+	if (p->svm->exc_mask & BIT(3)) /* INT3: see svm_debug.c */
+		c->intercepts[INTERCEPT_WORD3] |= BIT(INTERCEPT_INTn & 31);
+	else
+		c->intercepts[INTERCEPT_WORD3] &= ~BIT(INTERCEPT_INTn & 31);
 	c->tlb_ctl = s->flush ? TLB_CONTROL_FLUSH_ALL_ASID : 0;
 	s->flush = false;
 	c->clean = 0;

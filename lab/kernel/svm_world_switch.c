@@ -62,7 +62,8 @@ static int __init svm_init(void)
 	on_each_cpu(svm_cpu_enable, &ok, 1);
 	svm_iopm = (void *)__get_free_pages(GFP_KERNEL, 2);
 	svm_msrpm = (void *)__get_free_pages(GFP_KERNEL, 1);
-	svm_wq = alloc_workqueue("fakehv_svm", WQ_UNBOUND | WQ_HIGHPRI, 0);
+	/* not of high priority: VPs that never exit would leave their VMM no time */
+	svm_wq = alloc_workqueue("fakehv_svm", WQ_UNBOUND, 0);
 	if (!ok || !svm_iopm || !svm_msrpm || !svm_wq) {
 		pr_err("no SVM with nested paging and AVX on this CPU, fakehv.svm ignored\n");
 		return -ENODEV;
