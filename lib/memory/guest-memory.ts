@@ -12,7 +12,6 @@ import {
   ours,
   ownConstructor,
 } from '../arguments.js';
-import { closedError, MshvError } from '../errors.js';
 import { hexadecimal, inspected } from '../inspection.js';
 import type { Native } from '../native.js';
 import { takeOptions } from '../options.js';
@@ -34,20 +33,15 @@ import {
   type GuestMemoryOptions,
   type NewMemoryOptions,
 } from './guest-memory-options.js';
-import type { MemoryBits } from './memory-bits.js';
-import { fileHints, restOfFile, ShownDescriptor } from './memory-file.js';
-import { bufferHints, viewTypes, type MemoryView, type ViewConstructor } from './memory-view.js';
+import { fileHints, restOfFile } from './memory-file.js';
+import { MemoryPages } from './memory-pages.js';
+import { viewTypes, type MemoryView, type ViewConstructor } from './memory-view.js';
 
 /** More than a process on x86-64 or arm64 has addresses for, and every offset is a safe integer. */
 const largestMemory = 2n ** 47n;
 const fillChunk = 1 << 20;
 
-let bitsOf: (memory: GuestMemory, begin: bigint) => MemoryBits;
-let nativeOf: (memory: GuestMemory) => Native;
-// One more, or one less, that keeps the pages mapped in this process.
-let hold: (memory: GuestMemory) => number;
-let letGo: (memory: GuestMemory) => void;
-
+let pagesOf: (memory: GuestMemory) => MemoryPages;
 let brand: Brand<GuestMemory>;
 
 /**
@@ -72,12 +66,7 @@ let brand: Brand<GuestMemory>;
  * ```
  */
 export class GuestMemory implements Disposable {
-  readonly #native: Native;
-  readonly #handle: number;
-  #shown: ShownDescriptor | undefined;
-  #closed = false;
-  #holders = 0;
-  #buffer: ArrayBuffer | undefined;
+  readonly #pages: MemoryPages;
   /** In bytes, a multiple of 4096. */
   readonly size: number;
   /** Whether there is a file behind it, which `share()`, `window()` and `fd` need. */
@@ -85,42 +74,17 @@ export class GuestMemory implements Disposable {
   /** Where it begins in its file, in bytes; 0 where it has none. */
   readonly fileOffset: number;
 
-  private constructor(
-    key: symbol,
-    native: Native,
-    handle: number,
-    size: number,
-    fileOffset: number | undefined,
-  ) {
+  private constructor(key: symbol, pages: MemoryPages) {
     ownConstructor('GuestMemory', key);
-    this.#native = native;
-    this.#handle = handle;
-    this.fileOffset = fileOffset ?? 0;
-    this.size = size;
-    this.shared = fileOffset !== undefined;
+    this.#pages = pages;
+    this.fileOffset = pages.fileOffset ?? 0;
+    this.size = pages.size;
+    this.shared = pages.fileOffset !== undefined;
   }
 
   static {
-    brand = { name: 'GuestMemory', has: (value): value is GuestMemory => #handle in value };
-    nativeOf = (memory) => memory.#native;
-    bitsOf = (memory, begin) => ({
-      setBits: (offset, bits) => {
-        memory.#native.memorySetBits(memory.#open(), begin + BigInt(offset), bits >>> 0);
-      },
-      takeBits: (offset, bits) =>
-        Number(memory.#native.memoryTakeBits(memory.#open(), begin + BigInt(offset), bits >>> 0)),
-    });
-    hold = (memory) => {
-      const handle = memory.#open();
-      memory.#holders++;
-      return handle;
-    };
-    letGo = (memory) => {
-      memory.#holders--;
-      if (memory.#closed && memory.#holders === 0) {
-        memory.#native.memoryUnmap(memory.#handle);
-      }
-    };
+    brand = { name: 'GuestMemory', has: (value): value is GuestMemory => #pages in value };
+    pagesOf = (memory) => memory.#pages;
   }
 
   /**
@@ -144,7 +108,8 @@ export class GuestMemory implements Disposable {
     if (handle < 0) {
       throw stepError(native, `allocate ${checked} bytes of guest memory`, handle);
     }
-    return new GuestMemory(ours, native, handle, Number(checked), shared ? 0 : undefined);
+    const pages = new MemoryPages(native, handle, checked, shared ? 0n : undefined);
+    return new GuestMemory(ours, pages);
   }
 
   /**
@@ -175,7 +140,7 @@ export class GuestMemory implements Disposable {
       checked.size === undefined
         ? restOfFile(fd, offset, largestMemory)
         : pageMultipleArgument('options.size', checked.size, 4096n, largestMemory);
-    return GuestMemory.#map(native, fd, offset, size);
+    return new GuestMemory(ours, MemoryPages.ofFile(native, fd, offset, size));
   }
 
   /**
@@ -203,16 +168,7 @@ export class GuestMemory implements Disposable {
     if (handle < 0) {
       throw receiveError(native, handle, fileHints);
     }
-    return new GuestMemory(ours, native, handle, Number(size), Number(offset));
-  }
-
-  static #map(native: Native, fd: number, offset: bigint, size: bigint): GuestMemory {
-    const handle = native.memoryFromFd(fd, offset, size);
-    if (handle < 0) {
-      const attempt = `map ${size} bytes of descriptor ${fd} from ${offset} on`;
-      throw stepError(native, attempt, handle, fileHints);
-    }
-    return new GuestMemory(ours, native, handle, Number(size), Number(offset));
+    return new GuestMemory(ours, new MemoryPages(native, handle, size, offset));
   }
 
   /**
@@ -223,25 +179,17 @@ export class GuestMemory implements Disposable {
    * @throws MshvError `ERR_MSHV_NOT_SHARED` for memory without a file; `ERR_MSHV_CLOSED`; `EMFILE`
    */
   get fd(): number {
-    this.#open();
-    const present = this.#shown?.fd;
-    if (present !== undefined) {
-      return present;
-    }
-    const fd = this.#file('give out a descriptor of');
-    this.#shown?.close();
-    this.#shown = new ShownDescriptor(this.#native, fd);
-    return fd;
+    return this.#pages.shownFd;
   }
 
   /** Whether `close()` was called. */
   get closed(): boolean {
-    return this.#closed;
+    return this.#pages.closed;
   }
 
   /** How many mappings of partitions it has. */
   get mappings(): number {
-    return this.#holders;
+    return this.#pages.holders;
   }
 
   /**
@@ -257,17 +205,7 @@ export class GuestMemory implements Disposable {
    *   `write`, `fill` and a `window()` of it are there for that.
    */
   get buffer(): ArrayBuffer {
-    const handle = this.#open();
-    // A transfer leaves it empty.
-    if (this.#buffer === undefined || this.#buffer.byteLength === 0) {
-      const buffer = this.#native.memoryBuffer(handle);
-      if (typeof buffer === 'number') {
-        const attempt = `make one buffer of ${this.size} bytes of guest memory`;
-        throw stepError(this.#native, attempt, buffer, bufferHints);
-      }
-      this.#buffer = buffer;
-    }
-    return this.#buffer;
+    return this.#pages.buffer;
   }
 
   /** A DataView of all of the memory, live. Fails like `buffer`. */
@@ -338,9 +276,9 @@ export class GuestMemory implements Disposable {
     const begin = this.#offsetArgument(offset);
     const most = Math.min(this.size - begin, bufferConstants.MAX_LENGTH);
     length = integerArgument('length', length, 0, most);
-    const handle = this.#open();
+    const { native, handle } = this.#pages;
     const bytes = new Uint8Array(length);
-    this.#native.memoryRead(handle, BigInt(begin), bytes);
+    native.memoryRead(handle, BigInt(begin), bytes);
     return bytes;
   }
 
@@ -363,7 +301,8 @@ export class GuestMemory implements Disposable {
         `${bytes.length} bytes`,
       );
     }
-    this.#native.memoryWrite(this.#open(), BigInt(begin), bytes);
+    const { native, handle } = this.#pages;
+    native.memoryWrite(handle, BigInt(begin), bytes);
   }
 
   /**
@@ -385,11 +324,11 @@ export class GuestMemory implements Disposable {
       length === undefined
         ? this.size - begin
         : integerArgument('length', length, 0, this.size - begin);
-    const handle = this.#open();
+    const { native, handle } = this.#pages;
     const chunk = new Uint8Array(Math.min(count, fillChunk)).fill(value);
     for (let done = 0; done < count; done += chunk.length) {
       const part = chunk.subarray(0, count - done);
-      this.#native.memoryWrite(handle, BigInt(begin + done), part);
+      native.memoryWrite(handle, BigInt(begin + done), part);
     }
   }
 
@@ -412,11 +351,13 @@ export class GuestMemory implements Disposable {
   window(offset: number | bigint, size: number | bigint): GuestMemory {
     const begin = pageMultipleArgument('offset', offset, 0n, BigInt(this.size - 4096));
     const length = pageMultipleArgument('size', size, 4096n, BigInt(this.size) - begin);
-    const fd = this.#file('open a window of');
+    const { native } = this.#pages;
+    const fd = this.#pages.file('open a window of');
     try {
-      return GuestMemory.#map(this.#native, fd, BigInt(this.fileOffset) + begin, length);
+      const from = BigInt(this.fileOffset) + begin;
+      return new GuestMemory(ours, MemoryPages.ofFile(native, fd, from, length));
     } finally {
-      this.#native.close(fd);
+      native.close(fd);
     }
   }
 
@@ -437,12 +378,13 @@ export class GuestMemory implements Disposable {
    * ```
    */
   share(): GuestMemoryToken {
-    const fd = this.#file('share');
+    const { native } = this.#pages;
+    const fd = this.#pages.file('share');
     try {
-      const token = makeToken(this.#native, 'memory', 'guest memory', [fd]);
+      const token = makeToken(native, 'memory', 'guest memory', [fd]);
       return { ...token, offset: this.fileOffset, size: this.size };
     } finally {
-      this.#native.close(fd);
+      native.close(fd);
     }
   }
 
@@ -458,23 +400,7 @@ export class GuestMemory implements Disposable {
    *   memory stays open then
    */
   close(): void {
-    if (this.#closed) {
-      return;
-    }
-    const result =
-      this.#holders === 0
-        ? this.#native.memoryUnmap(this.#handle)
-        : this.#native.memoryDetach(this.#handle);
-    if (result < 0) {
-      throw new MshvError(
-        'cannot close this GuestMemory: its buffer was marked as untransferable, so that nobody can end it',
-        { code: 'ERR_MSHV_UNTRANSFERABLE' },
-      );
-    }
-    this.#closed = true;
-    this.#buffer = undefined;
-    this.#shown?.close();
-    this.#shown = undefined;
+    this.#pages.close();
   }
 
   [Symbol.dispose](): void {
@@ -482,8 +408,7 @@ export class GuestMemory implements Disposable {
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
-    const { size, shared } = this;
-    const [mappings, closed] = [this.#holders, this.#closed];
+    const { size, shared, mappings, closed } = this;
     return inspected(
       'GuestMemory',
       { size: hexadecimal(size), shared, mappings, closed },
@@ -492,31 +417,8 @@ export class GuestMemory implements Disposable {
     );
   }
 
-  #open(): number {
-    if (this.#closed) {
-      throw closedError('GuestMemory');
-    }
-    return this.#handle;
-  }
-
   #offsetArgument(offset: number | bigint): number {
     return Number(uint64Argument('offset', offset, 0n, BigInt(this.size)));
-  }
-
-  /** A new descriptor of the file, which this environment owns. */
-  #file(verb: string): number {
-    const handle = this.#open();
-    if (!this.shared) {
-      throw new MshvError(
-        `cannot ${verb} this GuestMemory: it has no file; allocate it with shared: true`,
-        { code: 'ERR_MSHV_NOT_SHARED' },
-      );
-    }
-    const fd = this.#native.memoryFd(handle);
-    if (fd < 0) {
-      throw stepError(this.#native, `${verb} guest memory`, fd);
-    }
-    return fd;
   }
 }
 
@@ -531,5 +433,4 @@ export function allocateMemoryOf(
   return GuestMemory.allocate(size, { ...checked, native });
 }
 
-export { hold as holdMemory, letGo as letGoMemory, nativeOf as memoryNative, bitsOf as memoryBits };
-export { brand as guestMemoryBrand };
+export { brand as guestMemoryBrand, pagesOf as memoryPages };

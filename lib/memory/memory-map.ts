@@ -12,13 +12,7 @@ import {
 import { MshvError, systemError } from '../errors.js';
 import type { Native } from '../native.js';
 import { takeOptions } from '../options.js';
-import {
-  type GuestMemory,
-  guestMemoryBrand,
-  holdMemory,
-  letGoMemory,
-  memoryNative,
-} from './guest-memory.js';
+import { type GuestMemory, guestMemoryBrand, memoryPages } from './guest-memory.js';
 import {
   addressLimit,
   gpaRange,
@@ -65,7 +59,8 @@ export class MemoryMap {
   map(memory: GuestMemory, options: MapMemoryOptions): MappedMemory {
     const { native } = this.#partition;
     instanceArgument('memory', memory, guestMemoryBrand);
-    if (memoryNative(memory) !== native) {
+    const pages = memoryPages(memory);
+    if (pages.native !== native) {
       throw typeError(
         'memory',
         "a GuestMemory of the partition's own addon, as partition.allocateMemory() makes them",
@@ -96,11 +91,11 @@ export class MemoryMap {
       );
     }
 
-    const handle = holdMemory(memory);
+    const handle = pages.hold();
     const flags = (writable ? memoryFlags.WRITABLE : 0) | (executable ? memoryFlags.EXECUTABLE : 0);
     const result = native.mapMemory(fd, handle, offset, size, gpa, flags);
     if (result < 0) {
-      letGoMemory(memory);
+      pages.letGo();
       throw systemError(
         `map ${rangeText(gpa, size)}`,
         result,
@@ -205,7 +200,7 @@ export class MemoryMap {
   forget(): void {
     for (const { mapping } of this.#entries.splice(0)) {
       mapping.mapped = false;
-      letGoMemory(mapping.memory);
+      memoryPages(mapping.memory).letGo();
     }
   }
 
@@ -222,7 +217,7 @@ export class MemoryMap {
     if (result === 0 || result === -constants.errno.ENOENT) {
       mapping.mapped = false;
       this.#entries.splice(this.#firstEndingAfter(gpa), 1);
-      letGoMemory(memory);
+      memoryPages(memory).letGo();
     }
     if (result < 0) {
       throw systemError(

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { monitorPageLayout } from '../abi/synic.js';
 import { MshvError } from '../errors.js';
 import type { DoorbellOptions } from '../irq/doorbell-table.js';
-import { memoryBits } from '../memory/guest-memory.js';
+import { memoryPages } from '../memory/guest-memory.js';
 import type { MappedMemory } from '../memory/mapped-memory.js';
 import { onMapping } from '../memory/mapping-listeners.js';
 import type { HypercallMemory } from './guest-hypercall.js';
@@ -43,7 +43,7 @@ export function mappedMemory(partition: OwnedPartition, pool: readonly bigint[])
       } catch (error) {
         // Where the runtime has no buffer over it.
         if (error instanceof MshvError && error.errno === -constants.errno.ENOTSUP) {
-          return memoryBits(mapping.memory, offset);
+          return memoryPages(mapping.memory).bitsFrom(offset);
         }
         throw error;
       }
