@@ -27,7 +27,8 @@ export { type HvStatus, MshvError, type MshvErrorDetails } from './errors.js';
 export type { WaitOptions } from './abort-signal.js';
 export { EventFd, type EventFdOptions, type NewEventOptions } from './eventfd/eventfd.js';
 export type { OpenFailure, OpenFailureCause } from './device/availability.js';
-export { Mshv, type MshvOpenOptions, type PartitionOptions } from './device/mshv.js';
+export { Mshv, type MshvOpenOptions } from './device/mshv.js';
+export type { PartitionOptions } from './device/partition-options.js';
 export { arm64Registers, type Arm64RegisterName } from './abi/arm64-registers.js';
 export { x64Registers, type X64RegisterName } from './abi/x64-registers.js';
 export type {

@@ -1,22 +1,11 @@
-import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import type { Architecture } from '../abi/architecture.js';
-import { partitionFlags, partitionIsolation } from '../abi/partition.js';
-import type { PartitionPropertyName, SyntheticProcessorFeature } from '../abi/properties.js';
-import {
-  booleanArgument,
-  isArray,
-  pathArgument,
-  rangeError,
-  typeError,
-  uint64Argument,
-  ours,
-  ownConstructor,
-} from '../arguments.js';
+import type { PartitionPropertyName } from '../abi/properties.js';
+import { booleanArgument, pathArgument, ours, ownConstructor } from '../arguments.js';
 import { closeEach } from '../closing.js';
-import { defaulting, flag, optional, takeOptions, uint64, type OptionTable } from '../options.js';
-import { closedError, MshvError, systemError } from '../errors.js';
+import { defaulting, optional, takeOptions, type OptionTable } from '../options.js';
+import { closedError, systemError } from '../errors.js';
 import { createEventOf, type EventFd, type NewEventOptions } from '../eventfd/eventfd.js';
 import { inspected } from '../inspection.js';
 import { allocateMemoryOf, type GuestMemory } from '../memory/guest-memory.js';
@@ -24,7 +13,6 @@ import type { NewMemoryOptions } from '../memory/guest-memory-options.js';
 import { nativeOption, type Native } from '../native.js';
 import { explainOpenFailure } from './availability.js';
 import {
-  assignableFeatures,
   readHostProperties,
   type HostProperties,
   type HostPropertySource,
@@ -32,14 +20,15 @@ import {
 import { architectureOf } from '../hypercall/architecture-of.js';
 import type { HypercallTarget } from '../hypercall/hypercall-pages.js';
 import { performHypercall, type HypercallOptions } from '../hypercall/hypercall.js';
-import { msrActionArgument, type MsrAction } from '../hypercall/intercept-result.js';
-import { createPartition, type DriverGeneration, type Partition } from './partition.js';
+import { createPartitionFd } from './partition-creation.js';
+import { takePartitionOptions, type PartitionOptions } from './partition-options.js';
+import { createPartition, type Partition } from './partition.js';
 import {
   getProperty,
   getPropertyEx,
   type PropertyExOptions,
 } from '../hypercall/partition-property.js';
-import { defaultSyntheticFeatures, syntheticFeaturesArgument } from './synthetic-features.js';
+import { giveSyntheticFeatures } from './synthetic-features.js';
 
 /** Where the driver's node is unless somebody moved it. */
 export const devicePath = '/dev/mshv';
@@ -59,75 +48,11 @@ export interface MshvOpenOptions {
   fastInjection?: boolean;
 }
 
-/** What partition is created. */
-export interface PartitionOptions {
-  /** The hypervisor emulates a local APIC for each VP; MSIs need it. Default true. */
-  lapic?: boolean;
-  /** The guest may put its local APICs into x2APIC mode; they begin in xAPIC mode. Default false. */
-  x2apic?: boolean;
-  /** The hypervisor may use large pages for guest memory. Default true. */
-  gpaSuperPages?: boolean;
-  /** The guest may run a hypervisor of its own. Default false. */
-  nestedVirtualization?: boolean;
-  /** The guest sees sibling threads as such. Default false. */
-  smt?: boolean;
-  /**
-   * Processor features to take away from the guest, one bit each, in two banks. Default: none. A driver
-   * that knows no banks (v1) cannot do it, so there is no fallback where this is given.
-   */
-  disabledCpuFeatures?: readonly [number | bigint, number | bigint];
-  /** XSAVE features to take away, one bit each; as above. Not on arm64. Default 0. */
-  disabledXsaveFeatures?: number | bigint;
-  /**
-   * What the hypervisor offers the guest beside a bare processor. Default: what Linux and Windows guests
-   * look for, as far as the host says that it can be given (`hostProperties().assignableSyntheticFeatures`);
-   * a hypervisor that refuses that too creates the partition without. An empty list: nothing, and the guest
-   * sees no hypervisor.
-   */
-  syntheticFeatures?: readonly SyntheticProcessorFeature[];
-  /**
-   * What an MSR does that the hypervisor does not know, set at the end of `initialize()`. Default on x64
-   * `'ignore-write-read-zero'`, where the hypervisor takes it. Not on arm64.
-   */
-  unimplementedMsrAction?: MsrAction;
-}
-
 const openOptions = {
   path: defaulting<string, string>(pathArgument, devicePath),
   native: nativeOption,
   fastInjection: optional<boolean, boolean>(booleanArgument),
 } satisfies OptionTable<MshvOpenOptions>;
-
-const creationOptions = {
-  lapic: flag(true, partitionFlags.LAPIC),
-  x2apic: flag(false, partitionFlags.X2APIC),
-  gpaSuperPages: flag(true, partitionFlags.GPA_SUPER_PAGES),
-  nestedVirtualization: flag(false, partitionFlags.NESTED_VIRTUALIZATION),
-  smt: flag(false, partitionFlags.SMT_ENABLED_GUEST),
-  disabledCpuFeatures: optional(banksArgument),
-  disabledXsaveFeatures: optional(uint64),
-  syntheticFeatures: optional(syntheticFeaturesArgument),
-  unimplementedMsrAction: optional(msrActionArgument),
-} satisfies OptionTable<PartitionOptions>;
-
-function banksArgument(
-  name: string,
-  banks: readonly [number | bigint, number | bigint],
-): [bigint, bigint] {
-  if (!isArray(banks) || (banks as readonly unknown[]).length !== 2) {
-    throw typeError(name, 'an array of two banks', banks);
-  }
-  return [uint64Argument(`${name}[0]`, banks[0]), uint64Argument(`${name}[1]`, banks[1])];
-}
-
-function x64Only(option: string, value: bigint | number | undefined): void {
-  if (value !== undefined) {
-    throw rangeError(`options.${option}`, 'absent on arm64', value);
-  }
-}
-
-/** How often a creation that a signal interrupted is tried before it is an error. */
-const creationAttempts = 5;
 
 let openDevice: (native: Native, fd: number, path: string, fastInjection: boolean) => Mshv;
 
@@ -352,94 +277,27 @@ export class Mshv implements Disposable {
    * ```
    */
   createPartition(options: PartitionOptions = {}): Partition {
-    const checked = takeOptions('options', options, creationOptions);
-    const { disabledCpuFeatures, disabledXsaveFeatures } = checked;
-    const { syntheticFeatures, unimplementedMsrAction } = checked;
-    const flags =
-      checked.lapic |
-      checked.x2apic |
-      checked.gpaSuperPages |
-      checked.nestedVirtualization |
-      checked.smt;
-    if (this.architecture !== 'x64') {
-      x64Only('disabledXsaveFeatures', disabledXsaveFeatures);
-      x64Only('unimplementedMsrAction', unimplementedMsrAction);
-    }
-    const needsBanks = disabledCpuFeatures !== undefined || disabledXsaveFeatures !== undefined;
-    const [bank0, bank1] = disabledCpuFeatures ?? [0n, 0n];
-    this.#descriptor();
-
-    let generation: DriverGeneration = 'v2';
-    let fd = untilUninterrupted(() =>
-      this.#native.createPartitionV2(
-        this.#fd,
-        flags | partitionFlags.CPU_AND_XSAVE_FEATURES,
-        partitionIsolation.NONE,
-        bank0,
-        bank1,
-        disabledXsaveFeatures ?? 0n,
-      ),
-    );
-    if (fd === -constants.errno.EINVAL && !needsBanks) {
-      generation = 'v1';
-      fd = untilUninterrupted(() =>
-        this.#native.createPartition(this.#fd, flags, partitionIsolation.NONE),
-      );
-    }
-    if (fd < 0) {
-      throw systemError(
-        'create a partition',
-        fd,
-        { ioctl: 'MSHV_CREATE_PARTITION' },
-        fd === -constants.errno.EINVAL && needsBanks
-          ? 'the driver refused the features to disable, or is too old to disable any'
-          : creationHints.get(fd),
-      );
-    }
+    const checked = takePartitionOptions(options, this.architecture);
+    const { fd, generation } = createPartitionFd(this.#native, this.#descriptor(), checked);
     const partition = createPartition(
       this.#native,
       fd,
       generation,
       this.architecture,
-      unimplementedMsrAction,
+      checked.unimplementedMsrAction,
       this.#fastInjection,
       () => {
         this.#partitions.delete(partition);
       },
     );
     this.#partitions.add(partition);
-    if (syntheticFeatures === undefined) {
-      this.#giveDefaultFeatures(partition);
-    } else if (syntheticFeatures !== 0n) {
-      try {
-        partition.setProperty('SYNTHETIC_PROC_FEATURES', syntheticFeatures);
-      } catch (error) {
-        partition.close();
-        throw error;
-      }
+    try {
+      giveSyntheticFeatures(partition, checked.syntheticFeatures, this.#host);
+    } catch (error) {
+      partition.close();
+      throw error;
     }
     return partition;
-  }
-
-  /** Gives the partition the fullest of the default sets that the hypervisor takes, if it takes any. */
-  #giveDefaultFeatures(partition: Partition): void {
-    const assignable = assignableFeatures(this.#host);
-    let refused = 0n;
-    for (const features of defaultSyntheticFeatures[this.architecture]) {
-      const given = assignable === undefined ? features : features & assignable;
-      if (given === refused) {
-        continue;
-      }
-      try {
-        partition.setProperty('SYNTHETIC_PROC_FEATURES', given);
-        return;
-      } catch (error) {
-        if (!(error instanceof MshvError)) {
-          throw error;
-        }
-        refused = given;
-      }
-    }
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
@@ -471,17 +329,4 @@ export class Mshv implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-const creationHints = new Map([
-  [-constants.errno.EINTR, `signals interrupted it ${creationAttempts} times`],
-  [-constants.errno.ENOTTY, 'this is not the mshv device'],
-]);
-
-function untilUninterrupted(attempt: () => number): number {
-  let result = attempt();
-  for (let tries = 1; result === -constants.errno.EINTR && tries < creationAttempts; tries++) {
-    result = attempt();
-  }
-  return result;
 }

@@ -2,6 +2,9 @@ import type { Architecture } from '../abi/architecture.js';
 import { bitsOf } from '../abi/feature-bits.js';
 import { syntheticProcessorFeatures, type SyntheticProcessorFeature } from '../abi/properties.js';
 import { arrayArgument, choiceArgument } from '../arguments.js';
+import { MshvError } from '../errors.js';
+import { assignableFeatures, type HostPropertySource } from './host-properties.js';
+import type { Partition } from './partition.js';
 
 /** What every hypervisor that has this driver can give. Source: the mask of QEMU's accel/mshv. */
 const essential: readonly SyntheticProcessorFeature[] = [
@@ -35,7 +38,7 @@ const usualOfX64 = [...essentialOfX64, 'flush_guest_physical_address_space'] as 
  * What a guest is given where the caller does not say, the fullest first: what Linux and Windows look for
  * when they boot. Nothing is in it that somebody has to serve in user space.
  */
-export const defaultSyntheticFeatures: Readonly<Record<Architecture, readonly bigint[]>> = {
+const defaultSyntheticFeatures: Readonly<Record<Architecture, readonly bigint[]>> = {
   x64: [maskOf([...usual, ...usualOfX64]), maskOf([...essential, ...essentialOfX64])],
   arm64: [maskOf(usual), maskOf(essential)],
 };
@@ -55,4 +58,41 @@ export function syntheticFeaturesArgument(
     choiceArgument(`${name}[${at}]`, feature, featureNames),
   );
   return maskOf(checked);
+}
+
+/**
+ * Gives a new partition what it is to offer its guest; where that is not said, the fullest of the default sets that
+ * the hypervisor takes, if it takes any.
+ */
+export function giveSyntheticFeatures(
+  partition: Partition,
+  wanted: bigint | undefined,
+  host: HostPropertySource,
+): void {
+  const give = (features: bigint): void => {
+    partition.setProperty('SYNTHETIC_PROC_FEATURES', features);
+  };
+  if (wanted !== undefined) {
+    if (wanted !== 0n) {
+      give(wanted);
+    }
+    return;
+  }
+  const assignable = assignableFeatures(host);
+  let refused = 0n;
+  for (const features of defaultSyntheticFeatures[partition.architecture]) {
+    const given = assignable === undefined ? features : features & assignable;
+    if (given === refused) {
+      continue;
+    }
+    try {
+      give(given);
+      return;
+    } catch (error) {
+      if (!(error instanceof MshvError)) {
+        throw error;
+      }
+      refused = given;
+    }
+  }
 }
