@@ -18,4 +18,6 @@ export type { GuestInterrupt } from './guest-interrupt.js';
 export type { FailNextOptions, RefuseOptions, SimulatedIoctl } from './planned-failures.js';
 export { type EndOfInterrupt, Simulator } from './simulator.js';
 export type { SimulatorOptions } from './simulator-options.js';
-export { type AccessSize, ScriptedGuest, type SynicSetup } from './scripted-guest.js';
+export type { AccessSize } from './guest-steps.js';
+export { ScriptedGuest } from './scripted-guest.js';
+export type { SynicSetup } from './synic-setup.js';

@@ -1,7 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import type { Architecture } from '../abi/architecture.js';
-import { commonRegisters } from '../abi/common-registers.js';
 import { type Arm64ResetType, arm64ResetTypes } from '../abi/messages/arm64-intercepts.js';
 import {
   guestHypercalls,
@@ -9,82 +8,36 @@ import {
   postMessageLayout,
   signalEventLayout,
   synicLimits,
-  synicMsrs,
 } from '../abi/synic.js';
 import {
   bytesArgument,
   choiceArgument,
   integerArgument,
-  isObject,
   pageMultipleArgument,
   rangeError,
-  typeError,
   uint64Argument,
 } from '../arguments.js';
 import { architectureError } from '../errors.js';
 import { inspected } from '../inspection.js';
-import { defaulting, optional, pageMultiple, takeOptions, type OptionTable } from '../options.js';
-
-/** What the addon calls what a guest can do. */
-const steps = {
-  ioPort: 1,
-  msr: 2,
-  cpuid: 3,
-  hypercall: 4,
-  memory: 5,
-  halt: 6,
-  tripleFault: 7,
-  setRegister: 8,
-  reset: 9,
-} as const;
-
-/** Steps that a guest of one architecture alone can do. */
-const stepsOf = {
-  x64: new Set<number>([steps.ioPort, steps.msr, steps.cpuid, steps.halt, steps.tripleFault]),
-  arm64: new Set<number>([steps.setRegister, steps.reset]),
-} as const;
-
-/** One thing that a guest does: its kind, and up to four numbers that it is done with. */
-type Step = readonly [kind: number, ...operands: bigint[]];
-
-const wordsOfStep = 5;
-
-/** A processor that a guest can be scripted for. */
-interface GuestProcessor {
-  /** A call of the hypervisor, by the instruction that it has for that. */
-  readonly hypercall: (
-    control: bigint | number,
-    input: bigint | number,
-    output: bigint | number,
-  ) => Step;
-  /** A write to a register of the SynIC. */
-  readonly writeSynic: (register: keyof typeof synicMsrs, index: number, value: bigint) => Step;
-}
+import {
+  ioOperands,
+  largestUint16,
+  largestUint32,
+  memoryOperands,
+  packSteps,
+  processors,
+  steps,
+  stepsOf,
+  writeMemory,
+  writeMsr,
+  type AccessSize,
+  type GuestProcessor,
+  type Step,
+} from './guest-steps.js';
+import { synicSteps, type SynicSetup } from './synic-setup.js';
 
 /** Queues steps of a guest, all of them or none: of each its kind and four operands. */
 export type QueueSteps = (steps: BigUint64Array) => void;
-
-/** How many bytes an access has. */
-export type AccessSize = 1 | 2 | 4 | 8;
-
-/** What a guest enables of its SynIC. */
-export interface SynicSetup {
-  /** The GPA of the message page, a multiple of 4096. Default: left as it is. */
-  simp?: bigint | number;
-  /** The GPA of the page of event flags, a multiple of 4096. Default: left as it is. */
-  siefp?: bigint | number;
-  /** Vectors, 16 to 255, by SINT, 0 to 15: `{ 2: 0x52 }`. The others are left as they are, masked at first. */
-  sints?: Readonly<Record<number, number>>;
-}
-
-const synicSetup = {
-  simp: optional(pageMultiple()),
-  siefp: optional(pageMultiple()),
-  sints: defaulting(sintVectors, []),
-} satisfies OptionTable<SynicSetup>;
-
-const largestUint16 = 0xffff;
-const largestUint32 = 0xffff_ffff;
 
 /**
  * The guest of one VP of a simulated partition, told what to do next. Each method queues something; the guest
@@ -251,19 +204,7 @@ export class ScriptedGuest {
    * VMM's mapping does not show them.
    */
   enableSynic(setup: SynicSetup = {}): this {
-    const { simp, siefp, sints } = takeOptions('setup', setup, synicSetup);
-    const { writeSynic } = this.#processor;
-    const writes: Step[] = [];
-    if (simp !== undefined) {
-      writes.push(writeSynic('SIMP', 0, simp | enable));
-    }
-    if (siefp !== undefined) {
-      writes.push(writeSynic('SIEFP', 0, siefp | enable));
-    }
-    for (const [sint, vector] of sints) {
-      writes.push(writeSynic('SINT0', sint, BigInt(vector)));
-    }
-    return this.#do(...writes, writeSynic('SCONTROL', 0, enable));
+    return this.#do(...synicSteps(setup, this.#processor));
   }
 
   /**
@@ -349,96 +290,7 @@ export class ScriptedGuest {
         `this is none of a guest of ${this.#architecture}`,
       );
     }
-    const words = new BigUint64Array(sequence.length * wordsOfStep);
-    for (const [i, [kind, ...operands]] of sequence.entries()) {
-      words.set([BigInt(kind), ...operands], i * wordsOfStep);
-    }
-    this.#queue(words);
+    this.#queue(packSteps(sequence));
     return this;
   }
-}
-
-/** Bit 0 of SCONTROL, SIMP and SIEFP. */
-const enable = 1n;
-
-function sintVectors(
-  name: string,
-  sints: Readonly<Record<number, number>>,
-): [sint: number, vector: number][] {
-  if (!isObject(sints) || Array.isArray(sints)) {
-    throw typeError(name, 'an object', sints);
-  }
-  return Object.entries(sints).map(([key, vector]) => {
-    const sint = Number(key);
-    if (String(sint) !== key || !Number.isInteger(sint) || sint < 0 || sint >= synicLimits.sints) {
-      throw rangeError(name, 'an object whose keys are SINTs, 0 to 15', key);
-    }
-    return [sint, integerArgument(`${name}[${key}]`, vector, 16, 255)];
-  });
-}
-
-const ioSizes = [1, 2, 4];
-const memorySizes = [1, 2, 4, 8];
-
-function ioOperands(port: number, size: number): [bigint, bigint] {
-  const number = BigInt(integerArgument('port', port, 0, largestUint16));
-  return [number, sizeArgument(size, ioSizes)];
-}
-
-function writeMsr(msr: number, value: bigint | number): Step {
-  return [
-    steps.msr,
-    BigInt(integerArgument('msr', msr, 0, largestUint32)),
-    1n,
-    uint64Argument('value', value),
-  ];
-}
-
-function writeMemory(gpa: bigint | number, size: AccessSize, value: bigint | number): Step {
-  const operands = memoryOperands(gpa, size);
-  const most = 2n ** BigInt(8 * size) - 1n;
-  return [steps.memory, ...operands, 1n, uint64Argument('value', value, 0n, most)];
-}
-
-function hypercallOperands(
-  control: bigint | number,
-  input: bigint | number,
-  output: bigint | number,
-): [bigint, bigint, bigint] {
-  return [
-    uint64Argument('control', control),
-    uint64Argument('input', input),
-    uint64Argument('output', output),
-  ];
-}
-
-/** The immediate of HVC that announces the hypervisor's own convention. */
-const ownConvention = 1n;
-
-const processors: Readonly<Record<Architecture, GuestProcessor>> = {
-  x64: {
-    hypercall: (...words) => [steps.hypercall, ...hypercallOperands(...words)],
-    writeSynic: (register, index, value) => writeMsr(synicMsrs[register] + index, value),
-  },
-  arm64: {
-    hypercall: (...words) => [steps.hypercall, ownConvention, ...hypercallOperands(...words)],
-    writeSynic: (register, index, value) => [
-      steps.setRegister,
-      BigInt(commonRegisters[register] + index),
-      value,
-    ],
-  },
-};
-
-function memoryOperands(gpa: bigint | number, size: number): [bigint, bigint] {
-  return [uint64Argument('gpa', gpa), sizeArgument(size, memorySizes)];
-}
-
-/** The number of bytes of an access. */
-export function sizeArgument(size: number, sizes: readonly number[] = memorySizes): bigint {
-  size = integerArgument('size', size, 1, 8);
-  if (!sizes.includes(size)) {
-    throw rangeError('size', `one of ${sizes.join(', ')}`, size);
-  }
-  return BigInt(size);
 }

@@ -21,6 +21,7 @@ import {
   type RegisteredResult,
 } from './driver-state.js';
 import type { GuestInterrupt } from './guest-interrupt.js';
+import { sizeArgument, type AccessSize } from './guest-steps.js';
 import {
   errnoArgument,
   failNextOptions,
@@ -30,7 +31,7 @@ import {
   type RefuseOptions,
   type SimulatedIoctl,
 } from './planned-failures.js';
-import { ScriptedGuest, sizeArgument, type AccessSize } from './scripted-guest.js';
+import { ScriptedGuest } from './scripted-guest.js';
 import { noVp, SimulatedMachine } from './simulated-machine.js';
 import { simulatorOptions, type SimulatorOptions } from './simulator-options.js';
 
