@@ -1,10 +1,8 @@
 import { inspect, type InspectOptions } from 'node:util';
 
-import { onAbort, type WaitOptions } from '../abort-signal.js';
+import type { WaitOptions } from '../abort-signal.js';
 import { vpArgument, vtlArgument } from '../abi/arguments.js';
-import { synicLimits } from '../abi/synic.js';
 import { integerArgument } from '../arguments.js';
-import { MshvError } from '../errors.js';
 import type { Handle } from '../handle.js';
 import { inspected } from '../inspection.js';
 import { defaulting, integer, takeOptions, type OptionTable } from '../options.js';
@@ -16,22 +14,14 @@ import {
   targetArguments,
   type SintTarget,
 } from './arguments.js';
-import {
-  failuresOption,
-  type FailureListener,
-  type FailureReports,
-  type Failures,
-} from '../failures.js';
-import {
-  DeliverabilityNotifications,
-  type MessageVpOwner,
-} from './deliverability-notifications.js';
+import { failuresOption, type FailureListener, type FailureReports } from '../failures.js';
+import type { MessageVpOwner } from './deliverability-notifications.js';
 import type { GuestMessagePort, MessagePoster, PostResult } from './guest-ports.js';
+import { MessageQueues } from './message-queues.js';
 import { savedMessages, type SavedGuestMessages } from './saved-guest-messages.js';
 import { SintMessagePort } from './sint-message-port.js';
-import { settle, type Poster, type QueuedMessage } from './sint-queue.js';
-import { tryPost, type MessagePartition } from './slot-post.js';
-import { keyOf, VpQueues } from './vp-queues.js';
+import type { Poster } from './sint-queue.js';
+import type { MessagePartition } from './slot-post.js';
 
 /** How many messages are queued, and what is told of failures. */
 export interface GuestMessagesOptions {
@@ -73,26 +63,21 @@ const messagesOptions = {
 export class GuestMessages implements MessagePoster {
   readonly #partition: MessagePartition;
   readonly #bound: number;
-  readonly #failures: Failures;
-  readonly #queues = new Map<number, VpQueues>();
-  readonly #notifications: DeliverabilityNotifications;
+  readonly #queues: MessageQueues;
 
   constructor(partition: MessagePartition, options: GuestMessagesOptions = {}) {
     implementationArgument('partition', partition, ['hasVp', 'postMessage']);
     const { bound, onError } = takeOptions('options', options, messagesOptions);
     this.#bound = bound;
-    this.#failures = onError;
-    this.#notifications = new DeliverabilityNotifications(onError);
     this.#partition = partition;
+    this.#queues = new MessageQueues(partition, bound, onError);
   }
 
   /** How many messages have been posted and not delivered, those included that are not taken yet. */
   get size(): number {
-    let size = 0;
-    for (const { sints } of this.#queues.values()) {
-      size += sints.reduce((sum, queue) => sum + queue.length, 0);
-    }
-    return size;
+    return this.#queues.all
+      .flatMap(({ sints }) => sints)
+      .reduce((size, queue) => size + queue.length, 0);
   }
 
   /**
@@ -115,12 +100,12 @@ export class GuestMessages implements MessagePoster {
     return new SintMessagePort(vtl, vp, sint, {
       hasVp: (index) => synchronous('hasVp()', this.#partition.hasVp(index)),
       post: (target, ...message) =>
-        this.#post(this.#queuesOf(vtl, target), sint, poster, ...message),
+        this.#queues.post(this.#queues.of(vtl, target), sint, poster, ...message),
       move: (from, to) => {
-        this.#move(poster, sint, this.#queuesOf(vtl, from), this.#queuesOf(vtl, to));
+        this.#queues.move(poster, sint, this.#queues.of(vtl, from), this.#queues.of(vtl, to));
       },
       leave: (from, error) => {
-        this.#leave(poster, sint, this.#queuesOf(vtl, from), error);
+        this.#queues.leave(poster, sint, this.#queues.of(vtl, from), error);
       },
     });
   }
@@ -135,9 +120,9 @@ export class GuestMessages implements MessagePoster {
   ): PostResult {
     ({ vtl, vp, sint } = this.#targetArguments(vtl, vp, sint));
     const waiting = messageArguments(type, payload, options);
-    const queues = this.#queuesOf(vtl, vp);
+    const queues = this.#queues.of(vtl, vp);
     const poster = queues.anonymous[sint];
-    return poster !== undefined && this.#post(queues, sint, poster, type, payload, waiting);
+    return poster !== undefined && this.#queues.post(queues, sint, poster, type, payload, waiting);
   }
 
   /**
@@ -149,7 +134,9 @@ export class GuestMessages implements MessagePoster {
   attachVp(vp: number, owner: MessageVpOwner): Handle {
     vp = vpArgument('vp', vp);
     implementationArgument('owner', owner, ['setDeliverabilityNotifications']);
-    return this.#notifications.attach(vp, owner, () => this.#queuesOfVp(vp));
+    return this.#queues.notifications.attach(vp, owner, () =>
+      this.#queues.all.filter((queues) => queues.vp === vp),
+    );
   }
 
   /**
@@ -162,23 +149,7 @@ export class GuestMessages implements MessagePoster {
     vtl = vtlArgument('vtl', vtl);
     vp = vpArgument('vp', vp);
     sints = integerArgument('sints', sints, 0, allSints);
-    const queues = this.#queues.get(keyOf(vtl, vp));
-    if (queues === undefined) {
-      return;
-    }
-    // The hypervisor has taken these bits out of the register, if its owner is not just about to write it.
-    if (queues.notifying) {
-      queues.registered = undefined;
-    } else if (queues.registered !== undefined) {
-      queues.registered &= ~sints;
-    }
-    queues.deliverable |= sints & queues.flushing;
-    for (let sint = 0; sint < synicLimits.sints; sint++) {
-      if ((sints & (1 << sint)) !== 0) {
-        this.#flush(queues, sint);
-      }
-    }
-    this.#notifications.notify(queues);
+    this.#queues.sintsDeliverable(vtl, vp, sints);
   }
 
   /**
@@ -194,7 +165,7 @@ export class GuestMessages implements MessagePoster {
    * ```
    */
   save(): SavedGuestMessages {
-    const queues = [...this.#queues.values()].flatMap(({ vtl, vp, sints }) =>
+    const queues = this.#queues.all.flatMap(({ vtl, vp, sints }) =>
       sints.map((queue, sint) => ({
         vtl,
         vp,
@@ -232,9 +203,9 @@ export class GuestMessages implements MessagePoster {
     for (const { vp } of all) {
       this.#refuseNoVp(vp);
     }
-    this.#discard();
+    this.#queues.discard();
     for (const { vtl, vp, sint, messages } of all) {
-      const queue = this.#queuesOf(vtl, vp).sints[sint];
+      const queue = this.#queues.of(vtl, vp).sints[sint];
       for (const { type, payload } of messages) {
         queue?.push({
           type,
@@ -244,12 +215,7 @@ export class GuestMessages implements MessagePoster {
         });
       }
     }
-    for (const queues of [...this.#queues.values()]) {
-      for (let sint = 0; sint < synicLimits.sints; sint++) {
-        this.#flush(queues, sint);
-      }
-      this.#notifications.notify(queues);
-    }
+    this.#queues.deliverAll();
   }
 
   /**
@@ -266,10 +232,8 @@ export class GuestMessages implements MessagePoster {
    * ```
    */
   reset(): void {
-    this.#discard();
-    for (const queues of [...this.#queues.values()]) {
-      this.#notifications.notify(queues);
-    }
+    this.#queues.discard();
+    this.#queues.notifyAll();
   }
 
   [inspect.custom](depth: number | null, options: InspectOptions): string {
@@ -285,191 +249,6 @@ export class GuestMessages implements MessagePoster {
   #refuseNoVp(vp: number): void {
     if (!synchronous('hasVp()', this.#partition.hasVp(vp))) {
       throw noVpError(vp);
-    }
-  }
-
-  #queuesOf(vtl: number, vp: number): VpQueues {
-    const key = keyOf(vtl, vp);
-    let queues = this.#queues.get(key);
-    if (queues === undefined) {
-      queues = new VpQueues(vtl, vp, this.#bound);
-      this.#queues.set(key, queues);
-    }
-    return queues;
-  }
-
-  #queuesOfVp(vp: number): VpQueues[] {
-    return [...this.#queues.values()].filter((queues) => queues.vp === vp);
-  }
-
-  #post(
-    queues: VpQueues,
-    sint: number,
-    poster: Poster,
-    type: number,
-    payload: Uint8Array,
-    { signal }: WaitOptions,
-  ): PostResult {
-    const queue = queues.sints[sint];
-    if (queue === undefined || poster.waiting !== undefined) {
-      return false;
-    }
-    const message: QueuedMessage = {
-      type,
-      payload: new Uint8Array(payload),
-      poster,
-      waiter: undefined,
-    };
-    if (queue.hasRoom) {
-      queue.push(message);
-      this.#deliver(queues, sint);
-      return true;
-    }
-    const waiting = new Promise<true>((resolve, reject) => {
-      message.waiter = { resolve, reject };
-    });
-    const stopListening =
-      signal &&
-      onAbort(signal, (reason) => {
-        this.#withdraw(sint, message, reason);
-      });
-    const settled = (): void => stopListening?.();
-    // A poster that does not look at its promise must not end the process.
-    waiting.then(settled, settled);
-    poster.waiting = waiting;
-    queue.push(message);
-    this.#deliver(queues, sint);
-    return waiting;
-  }
-
-  /** Delivers unless the slot is known to be busy: nobody tells of a free one where the VP has no owner. */
-  #deliver(queues: VpQueues, sint: number): void {
-    if ((queues.blocked & (1 << sint)) === 0 || !this.#notifications.hasOwner(queues.vp)) {
-      this.#flush(queues, sint);
-    }
-    this.#notifications.notify(queues);
-  }
-
-  #flush(queues: VpQueues, sint: number): void {
-    const bit = 1 << sint;
-    const queue = queues.sints[sint];
-    // A delivery that is going on gets to what was added meanwhile.
-    if (queue === undefined || (queues.flushing & bit) !== 0) {
-      return;
-    }
-    queues.flushing |= bit;
-    queues.blocked &= ~bit;
-    try {
-      for (let message = queue.head; message !== undefined; message = queue.head) {
-        queues.posting.add(message);
-        const refusal = tryPost(this.#partition, queues, sint, message);
-        queues.posting.delete(message);
-        if (refusal === 'busy') {
-          if (message.withdrawn !== undefined && message.waiter !== undefined) {
-            this.#withdraw(sint, message, message.withdrawn);
-            continue;
-          }
-          if ((queues.deliverable & bit) === 0) {
-            queues.blocked |= queue.length === 0 ? 0 : bit;
-            return;
-          }
-          queues.deliverable &= ~bit;
-          continue;
-        }
-        // Not there any more where the queues were reset meanwhile.
-        if (queue.head === message) {
-          queue.shift();
-          if (refusal !== undefined) {
-            this.#refuse(queues, message, refusal);
-          }
-          settle(message);
-        }
-      }
-    } finally {
-      queues.flushing &= ~bit;
-      queues.deliverable &= ~bit;
-    }
-  }
-
-  /** Tells of a message that will never be delivered: its poster, where that still waits for an answer. */
-  #refuse(queues: VpQueues, message: QueuedMessage, error: MshvError): void {
-    if (message.waiter === undefined) {
-      this.#failures.report(queues, () => error);
-    } else {
-      settle(message, error);
-    }
-  }
-
-  #move(poster: Poster, sint: number, from: VpQueues, to: VpQueues): void {
-    const target = to.sints[sint];
-    const moved = this.#remove(from, sint, (message) => message.poster === poster);
-    for (const message of moved) {
-      target?.push(message);
-    }
-    target?.takeWaiting();
-    // Only now, when each message is in a queue: whoever is told may save or reset them, or post others.
-    this.#notifications.notify(from);
-    this.#deliver(to, sint);
-  }
-
-  /** Ends a poster: what is taken will be delivered, what is not will never be. */
-  #leave(poster: Poster, sint: number, from: VpQueues, error: Error): void {
-    const left = this.#remove(
-      from,
-      sint,
-      (message) => message.poster === poster && message.waiter !== undefined,
-    );
-    for (const message of left) {
-      settle(message, error);
-    }
-    this.#notifications.notify(from);
-  }
-
-  /** Gives a message up that is not taken, wherever it is by now. */
-  #withdraw(sint: number, message: QueuedMessage, reason: unknown): void {
-    const holder = [...this.#queues.values()].find(({ sints }) =>
-      sints[sint]?.all().includes(message),
-    );
-    if (holder === undefined || message.waiter === undefined) {
-      return;
-    }
-    if (holder.posting.has(message)) {
-      message.withdrawn = reason;
-      return;
-    }
-    this.#remove(holder, sint, (other) => other === message);
-    settle(message, reason);
-    this.#notifications.notify(holder);
-  }
-
-  /** Removes messages. What the register has to say may be another thing then. */
-  #remove(
-    queues: VpQueues,
-    sint: number,
-    leaves: (message: QueuedMessage) => boolean,
-  ): QueuedMessage[] {
-    const queue = queues.sints[sint];
-    const removed =
-      queue?.remove((message) => leaves(message) && !queues.posting.has(message)) ?? [];
-    if (queue?.length === 0) {
-      queues.blocked &= ~(1 << sint);
-    }
-    queue?.takeWaiting();
-    return removed;
-  }
-
-  #discard(): void {
-    const error = new MshvError('the message was not delivered: the queues were reset', {
-      code: 'ERR_MSHV_RESET',
-    });
-    for (const queues of this.#queues.values()) {
-      for (const queue of queues.sints) {
-        for (const message of queue.remove(() => true)) {
-          settle(message, error);
-        }
-      }
-      queues.blocked = 0;
-      queues.registered = undefined;
     }
   }
 }
