@@ -138,7 +138,7 @@ export const elsewhere: readonly { readonly file: string; readonly because: stri
     because: 'it terminates Workers inside share() and receive()',
   },
   { file: 'killed-processes.test.ts', because: 'it kills processes' },
-  { file: 'eventfd-processes.test.ts', because: 'it shares eventfds with processes' },
+  { file: 'eventfd/eventfd-processes.test.ts', because: 'it shares eventfds with processes' },
   { file: 'irq/gsi-allocator.test.ts', because: 'it is about numbers' },
   { file: 'abi/messages.test.ts', because: 'it decodes messages that it has made' },
   { file: 'snippets.test.ts', because: 'it compiles documentation' },

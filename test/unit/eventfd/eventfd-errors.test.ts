@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { EventFd } from '../../lib/index.js';
-import { FakeNative, type FallibleCall } from '../fake-native.js';
-import { openDescriptors } from '../open-descriptors.js';
+import { EventFd } from '../../../lib/index.js';
+import { FakeNative, type FallibleCall } from '../../fake-native.js';
+import { openDescriptors } from '../../open-descriptors.js';
 
 // What an EventFd makes of errors that a kernel in good order does not give.
 

@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 
-import { EventFd } from '../../lib/index.js';
-import { typescriptProgram } from '../typescript-program.js';
+import { EventFd } from '../../../lib/index.js';
+import { typescriptProgram } from '../../typescript-program.js';
 
 // What an EventFd means to the life of its process, and what it means to another one.
 
-const program = typescriptProgram(new URL('programs/eventfd-child.ts', import.meta.url));
+const program = typescriptProgram(new URL('../programs/eventfd-child.ts', import.meta.url));
 const words = (scenario: string): string[] => [program, scenario];
 
 /** Runs a scenario; `heard` gets each line that it says. Its descriptor 3 is that of `inherited`. */

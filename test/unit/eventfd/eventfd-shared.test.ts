@@ -1,11 +1,11 @@
 import { closeSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-import { EventFd } from '../../lib/index.js';
-import { linuxNative, type Native } from '../../lib/native.js';
-import { simNative } from '../../lib/sim/sim-native.js';
-import { overflow } from '../hostile-peer.js';
-import { openFiles } from '../open-descriptors.js';
+import { EventFd } from '../../../lib/index.js';
+import { linuxNative, type Native } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
+import { overflow } from '../../hostile-peer.js';
+import { openFiles } from '../../open-descriptors.js';
 
 // What others do to an eventfd that they share, one thing at a time; test/conformance/hostile-peers.test.ts does all of it at once.
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { EventFd } from '../../lib/index.js';
+import { EventFd } from '../../../lib/index.js';
 
 // Eventfds that are signalled again as soon as they are read. Everybody else is heard all the same: turns of the
 // event loop are counted, not time.

@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { EventFd } from '../../lib/index.js';
-import { linuxNative } from '../../lib/native.js';
-import { simNative } from '../../lib/sim/sim-native.js';
-import { openDescriptors, openFiles } from '../open-descriptors.js';
-import { typescriptWorker } from '../typescript-program.js';
+import { EventFd } from '../../../lib/index.js';
+import { linuxNative } from '../../../lib/native.js';
+import { simNative } from '../../../lib/sim/sim-native.js';
+import { openDescriptors, openFiles } from '../../open-descriptors.js';
+import { typescriptWorker } from '../../typescript-program.js';
 
 const most = 2n ** 64n - 2n;
 
@@ -487,7 +487,7 @@ describe('share() and receive()', () => {
     const before = openDescriptors();
     const requests = create();
     const answers = create();
-    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
+    const worker = typescriptWorker(new URL('../programs/eventfd-worker.ts', import.meta.url), {
       workerData: { requests: requests.share(), answers: answers.share() },
     });
     await once(worker, 'message');
@@ -505,7 +505,7 @@ describe('share() and receive()', () => {
   it('leave a count that is on its way to a Worker which is terminated in the counter', async () => {
     const requests = create();
     const answers = create();
-    const worker = typescriptWorker(new URL('programs/eventfd-worker.ts', import.meta.url), {
+    const worker = typescriptWorker(new URL('../programs/eventfd-worker.ts', import.meta.url), {
       workerData: { requests: requests.share(), answers: answers.share(), busy: true },
     });
     await once(worker, 'message');
