@@ -24,7 +24,8 @@ const library = /^(?:lib[atu]?san|libstdc\+\+|libc|ld-linux[^.]*)\./;
 /** Where a descriptor comes from that threads use at the same time. */
 const originOfDescriptor = /^ *Location is file descriptor .*(?:\n.+)*/m;
 
-const noise = /^(?:==\d+==ERROR: LeakSanitizer: detected memory leaks|=+)$/gm;
+const noise =
+  /^(?:==\d+==ERROR: LeakSanitizer: detected memory leaks|ThreadSanitizer: reported \d+ warnings|=+)$/gm;
 
 /**
  * What a log of AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer or LeakSanitizer reports.

@@ -13,6 +13,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { shellEnvironment } from '../shell.js';
+
 // Which images lab/run.sh boots. The project is a folder with the lab's scripts and sources, and QEMU a script that says
 // what a VM says whose command has succeeded.
 
@@ -52,11 +54,9 @@ function run(
   const { status, stdout, stderr } = spawnSync(join(project, script), args, {
     encoding: 'utf8',
     env: {
-      ...process.env,
+      ...shellEnvironment,
       PATH: `${join(project, 'bin')}:${process.env['PATH'] ?? ''}`,
       MSHV_LAB_IMAGE: undefined,
-      // A shell dies of ThreadSanitizer's library.
-      LD_PRELOAD: undefined,
       ...env,
     },
   });

@@ -84,6 +84,10 @@ describe('of ThreadSanitizer', () => {
     expect(reportsIn(log)[1]?.title).toBe('WARNING: ThreadSanitizer: data race (pid=13718)');
   });
 
+  it('how many there were is none', () => {
+    expect(counted(race(ours) + 'ThreadSanitizer: reported 1 warnings\n')).toEqual([true]);
+  });
+
   it('its own failure counts', () => {
     expect(counted('FATAL: ThreadSanitizer: unexpected memory mapping 0x1-0x2\n')).toEqual([true]);
     expect(counted(`ThreadSanitizer:DEADLYSIGNAL\n${race(node)}`)).toEqual([true, false]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { runProgram } from '../../../lib/cli/program.js';
+import { shellEnvironment } from '../../shell.js';
 import { slowness } from '../../slowness.js';
 import { CapturedTerminal } from './captured-terminal.js';
 
@@ -25,6 +26,7 @@ function run(shell: string, args: string[], script: string): string {
   const { status, stdout, stderr } = spawnSync(shell, [...args, '-c', script], {
     cwd: folder,
     encoding: 'utf8',
+    env: shellEnvironment,
     timeout: 30_000 * slowness,
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

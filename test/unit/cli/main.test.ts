@@ -6,10 +6,12 @@ import { setTimeout as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
+import { shellEnvironment, startedByShell } from '../../shell.js';
+
 const main = fileURLToPath(new URL('../../../lib/cli/main.ts', import.meta.url));
 
 // Node would warn of what vitest sets for colours.
-const env = { ...process.env, FORCE_COLOR: undefined, NO_COLOR: undefined };
+const noColours = { FORCE_COLOR: undefined, NO_COLOR: undefined };
 
 /** Runs the program in a process of its own; `read` says how to take its output. */
 async function run(args: string[], read: (stream: Readable) => Promise<string> = text) {
@@ -22,10 +24,10 @@ async function runInShell(
   args: string[],
   read: (stream: Readable) => Promise<string> = text,
 ) {
-  const words = [process.execPath, '--import', 'tsx', main, ...args];
+  const words = startedByShell([process.execPath, '--import', 'tsx', main, ...args]);
   const child = spawn('/bin/sh', ['-c', command, 'sh', ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env,
+    env: { ...shellEnvironment, ...noColours },
   });
   const status = new Promise<number | null>((resolve) => child.on('close', resolve));
   const [stdout, stderr] = await Promise.all([read(child.stdout), text(child.stderr)]);
@@ -98,7 +100,7 @@ describe('the mshv process', () => {
     const args = ['irqfd', '--device', 'sim', '--routes', '9', '--signals', '1000000', ...json];
     const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env,
+      env: { ...process.env, ...noColours },
     });
     const status = new Promise<number | null>((resolve) => child.on('close', resolve));
     const output = Promise.all([text(child.stdout), text(child.stderr)]);
