@@ -122,7 +122,8 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 	struct svm_vp *s = S(v);
 	int cpu = smp_processor_id();
 	bool intr = false, alive = true;
-	u64 began;
+	u64 began, rip;
+	bool shadow;
 	struct svm_host host;
 
 	*state = HV_VP_DISPATCH_STATE_READY;
@@ -181,6 +182,8 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 		s->exit_valid = true;
 		if (s->xs_changed)
 			xstate_load(s);
+		shadow = CTRL(s)->int_state & 1;
+		rip = SAVE(s)->rip;
 		began = rdtsc();
 		spin_unlock(&fhv_lock);
 		switch_to_guest(s, &host);
@@ -188,6 +191,9 @@ static bool svm_run(struct fhv_pt *p, struct fhv_vp *v, u32 *state, u32 *event)
 		/* GIF=0 here */
 		switch_to_host(s, &host);
 		s->ran += rdtsc() - began;
+		/* nothing was executed: QEMU has forgotten the shadow that VMRUN was given */
+		if (shadow && SAVE(s)->rip == rip)
+			CTRL(s)->int_state |= 1;
 		s->n_exit++;
 		s->exits[CTRL(s)->exit_code < 0x80            ? CTRL(s)->exit_code
 			 : CTRL(s)->exit_code == SVM_EXIT_NPF ? 0xff
