@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 
 import { EventFd, Interrupt } from '../../../lib/index.js';
 
-// What eventfd.test.ts wants to see of another process. It says on stdout what it sees.
+// What eventfd-processes.test.ts wants to see of another process. It says on stdout what it sees.
 
 const say = (...words: unknown[]): void => {
   process.stdout.write(`${words.join(' ')}\n`);
