@@ -2,25 +2,28 @@ import { availableParallelism } from 'node:os';
 
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
+import { emulated, emulatedNode } from './test/emulated.js';
 import { hasExternalBuffers } from './test/external-buffers.js';
-import { insideLab } from './test/inside-lab.js';
 import { slowness } from './test/slowness.js';
 
 // What Node is started with, where tests are to run in a Node that is locked down.
 const nodeFlags = process.env['MSHV_TEST_NODE_FLAGS']?.match(/\S+/g) ?? [];
 
+// Vitest starts its processes by it.
+if (emulatedNode !== undefined) process.execPath = emulatedNode;
+
 interface ProjectOptions {
   /** More than those of its folder. */
   readonly tests?: string[];
   readonly env?: Record<string, string>;
-  /** Whether the tests are those of test/bundle-programs.ts: Vite would take a minute of the lab's emulated processor. */
+  /** Whether the tests are those of test/bundle-programs.ts: Vite would take minutes of an emulated processor. */
   readonly bundled?: boolean;
 }
 
 const project = (
   name: string,
   testTimeout: number,
-  { tests = [], env = {}, bundled = insideLab }: ProjectOptions = {},
+  { tests = [], env = {}, bundled = emulated }: ProjectOptions = {},
 ): TestProjectInlineConfiguration => ({
   test: {
     name,
@@ -31,7 +34,7 @@ const project = (
     testTimeout: slowness * testTimeout,
     hookTimeout: slowness * testTimeout,
     pool: 'forks',
-    globalSetup: insideLab ? [] : ['test/bundle-programs.ts'],
+    globalSetup: bundled ? [] : ['test/bundle-programs.ts'],
     setupFiles: hasExternalBuffers ? [] : ['test/no-external-buffers/setup.ts'],
     execArgv: nodeFlags,
     experimental: { viteModuleRunner: !bundled, nodeLoader: false },
@@ -45,7 +48,7 @@ export default defineConfig({
     // Vitest leaves one processor to itself, which does next to nothing.
     maxWorkers: availableParallelism(),
     projects: [
-      project('unit', 60_000, { bundled: false }),
+      project('unit', 60_000, { bundled: emulatedNode !== undefined }),
       project('conformance', 180_000),
       // Vectors go through the VPs' register pages: the root scheduler, and in the lab --fast-injection.
       project('fast-injection', 180_000, {

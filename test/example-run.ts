@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-import { insideLab } from './inside-lab.js';
+import { emulated } from './emulated.js';
+import { slowness } from './slowness.js';
 import { typescriptProgram } from './typescript-program.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -30,14 +31,14 @@ export function runExample(
 ): string[] {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    // In the lab tsx takes ten seconds to load.
+    // On an emulated processor tsx takes ten seconds to load.
     [
       ...flags,
-      ...(insideLab
+      ...(emulated
         ? [typescriptProgram(new URL(`../examples/${name}.ts`, import.meta.url))]
         : ['--import', 'tsx', `examples/${name}.ts`]),
     ],
-    { cwd: root, encoding: 'utf8', timeout: 100_000, killSignal: 'SIGKILL' },
+    { cwd: root, encoding: 'utf8', timeout: 100_000 * slowness, killSignal: 'SIGKILL' },
   );
   if (status !== 0) {
     throw new Error(`examples/${name}.ts ended with ${String(status)}: ${stdout}${stderr}`);

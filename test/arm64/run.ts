@@ -1,17 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 import { UsageError } from '../../lib/cli/command-line.js';
 import { boundedRun } from '../bounded-run.js';
+import { bundleInto } from '../bundle-programs.js';
 import { copyProject, project } from '../project-copy.js';
 import { readCommandLine } from '../read-command-line.js';
 import { nodeOf } from '../versions/node-of.js';
@@ -21,24 +14,39 @@ import { bounded } from './bounded.js';
 //
 //   npm run test:arm64 [-- bounded | FILTER...]
 //
-// All unit and conformance tests that need no compiler, those of bounded.ts, or those whose files have a FILTER in their names; `mshv irqfd`
-// first. In a copy of the project, build/arm64, whose packages are those of arm64. The simulator is of x64 there too, unless a test asks for
-// arm64. It needs what packaging/prebuild.ts needs for arm64, and qemu-user-static.
+// `mshv info` and `mshv irqfd` first, then all unit and conformance tests, those of bounded.ts, or those whose files have a FILTER in their
+// names. In a copy of the project, build/arm64. Vitest itself, esbuild and what else is no test run as they are on this machine: emulated,
+// they would take longer than the tests. The simulator is of x64 there too, unless a test asks for arm64. It needs what packaging/prebuild.ts
+// needs for arm64, and qemu-user-static. It ends with 125 where this machine, or the container, gives nobody a binfmt_misc of its own.
 
 const folder = join(project, 'build/arm64');
-const modules = join(folder, 'build/modules');
 const platform = 'linux-arm64-glibc';
 const sysroot = '/usr/aarch64-linux-gnu';
 const slowness = 10;
+const withinBinfmt = join(project, 'test/arm64/within-binfmt.sh');
 
-const plan = readCommandLine((words): Record<string, readonly string[]> => {
+/** Vite's mocks are not for modules that are bundled. */
+const mocking = ['test/unit/fuzz/command-line.test.ts'];
+
+const filters = readCommandLine((words): readonly string[] => {
   if (process.arch === 'arm64') throw new UsageError('this machine runs arm64 itself: npm test');
-  if (words.includes('bounded')) {
-    if (words.length > 1) throw new UsageError("'bounded' takes no filters");
-    return { unit: bounded };
+  if (words.includes('bounded') && words.length > 1) {
+    throw new UsageError("'bounded' takes no filters");
   }
-  return { unit: words, conformance: words };
+  return words;
 });
+const isBounded = filters[0] === 'bounded';
+const tests = isBounded ? bounded : testsOf(filters);
+
+function testsOf(filters: readonly string[]): string[] {
+  return ['test/unit', 'test/conformance'].flatMap((suite) =>
+    readdirSync(join(project, suite), { encoding: 'utf8', recursive: true })
+      .map((name) => `${suite}/${name}`)
+      .filter((name) => name.endsWith('.test.ts') && !mocking.includes(name))
+      .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+      .sort(),
+  );
+}
 
 function qemu(): string {
   const { error, stdout } = spawnSync('sh', ['-c', 'command -v qemu-aarch64-static'], {
@@ -52,43 +60,27 @@ function qemu(): string {
   return found;
 }
 
-/** The packages of the tests, for arm64: vitest's have programs of their own. Anew where the lock file has changed. */
-function installModules(): void {
-  const lock = readFileSync(join(project, 'package-lock.json'), 'utf8');
-  const stamp = join(modules, 'installed-lock.json');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
-  mkdirSync(modules, { recursive: true });
-  for (const name of ['package.json', 'package-lock.json']) {
-    cpSync(join(project, name), join(modules, name));
-  }
-  execFileSync(
-    'npm',
-    [
-      'ci',
-      '--ignore-scripts',
-      '--no-audit',
-      '--no-fund',
-      '--cpu=arm64',
-      '--os=linux',
-      '--libc=glibc',
-    ],
-    { cwd: modules, stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  writeFileSync(stamp, lock);
-}
-
 const emulator = qemu();
+if (
+  spawnSync(withinBinfmt, [emulator, 'true'], { stdio: ['ignore', 'ignore', 'inherit'] }).status !==
+  0
+) {
+  console.error(
+    'arm64 programs cannot be run here: a user namespace with a binfmt_misc of its own is needed (Linux 6.7 or later, and a container ' +
+      'that allows unshare and mount: --security-opt seccomp=unconfined --security-opt apparmor=unconfined)',
+  );
+  process.exit(125);
+}
 execFileSync(process.execPath, ['--import', 'tsx', 'packaging/prebuild.ts', platform], {
   cwd: project,
   stdio: 'inherit',
 });
 const node = nodeOf(String(process.versions.node.split('.')[0]), 'arm64');
-installModules();
 copyProject(folder);
-rmSync(join(folder, 'node_modules'));
-symlinkSync(join(modules, 'node_modules'), join(folder, 'node_modules'));
 cpSync(join(project, 'dist'), join(folder, 'dist'), { recursive: true });
 cpSync(join(project, 'prebuilds', platform), join(folder, 'build/Release'), { recursive: true });
+rmSync(join(folder, 'build/programs'), { recursive: true, force: true });
+await bundleInto(folder, tests);
 
 const signals = join(folder, 'build/missing-signals.so');
 execFileSync('aarch64-linux-gnu-gcc', [
@@ -102,44 +94,33 @@ const environment = {
   QEMU_LD_PREFIX: sysroot,
   QEMU_SET_ENV: `LD_PRELOAD=${signals}`,
   MSHV_TEST_SLOWNESS: String(slowness),
+  MSHV_TEST_NODE: node,
 };
 
-/** Runs arm64 Node.js. */
-function run(words: readonly string[], seconds: number, report = ''): Promise<string | undefined> {
-  const within = join(folder, 'test/arm64/within-binfmt.sh');
-  return boundedRun(within, [emulator, node, ...words], {
-    cwd: folder,
-    env: report === '' ? environment : { ...environment, MSHV_TEST_REPORT: report },
-    seconds,
-    output: 'all',
-  });
+/** Runs a program where those of arm64 can be run. */
+function run(words: readonly string[], seconds: number): Promise<string | undefined> {
+  return boundedRun(withinBinfmt, [emulator, ...words], { cwd: folder, env: environment, seconds });
 }
 
-const isArm64 = "process.exit(process.arch === 'arm64' ? 0 : 1)";
-if ((await run(['-e', isArm64], 60)) !== undefined) {
-  console.error(
-    'arm64 programs cannot be run here: a user namespace with a binfmt_misc of its own is needed (Linux 6.7 or later, and a container ' +
-      'that allows unshare and mount: --security-opt seccomp=unconfined --security-opt apparmor=unconfined)',
-  );
-  process.exit(2);
-}
-const problems: (string | undefined)[] = [
-  await run(['dist/cli/main.js', '--version'], 60),
-  await run(['dist/cli/main.js', 'irqfd', '--device', 'sim', '--routes', '64'], 300),
+const cli = [node, 'dist/cli/main.js'];
+const noDevice = 'ended with status 1';
+const info = await run([...cli, 'info'], 60);
+const problems = [
+  info === noDevice ? undefined : info,
+  await run([...cli, 'irqfd', '--device', 'sim', '--routes', '64'], 300),
+  await run(
+    [
+      process.execPath,
+      join(project, 'node_modules/vitest/vitest.mjs'),
+      'run',
+      ...['--project', 'unit', '--project', 'conformance'],
+      // To start a process and load the library takes longer than most files' tests.
+      ...(isBounded ? ['--no-isolate', '--no-file-parallelism'] : []),
+      ...tests.map((name) => `build/programs/${name.replace(/\.ts$/, '.js')}`),
+    ],
+    7200,
+  ),
 ];
-const report = process.env['MSHV_TEST_REPORT'];
-for (const [suite, files] of Object.entries(plan)) {
-  const vitest = [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--passWithNoTests',
-    '--project',
-    suite,
-    ...files,
-  ];
-  const named = report === undefined ? '' : report.replace(/\.json$/, `-${suite}.json`);
-  problems.push(await run(vitest, 7200, named));
-}
 for (const problem of problems) {
   if (problem !== undefined) {
     console.error(`it ${problem}`);

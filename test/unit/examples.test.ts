@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { exampleOutput, runExample } from '../example-run.js';
+import { slowness } from '../slowness.js';
 
 const onDevice = existsSync('/dev/mshv');
 const why = onDevice ? ' (skipped: this machine has /dev/mshv, which they would use)' : '';
@@ -14,7 +15,7 @@ describe.skipIf(onDevice)(`on the simulator${why}`, () => {
     (name) => {
       expect(runExample(name)).toEqual(['on the simulator:', ...exampleOutput[name]]);
     },
-    120_000,
+    120_000 * slowness,
   );
 
   // vitest does not start where intrinsics are frozen; these do, with all of the library.
@@ -24,6 +25,6 @@ describe.skipIf(onDevice)(`on the simulator${why}`, () => {
       const flags = ['--frozen-intrinsics', '--disallow-code-generation-from-strings'];
       expect(runExample(name, flags)).toEqual(['on the simulator:', ...exampleOutput[name]]);
     },
-    120_000,
+    120_000 * slowness,
   );
 });
