@@ -17,12 +17,17 @@ export interface Guest extends Disposable {
 }
 
 /**
- * A partition with one VP and 2 MiB of memory, whose guest is about to execute `machineCode`. On the
- * simulator, which executes nothing, `script` says what that code does.
+ * A partition with one VP and 2 MiB of memory, whose guest is about to execute `machineCode`, which is of
+ * x64. On the simulator, which executes nothing, `script` says what that code does.
+ *
+ * @param openDevice - what opens the device; where it throws a MshvError there is none
  */
-export function openGuest(machineCode: Uint8Array, script: (guest: ScriptedGuest) => void): Guest {
-  const simulator = deviceIsThere() ? undefined : new Simulator();
-  const device = simulator?.open() ?? Mshv.open();
+export function openGuest(
+  machineCode: Uint8Array,
+  script: (guest: ScriptedGuest) => void,
+  openDevice: () => Mshv = () => Mshv.open(),
+): Guest {
+  const { device, machine, simulator } = chooseMachine(openDevice);
   const partition = device.createPartition();
   partition.initialize();
   const memory = GuestMemory.allocate(size, {
@@ -41,7 +46,7 @@ export function openGuest(machineCode: Uint8Array, script: (guest: ScriptedGuest
     partition,
     vp,
     memory,
-    machine: simulator === undefined ? device.path : 'the simulator',
+    machine,
     simulated: simulator !== undefined,
     [Symbol.dispose]() {
       device.close();
@@ -51,13 +56,33 @@ export function openGuest(machineCode: Uint8Array, script: (guest: ScriptedGuest
   };
 }
 
-function deviceIsThere(): boolean {
+interface Machine {
+  readonly device: Mshv;
+  readonly machine: string;
+  readonly simulator?: Simulator;
+}
+
+/** The device, where it executes code of x64; the simulator, where it does not, or there is none. */
+function chooseMachine(openDevice: () => Mshv): Machine {
+  const device = deviceIfThere(openDevice);
+  if (device?.architecture === 'x64') {
+    return { device, machine: device.path };
+  }
+  const simulator = new Simulator();
+  const why =
+    device === undefined
+      ? ''
+      : `, as the guests of ${device.path} are of ${device.architecture} and this code is of x64`;
+  device?.close();
+  return { device: simulator.open(), machine: `the simulator${why}`, simulator };
+}
+
+function deviceIfThere(openDevice: () => Mshv): Mshv | undefined {
   try {
-    Mshv.open().close();
-    return true;
+    return openDevice();
   } catch (error) {
     if (error instanceof MshvError) {
-      return false;
+      return undefined;
     }
     throw error;
   }

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
+import { openGuest } from '../../examples/guest.js';
+import { Simulator } from '../../lib/sim/index.js';
 import { exampleOutput, runExample } from '../example-run.js';
 import { slowness } from '../slowness.js';
 
@@ -27,4 +29,23 @@ describe.skipIf(onDevice)(`on the simulator${why}`, () => {
     },
     120_000 * slowness,
   );
+});
+
+it('on a device of arm64, play on the simulator, and say why', () => {
+  using arm64 = new Simulator({ architecture: 'arm64' });
+  const device = arm64.open();
+  using guest = openGuest(
+    Uint8Array.of(0xf4),
+    (script) => {
+      script.out(0xf4, 1, 7);
+    },
+    () => device,
+  );
+  expect(guest.machine).toBe(
+    `the simulator, as the guests of ${device.path} are of arm64 and this code is of x64`,
+  );
+  expect(guest.simulated).toBe(true);
+  expect(guest.partition.architecture).toBe('x64');
+  expect(device.closed).toBe(true);
+  expect(guest.vp.run()).toMatchObject({ type: 'io-port', port: 0xf4, value: 7 });
 });
