@@ -80,6 +80,7 @@ const rounds = {
   failedStep: (n, t) => [n.eventfdRead(t.event), n.failedStep()],
   release: (n, t) => (t.event = n.eventfdAdopt(n.release(t.event))),
   open: (n, t) => keep(n, t, n.open(t.path)),
+  architecture: (n, t) => n.architecture(t.device),
   fastInjection: (n, t) => n.fastInjection(t.device),
   createPartition: (n, t) => end(n, n.createPartition(t.device, 1n, 0n)),
   createPartitionV2: (n, t) => end(n, n.createPartitionV2(t.device, 9n, 0n, 0n, 0n, 0n)),
