@@ -1,3 +1,4 @@
+import type { Architecture } from '../abi/architecture.js';
 import { explainOpenFailure } from '../device/availability.js';
 import { devicePath, Mshv } from '../device/mshv.js';
 import type { Partition } from '../device/partition.js';
@@ -26,12 +27,18 @@ export interface ChosenDevice {
  * Opens what `--device` names: a path, `sim`, or with `auto` /dev/mshv where it can be opened and the
  * simulator where not.
  *
+ * @param architecture - of what is simulated, which only `sim` takes
  * @throws UsageError for a name that is none of these
  * @throws MshvError where the path cannot be opened
  */
-export function chooseDevice(choice: string): ChosenDevice {
+export function chooseDevice(choice: string, architecture?: Architecture): ChosenDevice {
   if (choice === 'sim') {
-    return simulatedDevice(new Simulator(), null);
+    return simulatedDevice(new Simulator(architecture === undefined ? {} : { architecture }), null);
+  }
+  if (architecture !== undefined) {
+    throw new UsageError(
+      `--architecture says what to simulate: it needs --device sim, received '${choice}'`,
+    );
   }
   if (choice !== 'auto') {
     if (!choice.includes('/')) {

@@ -26,6 +26,23 @@ export function parseOptions<const Options extends OptionDescriptions>(
 }
 
 /**
+ * One of a few words.
+ *
+ * @throws UsageError naming the option, the words and the value
+ */
+export function wordOption<Word extends string>(
+  name: string,
+  value: string,
+  words: readonly Word[],
+): Word {
+  const word = words.find((known) => known === value);
+  if (word === undefined) {
+    throw new UsageError(`--${name} must be ${words.join(' or ')}, received '${value}'`);
+  }
+  return word;
+}
+
+/**
  * A whole number in decimal digits.
  *
  * @throws UsageError naming the option, the range and the value

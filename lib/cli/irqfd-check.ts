@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 
+import type { Architecture } from '../abi/architecture.js';
 import type { DriverGeneration, Partition } from '../device/partition.js';
 import { newCheckedRoute, type CheckedRoute } from './checked-route.js';
 import type { ChosenDevice } from './chosen-device.js';
@@ -44,6 +45,7 @@ export interface IrqfdReport {
   };
   readonly partition: {
     readonly generation: DriverGeneration;
+    readonly architecture: Architecture;
     readonly vps: number;
     readonly routes: number;
     /** Pushes of the MSI routing table: for arming all routes, and for all masking and unmasking. */
@@ -116,6 +118,7 @@ export async function checkIrqfd(
     device: { kind: device.kind, path: mshv.path, why: device.why },
     partition: {
       generation: partition.generation,
+      architecture: partition.architecture,
       vps: partition.vps.length,
       routes: plan.routes,
       tablePushes: { arming, masking: device.tablePushes() - arming },

@@ -40,14 +40,14 @@ function resultOf({ ok, total }: IrqfdReport): string {
 }
 
 function describeSetting({ device, partition, plan }: IrqfdReport, width: number): string {
-  const { generation, vps, routes, tablePushes } = partition;
+  const { generation, architecture, vps, routes, tablePushes } = partition;
   const { signals, maskEvery, maskedBurst } = plan;
   const simulated = device.why === null ? 'simulator' : `simulator: ${device.why}`;
   const rows: [string, string][] = [
     ['Device', device.kind === 'simulator' ? simulated : device.path],
     [
       'Partition',
-      `driver ${generation}, ${plural(vps, 'VP')}, ${plural(routes, 'route')} armed by ` +
+      `${architecture}, driver ${generation}, ${plural(vps, 'VP')}, ${plural(routes, 'route')} armed by ` +
         `${plural(tablePushes.arming, 'push', 'pushes')} of the MSI routing table, ` +
         `masked and unmasked by ${tablePushes.masking}`,
     ],

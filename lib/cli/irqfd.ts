@@ -1,10 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { styleText } from 'node:util';
 
+import { architectures, type Architecture } from '../abi/architecture.js';
 import { MshvError } from '../errors.js';
 import { chooseDevice, type ChosenDevice } from './chosen-device.js';
 import { circumstancesOf } from './circumstances.js';
-import { integerOption, parseOptions } from './command-line.js';
+import { integerOption, parseOptions, wordOption } from './command-line.js';
 import { type Command, CommandFailure } from './command.js';
 import { checkIrqfd, descriptorsNeeded, type IrqfdPlan, type IrqfdReport } from './irqfd-check.js';
 import { describeReport, verdictOf } from './irqfd-report.js';
@@ -14,12 +15,19 @@ import { type OutputStream, type Terminal, widthOf, wrap } from './terminal.js';
 
 const defaults = { device: 'auto', routes: '256', signals: '48', 'mask-every': '4' };
 
+const architectureNames = Object.keys(architectures) as Architecture[];
+
 const options = {
   device: {
     type: 'string',
     summary: 'auto, sim, or the path of a device',
     words: ['auto', 'sim'],
     takesPath: true,
+  },
+  architecture: {
+    type: 'string',
+    summary: 'of the simulator: x64 or arm64',
+    words: architectureNames,
   },
   routes: { type: 'string', summary: 'how many routes: 1 to 4095' },
   signals: { type: 'string', summary: 'how many signals to each route: 1 to 1000000' },
@@ -30,7 +38,8 @@ const options = {
 export const irqfd: Command = {
   name: 'irqfd',
   summary: 'signals eventfds, checks what the guest gets',
-  usage: `[--device auto|sim|PATH] [--routes N]
+  usage: `[--device auto|sim|PATH]
+         [--architecture x64|arm64] [--routes N]
          [--signals M] [--mask-every K] [--json]`,
   help: `Creates a partition, arms N routes in one batch, sends M
 signals to each and checks that each signal became exactly
@@ -43,6 +52,8 @@ of masked ones.
                    else the simulator; sim: the simulator;
                    or the path of a device.
                    Default ${defaults.device}
+  --architecture A x64 or arm64: of --device sim.
+                   Default x64
   --routes N       1 to 4095, each takes a descriptor, on
                    the simulator two. Default ${defaults.routes}
   --signals M      to each route, 1 to 1000000. Default ${defaults.signals}
@@ -60,6 +71,7 @@ usage, 130 interrupted and all right until then.
   async run(args, terminal) {
     const {
       device: choice = defaults.device,
+      architecture: named,
       routes = defaults.routes,
       signals = defaults.signals,
       'mask-every': maskEvery = defaults['mask-every'],
@@ -70,9 +82,11 @@ usage, 130 interrupted and all right until then.
       signals: integerOption('signals', signals, 1, 1_000_000),
       maskEvery: integerOption('mask-every', maskEvery, 0, 1_000_000),
     };
+    const architecture =
+      named === undefined ? undefined : wordOption('architecture', named, architectureNames);
     const { stdout } = terminal;
     const circumstances = circumstancesOf(['irqfd', ...args]);
-    const report = await check(choice, plan, terminal);
+    const report = await check({ choice, architecture }, plan, terminal);
     const { ok, interrupted } = report;
     stdout.write(
       json
@@ -83,7 +97,16 @@ usage, 130 interrupted and all right until then.
   },
 };
 
-async function check(choice: string, plan: IrqfdPlan, terminal: Terminal): Promise<IrqfdReport> {
+interface Choice {
+  readonly choice: string;
+  readonly architecture: Architecture | undefined;
+}
+
+async function check(
+  { choice, architecture }: Choice,
+  plan: IrqfdPlan,
+  terminal: Terminal,
+): Promise<IrqfdReport> {
   const open = openDescriptors();
   const interruption = new AbortController();
   // Once: another Ctrl-C ends a process that does not end otherwise.
@@ -94,7 +117,7 @@ async function check(choice: string, plan: IrqfdPlan, terminal: Terminal): Promi
   const progress = new ProgressLine(terminal.stderr, 'signals');
   let device: ChosenDevice | undefined;
   try {
-    device = chooseDevice(choice);
+    device = chooseDevice(choice, architecture);
     return await checkIrqfd(
       device,
       plan,

@@ -103,11 +103,13 @@ function run(words: readonly string[], seconds: number): Promise<string | undefi
 }
 
 const cli = [node, 'dist/cli/main.js'];
+const irqfd = ['irqfd', '--device', 'sim', '--routes', '64'];
 const noDevice = 'ended with status 1';
 const info = await run([...cli, 'info'], 60);
 const problems = [
   info === noDevice ? undefined : info,
-  await run([...cli, 'irqfd', '--device', 'sim', '--routes', '64'], 300),
+  await run([...cli, ...irqfd, '--architecture', 'x64'], 300),
+  await run([...cli, ...irqfd, '--architecture', 'arm64'], 300),
   await run(
     [
       process.execPath,

@@ -45,9 +45,13 @@ const cases: readonly [words: string[], offered: string[]][] = [
   [['irqfd', '--ro'], ['--routes']],
   [
     ['irqfd', '--'],
-    ['--device', '--help', '--json', '--mask-every', '--routes', '--signals'],
+    ['--architecture', '--device', '--help', '--json', '--mask-every', '--routes', '--signals'],
   ],
   [['irqfd', '--device', 's'], ['sim']],
+  [
+    ['irqfd', '--architecture', ''],
+    ['arm64', 'x64'],
+  ],
   [['irqfd', '--device', 'a-'], ['a-device']],
   [
     ['completion', ''],

@@ -40,7 +40,7 @@ describe('mshv irqfd', () => {
     const { stdout } = await run(false, '--device', 'sim');
     const text = stdout.replace(/\s+/g, ' ');
     expect(text).toContain(
-      'Device simulator Partition driver v2, 4 VPs, 256 routes armed by 1 push',
+      'Device simulator Partition x64, driver v2, 4 VPs, 256 routes armed by 1 push',
     );
     expect(text).toContain('48 a route; 1 interrupt in 4 is made of 3 signals sent while masked');
     expect(text).toContain('all 256-511 12288 4096 8192 0 0');
@@ -91,6 +91,17 @@ describe('mshv irqfd', () => {
     ]);
     expect(report.routes).toHaveLength(300);
     expect(describeReport(report, 80)).toContain('latency');
+  });
+
+  // There no MSI has a destination: routes of several VPs raise one interrupt.
+  it.each(['4', '300'])('checks %s routes of a simulator of arm64', async (routes) => {
+    const args = ['--device=sim', '--architecture=arm64', '--routes', routes, '--signals=8'];
+    const { status, stdout, stderr } = await run(false, ...args, '--json');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const report = JSON.parse(stdout) as IrqfdReport;
+    expect(report).toMatchObject({ ok: true, partition: { architecture: 'arm64' } });
+    expect(report.total.interrupts).toBeGreaterThan(0);
+    expect(describeReport(report, 80)).toContain('arm64, driver v2');
   });
 
   it('colours the verdict on a terminal only', async () => {
@@ -160,6 +171,7 @@ describe('a report', () => {
       device: { kind: 'simulator', path: 'sim:1', why: 'no device '.repeat(20) },
       partition: {
         generation: 'v2',
+        architecture: 'arm64',
         vps: 256,
         routes: 4095,
         tablePushes: { arming: 1, masking: count },

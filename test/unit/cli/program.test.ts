@@ -80,6 +80,20 @@ describe.each([
   [['irqfd', '--signals', '1e3'], "received '1e3'"],
   [['irqfd', '--signals', '9'.repeat(400)], 'from 1 to 1000000'],
   [['irqfd', '--mask-every', 'x'], '--mask-every must be a whole number from 0 to 1000000'],
+  [
+    ['irqfd', '--device=sim', '--architecture', 'ARM64'],
+    "--architecture must be x64 or arm64, received 'ARM64'",
+  ],
+  [['irqfd', '--device=sim', '--architecture='], "must be x64 or arm64, received ''"],
+  [['irqfd', '--device=sim', '--architecture', 'toString'], "received 'toString'"],
+  [
+    ['irqfd', '--architecture', 'arm64'],
+    "--architecture says what to simulate: it needs --device sim, received 'auto'",
+  ],
+  [
+    ['irqfd', '--device', '/dev/mshv', '--architecture=x64'],
+    "it needs --device sim, received '/dev/mshv'",
+  ],
   [['irqfd', '--device', 'simulator'], "--device must be auto, sim or a path with a '/'"],
 ])('mshv %j', (args, problem) => {
   it('is wrong usage', async () => {

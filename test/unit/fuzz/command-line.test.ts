@@ -53,12 +53,20 @@ const word = fc.oneof(
     '-',
     '',
   ),
-  fc.constantFrom('--device', '--routes', '--signals', '--mask-every'),
+  fc.constantFrom('--device', '--architecture', '--routes', '--signals', '--mask-every'),
+  fc.constantFrom('x64', 'arm64', 'ARM64'),
   fc.constantFrom('sim', 'auto', '/dev/mshv', '0', '1', '48', '4095', '4096', '1000000', '-1'),
   fc.constantFrom('--__proto__', '--constructor', '--no-json', '--=', '-j', '--json=', '-=h'),
   fc
     .tuple(
-      fc.constantFrom('--device', '--routes', '--signals', '--mask-every', '--json'),
+      fc.constantFrom(
+        '--device',
+        '--architecture',
+        '--routes',
+        '--signals',
+        '--mask-every',
+        '--json',
+      ),
       fc.oneof(
         fc.string(),
         fc.constantFrom('0', '1', '4095', '4096', '1000001'),
