@@ -4,8 +4,8 @@
  */
 export const bounded: readonly string[] = [
   'test/unit/abi/intercepts.test.ts',
-  'test/unit/eventfd-waits.test.ts',
-  'test/unit/eventfd.test.ts',
+  'test/unit/eventfd/eventfd-waits.test.ts',
+  'test/unit/eventfd/eventfd.test.ts',
   'test/unit/examples.test.ts',
   'test/unit/irq/irqfd.test.ts',
   'test/unit/memory/guest-memory.test.ts',

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { bounded } from '../arm64/bounded.js';
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 let folder: string;
@@ -33,6 +35,10 @@ function run(command: string, args: readonly string[]): SpawnSyncReturns<string>
 }
 
 describe('npm run test:arm64', () => {
+  it.each(bounded)('finds %s', (name) => {
+    expect(existsSync(join(root, name))).toBe(true);
+  });
+
   it.skipIf(process.arch === 'arm64')('ends with 125 where nobody may unshare', () => {
     program('qemu-aarch64-static', 'exit 1');
     program('unshare', "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1");
