@@ -77,7 +77,11 @@ execFileSync(process.execPath, ['--import', 'tsx', 'packaging/prebuild.ts', plat
 });
 const node = nodeOf(String(process.versions.node.split('.')[0]), 'arm64');
 copyProject(folder);
-cpSync(join(project, 'dist'), join(folder, 'dist'), { recursive: true });
+execFileSync(
+  process.execPath,
+  [join(project, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
+  { cwd: folder, stdio: 'inherit' },
+);
 cpSync(join(project, 'prebuilds', platform), join(folder, 'build/Release'), { recursive: true });
 rmSync(join(folder, 'build/programs'), { recursive: true, force: true });
 await bundleInto(folder, tests);
