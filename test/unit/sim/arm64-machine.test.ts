@@ -265,7 +265,7 @@ describe('an exit', () => {
     guest.mmioWrite(0x4008, 8, 7).mmioRead(0x4008, 4).mmioWrite(0xf000_0000, 4, 1).reset('reboot');
     run('arm64-reset');
     expect(vp.getRegisters(['X0', 'PC'])).toEqual({ X0: 1n, PC: 12n });
-    expect([...memory.view(Uint8Array, 8, 8)]).toEqual([7, 0, 0, 0, 0, 0, 0, 0]);
+    expect([...memory.read(8, 8)]).toEqual([7, 0, 0, 0, 0, 0, 0, 0]);
     expect(event.tryRead()).toBe(1n);
     expect(doorbell.closed).toBe(false);
   });
