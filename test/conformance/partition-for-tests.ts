@@ -31,6 +31,12 @@ export function partitionForEachTest(side: GuestSide, vps?: number): void {
   });
 }
 
+/** Closes the test's partition, and puts another one in its place for the rest of the test. */
+export function renewPartition(vps: number): void {
+  partition.close();
+  use(guest.createPartition(vps));
+}
+
 /** Does something with another one in its place, as each run of a property wants. */
 export function withNewPartition(vps: number, action: () => void): void {
   const before = partition;

@@ -9,12 +9,8 @@ import {
   hvStatusCodes,
   type HvStatusName,
   type HypercallCall,
-  type MshvError,
-  type Partition,
-  PartitionSynic,
   type PartitionSynicOptions,
   type RetargetInterruptRequest,
-  SynicPorts,
   type Vp,
 } from '../../lib/index.js';
 import {
@@ -30,6 +26,8 @@ import type { SynicWork, SynicWorkReport } from '../synic-worker.js';
 import { typescriptWorker } from '../typescript-program.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, vp } from './partition-for-tests.js';
+import { errors, ports, synic, synicForEachTest, useSynic } from './synic-for-tests.js';
 
 // What a guest asks of its host by hypercall, from the exit to the registers that the guest goes on with. The
 // input of slow calls is in guest memory.
@@ -62,40 +60,30 @@ const names = ['RAX', 'RBX', 'RCX', 'RDX', 'RSI', 'RDI', 'R8', 'RIP'] as const;
 const halt = encodeMessage('halt', { vpIndex: 0 });
 
 const guest = await guestSideForTests();
-let partition: Partition;
-let vp: Vp;
 let memory: GuestMemory;
-let synic: PartitionSynic;
-let ports: SynicPorts;
-let errors: MshvError[];
 let messages: { bytes: number[]; type: number; secure: boolean }[];
 let flags: number[];
 /** What the handler of messages answers. */
 let answer: () => unknown;
 
+// Closed behind the partition that has it.
 beforeEach(() => {
-  partition = guest.createPartition(2);
-  vp = vpOf(partition, 0);
   memory = GuestMemory.allocate(4 * page, { native: guest.native });
-  partition.mapMemory(memory, { gpa: base });
-  errors = [];
-  messages = [];
-  flags = [];
-  answer = () => undefined;
-  useSynic();
   return () => {
-    partition.close();
     memory.close();
   };
 });
+synicForEachTest(guest, 2);
+beforeEach(() => {
+  partition.mapMemory(memory, { gpa: base });
+  messages = [];
+  flags = [];
+  answer = () => undefined;
+  openSynic();
+});
 
-function useSynic(options: PartitionSynicOptions = {}): void {
-  synic = new PartitionSynic(partition, {
-    native: guest.native,
-    onError: (error) => errors.push(error),
-    ...options,
-  });
-  ports = new SynicPorts(synic);
+function openSynic(options?: PartitionSynicOptions): void {
+  useSynic(options);
   synic.installIntercepts();
   ports.addMessagePort(messageConnection, 0, {
     handleMessage: (bytes, secure, type) => {
@@ -657,7 +645,7 @@ describe('HvRetargetDeviceInterrupt', () => {
 
   beforeEach(() => {
     handler.mockReset().mockReturnValue(hvStatusCodes.HV_STATUS_SUCCESS);
-    useSynic({ retargetDeviceInterrupt: handler });
+    openSynic({ retargetDeviceInterrupt: handler });
   });
 
   it.each(['slow', 'fast'] as const)('has a mask of VPs, %s', async (form) => {

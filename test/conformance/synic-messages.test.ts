@@ -8,11 +8,6 @@ import {
   hvStatusCodes,
   type HvStatusName,
   type MshvError,
-  type Partition,
-  PartitionSynic,
-  type PartitionSynicOptions,
-  SynicPorts,
-  type Vp,
 } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
@@ -21,42 +16,22 @@ import { insideLab } from '../inside-lab.js';
 import { blockingRunToHalt, runsToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, patience, renewPartition, vp } from './partition-for-tests.js';
+import { errors, ports, synic, synicForEachTest, useSynic } from './synic-for-tests.js';
 
 // Messages and events on their way to the guest: what is in its slots and flags, what the VP's register asks for,
 // and what becomes of what the hypervisor refuses. VPs 0 and 1 have their SynICs enabled, VP 2 has not.
 
 const sint = 2;
-const patience = 60_000;
 /** The bit of the register that is none of the SINTs': somebody else's. */
 const foreign = 2n;
 
 const guest = await guestSideForTests();
-let partition: Partition;
-let vp: Vp;
-let synic: PartitionSynic;
-let ports: SynicPorts;
-let errors: MshvError[];
-
+synicForEachTest(guest, 3);
 beforeEach(() => {
-  partition = guest.createPartition(3);
-  vp = vpOf(partition, 0);
   enableSynic(partition, 0, 1);
-  errors = [];
-  synic = newSynic();
-  return () => {
-    partition.close();
-  };
+  useSynic();
 });
-
-function newSynic(options: PartitionSynicOptions = {}): PartitionSynic {
-  const made = new PartitionSynic(partition, {
-    native: guest.native,
-    onError: (error) => errors.push(error),
-    ...options,
-  });
-  ports = new SynicPorts(made);
-  return made;
-}
 
 const notifications = Uint32Array.of(x64Registers.DELIVERABILITY_NOTIFICATIONS);
 
@@ -247,7 +222,7 @@ it('a VP that runs gets what waits as its guest takes what came', async () => {
 
 describe('a queue that is full', () => {
   it('takes messages as there is room, each poster’s in order', async () => {
-    synic = newSynic({ messageBound: 2 });
+    useSynic({ messageBound: 2 });
     attach();
     const port = ports.newGuestMessagePort(0, 0, sint);
     const posted = [1, 2, 3].map((number) => port.post(1, numbered(number)));
@@ -324,7 +299,7 @@ describe('a post that the hypervisor refuses', () => {
   });
 
   it('for good makes room: what waits behind it is taken, and refused then', async () => {
-    synic = newSynic({ messageBound: 1 });
+    useSynic({ messageBound: 1 });
     attach();
     for (const number of [1, 2]) post(number);
     const port = ports.newGuestMessagePort(0, 0, sint);
@@ -478,7 +453,7 @@ describe('setTargetVp()', () => {
 
 describe('what is queued', () => {
   it('is saved, and restored to another SynIC', async () => {
-    synic = newSynic({ messageBound: 2 });
+    useSynic({ messageBound: 2 });
     const first = attach();
     const port = ports.newGuestMessagePort(0, 0, sint);
     postAll(port, 1, 2, 3);
@@ -495,7 +470,7 @@ describe('what is queued', () => {
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_RESET' });
     expect(() => synic.attachVp(0)).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
 
-    synic = newSynic();
+    useSynic();
     attach();
     synic.attachVp(1);
     expect(take(1, 15)).toBe(11);
@@ -528,13 +503,11 @@ describe('what is queued', () => {
     postAll(port, 1, 2, 3);
     const saved = synic.messages.save();
     const page = vp.getState('simp');
-    partition.close();
 
-    partition = guest.createPartition(3);
-    vp = vpOf(partition, 0);
+    renewPartition(3);
     enableSynic(partition, 0);
     vp.setState('simp', page);
-    synic = newSynic();
+    useSynic();
     attach();
     synic.messages.restore(saved);
     expect(asked()).toEqual([sint]);
@@ -556,7 +529,7 @@ describe('what is queued', () => {
   });
 
   it('is forgotten at a reset, and the ports go on', async () => {
-    synic = newSynic({ messageBound: 1 });
+    useSynic({ messageBound: 1 });
     attach();
     const port = ports.newGuestMessagePort(0, 0, sint);
     postAll(port, 1, 2);
@@ -576,7 +549,7 @@ describe('what is queued', () => {
   });
 
   it('comes although its port is gone, but for what was not taken', async () => {
-    synic = newSynic({ messageBound: 1 });
+    useSynic({ messageBound: 1 });
     attach();
     const port = ports.newGuestMessagePort(0, 0, sint);
     postAll(port, 1, 2);

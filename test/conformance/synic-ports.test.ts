@@ -6,11 +6,9 @@ import {
   GuestMemory,
   hvStatusCodes,
   type MshvError,
-  type Partition,
   PartitionSynic,
   type PartitionSynicOptions,
   SynicPorts,
-  type Vp,
 } from '../../lib/index.js';
 import { enableSynic } from '../enable-synic.js';
 import { hypercallMessage, signalEventInput } from '../guest-hypercall.js';
@@ -18,12 +16,13 @@ import { processResources } from '../process-resources.js';
 import { blockingRunToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
+import { partition, patience, vp } from './partition-for-tests.js';
+import { errors, ports, synic, synicForEachTest, useSynic } from './synic-for-tests.js';
 
 // Ports of the host with OS events, which the guest signals by a write where they have a doorbell and by a
 // hypercall in any case, and what the end of ports, SynICs and partitions leaves: nothing.
 
 const doorbell = 0xd000_0000n;
-const patience = 60_000;
 /** What the driver calls for a doorbell. */
 const doorbellCalls = [
   ['HVCALL_CREATE_PORT', 0x95],
@@ -31,31 +30,19 @@ const doorbellCalls = [
 ] as const;
 
 const guest = await guestSideForTests();
-let partition: Partition;
-let vp: Vp;
 let event: EventFd;
-let synic: PartitionSynic;
-let ports: SynicPorts;
-let errors: MshvError[];
 
+// Closed behind the partition that signals it.
 beforeEach(() => {
-  partition = guest.createPartition(2);
-  vp = vpOf(partition, 0);
   event = EventFd.create({ native: guest.native });
-  errors = [];
   return () => {
-    partition.close();
     event.close();
   };
 });
+synicForEachTest(guest, 2);
 
-function useSynic(options: PartitionSynicOptions = {}): void {
-  synic = new PartitionSynic(partition, {
-    native: guest.native,
-    onError: (error) => errors.push(error),
-    ...options,
-  });
-  ports = new SynicPorts(synic);
+function openSynic(options?: PartitionSynicOptions): void {
+  useSynic(options);
   synic.installIntercepts();
 }
 
@@ -76,7 +63,7 @@ async function signal(connectionId: number, flag = 0): Promise<number> {
 
 describe('a port with an OS event and a doorbell', () => {
   beforeEach(() => {
-    useSynic({ hostEventDoorbell: place });
+    openSynic({ hostEventDoorbell: place });
   });
 
   it('is signalled by the guest’s write, and no VP exits', async () => {
@@ -118,7 +105,7 @@ describe('a port with an OS event and a doorbell', () => {
 
   it('has a doorbell where its connection has a place, and an event', async () => {
     const asked = vi.fn(place);
-    useSynic({ hostEventDoorbell: asked });
+    openSynic({ hostEventDoorbell: asked });
     ports.addEventPort(5, 3, { osEvent: event });
     ports.addEventPort(6, 0, { handleEvent: () => undefined });
     ports.addMessagePort(7, 0, { handleMessage: () => undefined });
@@ -136,7 +123,7 @@ describe('a port with an OS event and a doorbell', () => {
 
   it('may share an address, by value', () => {
     using other = EventFd.create({ native: guest.native });
-    useSynic({ hostEventDoorbell: (match) => ({ gpa: doorbell, size: 4, match }) });
+    openSynic({ hostEventDoorbell: (match) => ({ gpa: doorbell, size: 4, match }) });
     ports.addEventPort(8, 0, { osEvent: event });
     ports.addEventPort(9, 0, { osEvent: other });
     const write = (value: bigint): boolean => guest.writeMmio(partition, doorbell, 4, value);
@@ -162,7 +149,7 @@ describe('a port with an OS event and a doorbell', () => {
 });
 
 it('a port with an OS event and no doorbell is signalled by the dispatcher', async () => {
-  useSynic();
+  openSynic();
   expect(ports.preferOsEvents).toBe(false);
   const flags: number[] = [];
   ports.addEventPort(2, 0, { osEvent: event, flagCount: 8 });
@@ -190,7 +177,7 @@ it('a port with an OS event and no doorbell is signalled by the dispatcher', asy
 describe('a port that cannot be added leaves no doorbell, and no connection', () => {
   let before: ReturnType<typeof processResources>;
   beforeEach(() => {
-    useSynic({ hostEventDoorbell: place });
+    openSynic({ hostEventDoorbell: place });
     ports.addEventPort(1, 0, { osEvent: event });
     before = processResources();
     return () => {
@@ -261,7 +248,7 @@ describe('a port that cannot be added leaves no doorbell, and no connection', ()
   });
 
   it('where nobody can say its place', () => {
-    useSynic({
+    openSynic({
       hostEventDoorbell: () => {
         throw new Error('of the VMM');
       },
@@ -367,7 +354,7 @@ it('a polled page of a partition that is closed is looked at no more', async () 
   try {
     using memory = GuestMemory.allocate(4096, { native: guest.native });
     partition.mapMemory(memory, { gpa: 0x2_0000 });
-    useSynic({ monitorPages: [0x2_0000n] });
+    openSynic({ monitorPages: [0x2_0000n] });
     const handleEvent = vi.fn();
     ports.addEventPort(2, 0, { handleEvent }, { monitorId: 3, latency: 0 });
     expect(ports.monitorSupport?.allocateMonitorPage(0)?.childToParent).toBe(0x2_0000n);
@@ -386,7 +373,7 @@ it('a polled page of a partition that is closed is looked at no more', async () 
 });
 
 it('handlers of a VP’s hypercall may end everything', async () => {
-  useSynic({ hostEventDoorbell: place });
+  openSynic({ hostEventDoorbell: place });
   ports.addEventPort(2, 0, {
     osEvent: event,
     handleEvent: () => {

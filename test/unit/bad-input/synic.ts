@@ -1,5 +1,5 @@
-import { integer, required, typedArray } from './argument.js';
-import { type Row, rows } from './row.js';
+import { integer, keyed, required, typedArray } from './argument.js';
+import { type Row, implementationRows, orNothing, rows } from './row.js';
 import type { Subjects } from './subjects.js';
 
 export const noVp = (): boolean => false;
@@ -59,6 +59,57 @@ export function messageRows(
   );
 }
 
-export const optionalMemoryMethods = ['page', 'allocatePage', 'freePage'].map(
-  (method) => `options.memory.${method}`,
-);
+const pageMethods = ['page', 'allocatePage', 'freePage'];
+
+/** A constructor's option `memory`, whose pages may be absent. */
+export function memoryRows(
+  subject: keyof Subjects,
+  args: (memory: unknown) => unknown[],
+  right: object = {},
+  ...methods: string[]
+): Row[] {
+  const rowsOfAll = implementationRows(
+    subject,
+    'new',
+    args,
+    'options.memory',
+    right,
+    ...methods,
+    ...pageMethods,
+  );
+  const names = pageMethods.map((method) => `options.memory.${method}`);
+  return rowsOfAll.map(orNothing('options.memory', ...names));
+}
+
+/** The owner of a VP's notifications, behind the VP. */
+export const ownerRows = (subject: keyof Subjects): Row[] =>
+  implementationRows(
+    subject,
+    'attachVp',
+    (owner) => [1, owner],
+    'owner',
+    {},
+    'setDeliverabilityNotifications',
+  );
+
+/** What a guest's event may be monitored by, behind other arguments. */
+export function monitorInfoRows(
+  subject: keyof Subjects,
+  method: string,
+  ...before: unknown[]
+): Row[] {
+  const monitorInfo = { monitorId: 1, latency: 0 };
+  return rows(
+    subject,
+    method,
+    [(wrong) => [...before, wrong], ...keyed('monitorInfo', 'monitorId', 'latency')],
+    [
+      (wrong) => [...before, { ...monitorInfo, monitorId: wrong }],
+      required(integer('monitorInfo.monitorId', 0, 127)),
+    ],
+    [
+      (wrong) => [...before, { ...monitorInfo, latency: wrong }],
+      required(integer('monitorInfo.latency', 0, 0xffff)),
+    ],
+  );
+}

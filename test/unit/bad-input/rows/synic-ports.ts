@@ -28,9 +28,9 @@ import {
   ofTarget,
   optionalMemoryMethods,
   targetRows,
+  memoryRows,
+  monitorInfoRows,
 } from '../synic.js';
-
-const monitorInfo = { monitorId: 1, latency: 0 };
 
 function addPortRows(subject: 'ports' | 'portMap'): Row[] {
   return [
@@ -90,14 +90,7 @@ function monitorPagesRows(
       [(wrong) => [subjects.portMap, wrong], ...keyed('options', 'memory', 'onError')],
       [(wrong) => [subjects.portMap, { onError: wrong }], listener('options.onError')],
     ),
-    ...implementationRows(
-      constructed,
-      'new',
-      (memory) => [subjects.portMap, { memory }],
-      'options.memory',
-      {},
-      ...['page', 'allocatePage', 'freePage'],
-    ).map(orNothing('options.memory', ...optionalMemoryMethods)),
+    ...memoryRows(constructed, (memory) => [subjects.portMap, { memory }]),
     ...rows(
       subject,
       'registerMonitor',
@@ -133,19 +126,7 @@ export const synicPortRows: readonly Row[] = [
   ]),
   ...addPortRows('ports'),
   ...addPortRows('portMap'),
-  ...rows(
-    'ports',
-    'addEventPort',
-    [(wrong) => [1, 0, { handleEvent }, wrong], ...keyed('monitorInfo', 'monitorId', 'latency')],
-    [
-      (wrong) => [1, 0, { handleEvent }, { ...monitorInfo, monitorId: wrong }],
-      required(integer('monitorInfo.monitorId', 0, 127)),
-    ],
-    [
-      (wrong) => [1, 0, { handleEvent }, { ...monitorInfo, latency: wrong }],
-      required(integer('monitorInfo.latency', 0, 0xffff)),
-    ],
-  ),
+  ...monitorInfoRows('ports', 'addEventPort', 1, 0, { handleEvent }),
   ...rows(
     'ports',
     'newGuestEventPort',
@@ -154,16 +135,8 @@ export const synicPortRows: readonly Row[] = [
     [(wrong) => [1, 0, wrong, 2, 3], ofTarget.vp],
     [(wrong) => [1, 0, 0, wrong, 3], ofTarget.sint],
     [(wrong) => [1, 0, 0, 2, wrong], ofTarget.flag],
-    [(wrong) => [1, 0, 0, 2, 3, wrong], ...keyed('monitorInfo', 'monitorId', 'latency')],
-    [
-      (wrong) => [1, 0, 0, 2, 3, { ...monitorInfo, monitorId: wrong }],
-      required(integer('monitorInfo.monitorId', 0, 127)),
-    ],
-    [
-      (wrong) => [1, 0, 0, 2, 3, { ...monitorInfo, latency: wrong }],
-      required(integer('monitorInfo.latency', 0, 0xffff)),
-    ],
   ),
+  ...monitorInfoRows('ports', 'newGuestEventPort', 1, 0, 0, 2, 3),
   ...rows(
     'monitorAccess',
     'setMonitorPage',

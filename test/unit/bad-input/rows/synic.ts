@@ -31,6 +31,8 @@ import {
   ofTarget,
   optionalMemoryMethods,
   targetRows,
+  memoryRows,
+  ownerRows,
 } from '../synic.js';
 
 const emptyQueue = { vtl: 0, vp: 0, sint: 2, messages: [] };
@@ -107,23 +109,14 @@ export const synicRows: readonly Row[] = [
       },
     ],
   ),
-  ...implementationRows(
+  ...memoryRows(
     'PartitionSynic',
-    'new',
     (memory) => [subjects.partition, { memory }],
-    'options.memory',
     { read: noVp },
-    ...['read', 'page', 'allocatePage', 'freePage'],
-  ).map(orNothing('options.memory', ...optionalMemoryMethods)),
+    'read',
+  ),
   ...rows('synic', 'attachVp', [only, ofTarget.vp], [(wrong) => [wrong, owner], ofTarget.vp]),
-  ...implementationRows(
-    'synic',
-    'attachVp',
-    (wrong) => [1, wrong],
-    'owner',
-    {},
-    'setDeliverabilityNotifications',
-  ).map(orNothing('owner')),
+  ...ownerRows('synic').map(orNothing('owner')),
   ...implementationRows(
     'synic',
     'handleExit',
@@ -221,14 +214,7 @@ export const synicRows: readonly Row[] = [
     [(wrong) => [messagePartition, { onError: wrong }], listener('options.onError')],
   ),
   ...rows('messages', 'attachVp', [(wrong) => [wrong, owner], ofTarget.vp]),
-  ...implementationRows(
-    'messages',
-    'attachVp',
-    (wrong) => [1, wrong],
-    'owner',
-    {},
-    'setDeliverabilityNotifications',
-  ),
+  ...ownerRows('messages'),
   ...rows(
     'messages',
     'sintsDeliverable',
