@@ -16,7 +16,7 @@ import {
   type,
   typedArray,
 } from '../argument.js';
-import { type Row, implementationRows, only, option, orNothing, rows } from '../row.js';
+import { type Row, implementationRows, only, option, rows } from '../row.js';
 import { subjects } from '../subjects.js';
 import {
   connectionId,
@@ -26,7 +26,6 @@ import {
   noBytes,
   noVp,
   ofTarget,
-  optionalMemoryMethods,
   targetRows,
   memoryRows,
   monitorInfoRows,

@@ -29,7 +29,6 @@ import {
   noBytes,
   noVp,
   ofTarget,
-  optionalMemoryMethods,
   targetRows,
   memoryRows,
   ownerRows,
