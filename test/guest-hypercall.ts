@@ -2,6 +2,13 @@ import { encodeMessage } from '../lib/sim/encode-message.js';
 import { HypercallIntercept } from '../lib/abi/messages/hypercall-intercept.js';
 import type { HypercallMemory } from '../lib/synic/guest-hypercall.js';
 
+/** `HvPostMessage`. */
+export const postMessage = 0x5c;
+/** `HvSignalEvent`. */
+export const signalEvent = 0x5d;
+/** `HvRetargetDeviceInterrupt`. */
+export const retarget = 0x7e;
+
 /** A hypercall as the guest's instruction leaves it. */
 export interface HypercallInput {
   code: number;
@@ -152,3 +159,15 @@ export function retargetInput(
   });
   return new Uint8Array(view.buffer);
 }
+
+/** What a handler is told of such an input of VP 0, but for its processors. */
+export const retargetRequest = {
+  vpIndex: 0,
+  vtl: 0,
+  partitionId: 2n ** 64n - 1n,
+  deviceId: 0x1122_3344_5566n,
+  msi: { address: 0xfee0_1000n, data: 0x4321 },
+  vector: 0x51,
+  multicast: false,
+  proxyRedirect: false,
+};

@@ -9,6 +9,7 @@ import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
 import type { SeenInterrupt } from '../guest-side.js';
 import { insideLab } from '../inside-lab.js';
+import { thrownBy } from '../thrown-by.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
 import { partition, partitionForEachTest } from './partition-for-tests.js';
 
@@ -21,15 +22,6 @@ const pageSize = 4096;
 const guest = await guestSideForTests();
 
 partitionForEachTest(guest);
-
-function thrownBy(action: () => unknown): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('nothing was thrown');
-}
 
 const seen = (interrupt: Partial<SeenInterrupt>): SeenInterrupt => ({
   vector: 0x41,

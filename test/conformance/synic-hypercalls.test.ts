@@ -14,6 +14,10 @@ import {
   type Vp,
 } from '../../lib/index.js';
 import {
+  retargetRequest,
+  postMessage,
+  signalEvent,
+  retarget,
   hypercallMessage,
   postMessageInput,
   retargetInput,
@@ -31,10 +35,6 @@ import { errors, ports, synic, synicForEachTest, useSynic } from './synic-for-te
 
 // What a guest asks of its host by hypercall, from the exit to the registers that the guest goes on with. The
 // input of slow calls is in guest memory.
-
-const post = 0x5c;
-const signal = 0x5d;
-const retarget = 0x7e;
 
 const messageConnection = 1;
 const eventConnection = 2;
@@ -136,7 +136,7 @@ const posted = (length: number, at = 0): bigint =>
 describe.each(runsToHalt)('a hypercall that %s stops with', (_, run) => {
   it.each([64, 32] as const)('posts messages, from a %i-bit caller', async (bits) => {
     for (const length of [0, 1, 17, 239, 240]) {
-      expect(await call({ code: post, input: posted(length), bits }, run)).toEqual(success);
+      expect(await call({ code: postMessage, input: posted(length), bits }, run)).toEqual(success);
     }
     expect(messages).toEqual(
       [0, 1, 17, 239, 240].map((length) => ({
@@ -157,8 +157,8 @@ describe.each(runsToHalt)('a hypercall that %s stops with', (_, run) => {
       const bytes = signalEventInput(eventConnection, flag);
       const input =
         form === 'fast'
-          ? { code: signal, fast: true, input: bytes, bits }
-          : { code: signal, input: placed(bytes), bits };
+          ? { code: signalEvent, fast: true, input: bytes, bits }
+          : { code: signalEvent, input: placed(bytes), bits };
       expect(await call(input, run)).toEqual(success);
     }
     expect(flags).toEqual([0, 1, 63]);
@@ -168,7 +168,7 @@ describe.each(runsToHalt)('a hypercall that %s stops with', (_, run) => {
     const inputs = Array.from({ length: 20 }, (__, i) => posted(i, 256 * i));
     vp.setRegisters(before);
     for (const input of inputs) {
-      guest.queueMessage(partition, 0, hypercallMessage({ code: post, input }));
+      guest.queueMessage(partition, 0, hypercallMessage({ code: postMessage, input }));
     }
     await run(guest, partition, vp, synic);
     expect(messages.map(({ bytes }) => bytes.length)).toEqual(inputs.map((__, i) => i));
@@ -178,7 +178,7 @@ describe.each(runsToHalt)('a hypercall that %s stops with', (_, run) => {
   it('of one VP is not answered to another', async () => {
     const other = vpOf(partition, 1);
     other.setRegisters({ RAX: 5n, RIP: 0x9000n });
-    expect(await call({ code: post, input: posted(3) }, run)).toEqual(success);
+    expect(await call({ code: postMessage, input: posted(3) }, run)).toEqual(success);
     expect(other.getRegisters(['RAX', 'RIP'])).toEqual({ RAX: 5n, RIP: 0x9000n });
     expect(await call({ code: 0x99 }, run, other)).toEqual(
       only('HV_STATUS_INVALID_HYPERCALL_CODE'),
@@ -193,7 +193,7 @@ describe('the status of a post', () => {
     connection = messageConnection,
   ): (() => HypercallInput) => {
     return () => ({
-      code: post,
+      code: postMessage,
       input: placed(postMessageInput(connection, payload(8), options)),
     });
   };
@@ -207,20 +207,24 @@ describe('the status of a post', () => {
     ['of 241 bytes', message({ size: 241 }), 'HV_STATUS_INVALID_PARAMETER'],
     ['of 2^32 - 1 bytes', message({ size: 0xffff_ffff }), 'HV_STATUS_INVALID_PARAMETER'],
     ['with a reserved field', message({ reserved: 1 }), 'HV_STATUS_INVALID_PARAMETER'],
-    ['that is fast', () => ({ code: post, fast: true }), 'HV_STATUS_INVALID_HYPERCALL_INPUT'],
+    [
+      'that is fast',
+      () => ({ code: postMessage, fast: true }),
+      'HV_STATUS_INVALID_HYPERCALL_INPUT',
+    ],
     [
       'with reps',
-      () => ({ code: post, input: posted(8), repCount: 1 }),
+      () => ({ code: postMessage, input: posted(8), repCount: 1 }),
       'HV_STATUS_INVALID_HYPERCALL_INPUT',
     ],
     [
       'with a variable header',
-      () => ({ code: post, input: posted(8), variableHeaderWords: 1 }),
+      () => ({ code: postMessage, input: posted(8), variableHeaderWords: 1 }),
       'HV_STATUS_INVALID_HYPERCALL_INPUT',
     ],
     [
       'with reserved bits of the control word',
-      () => ({ code: post, input: posted(8), control: 1n << 27n }),
+      () => ({ code: postMessage, input: posted(8), control: 1n << 27n }),
       'HV_STATUS_INVALID_HYPERCALL_INPUT',
     ],
   ];
@@ -261,9 +265,9 @@ describe('the status of a signal', () => {
     ],
   ];
   it.each(cases)('%s', async (_, input, status) => {
-    expect(await call({ code: signal, fast: true, input })).toEqual(only(status));
-    expect(await call({ code: signal, fast: true, input, bits: 32 })).toEqual(only(status));
-    expect(await call({ code: signal, input: placed(input) })).toEqual(only(status));
+    expect(await call({ code: signalEvent, fast: true, input })).toEqual(only(status));
+    expect(await call({ code: signalEvent, fast: true, input, bits: 32 })).toEqual(only(status));
+    expect(await call({ code: signalEvent, input: placed(input) })).toEqual(only(status));
     expect(flags).toEqual([]);
   });
 });
@@ -275,9 +279,9 @@ it('a port has a least VTL', async () => {
   const statuses: string[] = [];
   for (const vtl of [0, 1, 2, 15]) {
     const message = placed(postMessageInput(11, payload(1)));
-    statuses.push((await call({ code: post, input: message, vtl })).status);
+    statuses.push((await call({ code: postMessage, input: message, vtl })).status);
     const input = signalEventInput(12, 0);
-    statuses.push((await call({ code: signal, fast: true, input, vtl })).status);
+    statuses.push((await call({ code: signalEvent, fast: true, input, vtl })).status);
   }
   const [denied, taken] = ['HV_STATUS_OPERATION_DENIED', 'HV_STATUS_SUCCESS'];
   expect(statuses).toEqual([denied, denied, taken, denied, taken, taken, taken, taken]);
@@ -287,7 +291,7 @@ it('a port has a least VTL', async () => {
 describe('a handler', () => {
   const again = only('HV_STATUS_INSUFFICIENT_BUFFERS');
   const failed = only('HV_STATUS_OPERATION_FAILED');
-  const postOne = () => call({ code: post, input: posted(5) });
+  const postOne = () => call({ code: postMessage, input: posted(5) });
 
   it('that is not ready gets the message again', async () => {
     answer = () => false;
@@ -304,10 +308,10 @@ describe('a handler', () => {
       new Promise<void>((settle) => {
         resolve = settle;
       });
-    const input = { code: post, input: posted(5) };
+    const input = { code: postMessage, input: posted(5) };
     for (let i = 0; i < 3; i++) expect(await call(input, run)).toEqual(again);
     // No other message gets past it.
-    expect(await call({ code: post, input: posted(6, 512) }, run)).toEqual(again);
+    expect(await call({ code: postMessage, input: posted(6, 512) }, run)).toEqual(again);
     expect(messages).toHaveLength(1);
     resolve();
     await setImmediate();
@@ -345,7 +349,7 @@ describe('a handler', () => {
       },
     });
     const input = signalEventInput(20, 0);
-    expect(await call({ code: signal, fast: true, input })).toEqual(failed);
+    expect(await call({ code: signalEvent, fast: true, input })).toEqual(failed);
     expect(errors.map((error) => [error.code, error.cause])).toEqual([
       ['ERR_MSHV_PORT_HANDLER', cause],
       ['ERR_MSHV_PORT_HANDLER', cause],
@@ -369,11 +373,11 @@ describe('a handler', () => {
       },
     });
     const input = placed(postMessageInput(30, payload(4)));
-    expect(await call({ code: post, input })).toEqual(success);
-    expect(await call({ code: post, input })).toEqual(success);
+    expect(await call({ code: postMessage, input })).toEqual(success);
+    expect(await call({ code: postMessage, input })).toEqual(success);
     expect(order).toEqual(['first', 'event 9', 'second', 'second']);
     const event = signalEventInput(31, 2);
-    expect(await call({ code: signal, fast: true, input: event })).toEqual(success);
+    expect(await call({ code: signalEvent, fast: true, input: event })).toEqual(success);
     expect(order.at(-1)).toBe('event 2');
   });
 
@@ -387,7 +391,7 @@ describe('a handler', () => {
       },
     });
     const input = placed(postMessageInput(35, payload(7)));
-    expect(await call({ code: post, input })).toEqual(success);
+    expect(await call({ code: postMessage, input })).toEqual(success);
     expect(guest.takeMessage(partition, 0, 2)).toEqual({
       type: 1,
       size: 2,
@@ -401,7 +405,7 @@ describe('a handler', () => {
     const input = signalEventInput(40, 0);
     port[Symbol.dispose]();
     port[Symbol.dispose]();
-    expect(await call({ code: signal, fast: true, input })).toEqual(
+    expect(await call({ code: signalEvent, fast: true, input })).toEqual(
       only('HV_STATUS_INVALID_CONNECTION_ID'),
     );
     expect(flags).toEqual([]);
@@ -413,7 +417,7 @@ describe('a handler', () => {
     ['stops the run', 'stopped'],
   ] as const)('that %s, and what the guest has then', async (what, end) => {
     vp.setRegisters(before);
-    guest.queueMessage(partition, 0, hypercallMessage({ code: post, input: posted(2) }));
+    guest.queueMessage(partition, 0, hypercallMessage({ code: postMessage, input: posted(2) }));
     const run = vp.start((exit) => {
       expect(synic.handleExit(vp, exit)).toBe(true);
     });
@@ -439,19 +443,19 @@ describe('a handler', () => {
 
 describe('the input of a slow call', () => {
   const misplaced = only('HV_STATUS_INVALID_ALIGNMENT');
-  const signalAt = (input: bigint) => call({ code: signal, input });
+  const signalAt = (input: bigint) => call({ code: signalEvent, input });
 
   it('may end with its page, and may not go beyond', async () => {
-    expect(await call({ code: post, input: posted(240, page - 256) })).toEqual(success);
+    expect(await call({ code: postMessage, input: posted(240, page - 256) })).toEqual(success);
     expect(await signalAt(placed(signalEventInput(eventConnection, 3), page - 8))).toEqual(success);
     for (const at of [page - 248, page - 8]) {
-      expect(await call({ code: post, input: posted(240, at) })).toEqual(misplaced);
+      expect(await call({ code: postMessage, input: posted(240, at) })).toEqual(misplaced);
     }
     expect([messages.length, flags]).toEqual([1, [3]]);
   });
 
   it.each([1, 2, 4, 7])('is aligned to 8 bytes, and not to %i', async (offset) => {
-    expect(await call({ code: post, input: posted(4, offset) })).toEqual(misplaced);
+    expect(await call({ code: postMessage, input: posted(4, offset) })).toEqual(misplaced);
     expect(await signalAt(placed(signalEventInput(eventConnection, 0), offset))).toEqual(misplaced);
     expect([messages, flags]).toEqual([[], []]);
   });
@@ -462,7 +466,7 @@ describe('the input of a slow call', () => {
       expect(await signalAt(input)).toEqual(misplaced);
     }
     for (const input of [base - 256n, end, 2n ** 64n - 256n]) {
-      expect(await call({ code: post, input })).toEqual(misplaced);
+      expect(await call({ code: postMessage, input })).toEqual(misplaced);
     }
     expect([messages, flags, errors]).toEqual([[], [], []]);
   });
@@ -484,7 +488,7 @@ describe('the input of a slow call', () => {
   it('has no upper half in a 32-bit caller’s address but what is in EBX', async () => {
     partition.mapMemory(memory, { gpa: 0x1_0000_0000n, offset: page, size: page });
     placed(signalEventInput(eventConnection, 6), page);
-    expect(await call({ code: signal, input: 0x1_0000_0000n, bits: 32 })).toEqual(success);
+    expect(await call({ code: signalEvent, input: 0x1_0000_0000n, bits: 32 })).toEqual(success);
     expect(flags).toEqual([6]);
   });
 
@@ -494,12 +498,16 @@ describe('the input of a slow call', () => {
       placed(postMessageInput(0xbad, payload(99), { type: 2 }));
       return Promise.resolve();
     };
-    expect(await call({ code: post, input })).toEqual(only('HV_STATUS_INSUFFICIENT_BUFFERS'));
+    expect(await call({ code: postMessage, input })).toEqual(
+      only('HV_STATUS_INSUFFICIENT_BUFFERS'),
+    );
     expect(messages).toEqual([{ bytes: [...payload(32)], type: 1, secure: false }]);
     await setImmediate();
     // The guest that comes back with what it had posted gets the answer.
-    expect(await call({ code: post, input })).toEqual(only('HV_STATUS_INVALID_CONNECTION_ID'));
-    expect(await call({ code: post, input: posted(32) })).toEqual(success);
+    expect(await call({ code: postMessage, input })).toEqual(
+      only('HV_STATUS_INVALID_CONNECTION_ID'),
+    );
+    expect(await call({ code: postMessage, input: posted(32) })).toEqual(success);
     expect(messages).toHaveLength(1);
   });
 
@@ -632,17 +640,6 @@ describe('a call of the VMM’s', () => {
 
 describe('HvRetargetDeviceInterrupt', () => {
   const handler = vi.fn<(request: RetargetInterruptRequest) => number>();
-  const retargeted = {
-    vpIndex: 0,
-    vtl: 0,
-    partitionId: 2n ** 64n - 1n,
-    deviceId: 0x1122_3344_5566n,
-    msi: { address: 0xfee0_1000n, data: 0x4321 },
-    vector: 0x51,
-    multicast: false,
-    proxyRedirect: false,
-  };
-
   beforeEach(() => {
     handler.mockReset().mockReturnValue(hvStatusCodes.HV_STATUS_SUCCESS);
     openSynic({ retargetDeviceInterrupt: handler });
@@ -653,7 +650,7 @@ describe('HvRetargetDeviceInterrupt', () => {
     const input = form === 'fast' ? { input: bytes, fast: true } : { input: placed(bytes) };
     expect(await call({ code: retarget, ...input })).toEqual(success);
     expect(handler.mock.calls).toEqual([
-      [{ ...retargeted, multicast: true, processors: [0, 2, 63] }],
+      [{ ...retargetRequest, multicast: true, processors: [0, 2, 63] }],
     ]);
   });
 
@@ -666,7 +663,7 @@ describe('HvRetargetDeviceInterrupt', () => {
     const input = form === 'fast' ? { input: bytes, fast: true } : { input: placed(bytes) };
     expect(await call({ code: retarget, ...input, variableHeaderWords: 3, bits })).toEqual(success);
     expect(handler.mock.calls).toEqual([
-      [{ ...retargeted, proxyRedirect: true, processors: [0, 5, 255] }],
+      [{ ...retargetRequest, proxyRedirect: true, processors: [0, 5, 255] }],
     ]);
   });
 
@@ -696,7 +693,7 @@ describe('handleExit()', () => {
   });
 
   it('refuses an exit that the VP did not stop with, and calls no handler', () => {
-    guest.queueMessage(partition, 0, hypercallMessage({ code: post, input: posted(1) }));
+    guest.queueMessage(partition, 0, hypercallMessage({ code: postMessage, input: posted(1) }));
     guest.queueMessage(partition, 0, halt);
     const stale = vp.run()?.snapshot();
     vp.run();
@@ -747,10 +744,10 @@ it('a Worker that has the VP and its memory has a SynIC of its own', async () =>
       return gpa + BigInt(256 * i);
     });
     for (const input of inputs) {
-      guest.queueMessage(partition, 0, hypercallMessage({ code: post, input }));
+      guest.queueMessage(partition, 0, hypercallMessage({ code: postMessage, input }));
     }
     const input = signalEventInput(eventConnection, 9);
-    guest.queueMessage(partition, 0, hypercallMessage({ code: signal, input, fast: true }));
+    guest.queueMessage(partition, 0, hypercallMessage({ code: signalEvent, input, fast: true }));
     guest.queueMessage(partition, 0, hypercallMessage({ code: 0x99 }));
     guest.queueMessage(partition, 0, halt);
     const [report] = (await once(worker, 'message')) as [SynicWorkReport];

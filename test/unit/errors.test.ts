@@ -7,6 +7,7 @@ import { mshvErrorCodes } from '../../lib/error-codes.js';
 import { errnoCode } from '../../lib/errno.js';
 import { systemError } from '../../lib/errors.js';
 import { EventFd, MshvError, SynicPortMap } from '../../lib/index.js';
+import { errorOf } from '../thrown-by.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -24,16 +25,6 @@ function codesIn(files: readonly string[], pattern: RegExp): Set<string> {
 }
 
 const all = new Set<string>(mshvErrorCodes);
-
-function errorOf(action: () => unknown): MshvError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof MshvError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
 
 describe('the codes', () => {
   it('are those that the library throws, each of them', () => {

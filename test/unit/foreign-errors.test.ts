@@ -4,6 +4,7 @@ import { closeEach } from '../../lib/closing.js';
 import { MshvError, type StartedRun, type WaitOptions } from '../../lib/index.js';
 import { encodeMessage } from '../../lib/sim/index.js';
 import { vpOf } from '../vp-of.js';
+import { thrownBy } from '../thrown-by.js';
 import { FakeHost } from './fake-host.js';
 
 // Handlers may throw anything, and `instanceof` throws for a revoked proxy.
@@ -12,15 +13,6 @@ function revoked(): unknown {
   const { proxy, revoke } = Proxy.revocable(new MshvError('revoked', { code: 'EIO' }), {});
   revoke();
   return proxy;
-}
-
-function thrownBy(action: () => unknown): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('nothing was thrown');
 }
 
 it('nothing but an MshvError is one', () => {

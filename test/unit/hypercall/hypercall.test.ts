@@ -9,6 +9,7 @@ import { simNative } from '../../../lib/sim/sim-native.js';
 import { Simulator } from '../../../lib/sim/index.js';
 import type { FakeAnswer, FakeHypercall } from '../../fake-native.js';
 import { FakeHost } from '../fake-host.js';
+import { thrownBy } from '../../thrown-by.js';
 
 // How a hypercall is finished, whoever makes it: in parts, after deposits, after signals, and when not.
 
@@ -25,15 +26,6 @@ function answering(host: FakeHost, ...answers: (FakeAnswer | undefined)[]): Fake
     return answers.shift();
   };
   return asked;
-}
-
-function thrownBy(action: () => unknown): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('nothing was thrown');
 }
 
 const clear = (calls: PartitionCalls): unknown =>

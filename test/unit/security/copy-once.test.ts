@@ -14,8 +14,11 @@ import { MonitorPages } from '../../../lib/synic/monitor-pages.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import {
   hypercall,
+  postMessage,
   postMessageInput,
+  retarget,
   retargetInput,
+  signalEvent,
   signalEventInput,
 } from '../../guest-hypercall.js';
 import { typescriptWorker } from '../../typescript-program.js';
@@ -24,9 +27,6 @@ import type { HammerWork } from '../programs/hammer-memory.js';
 
 // Other VPs write guest memory at any moment. What is checked must be what is used, so each byte is read once.
 
-const postMessage = 0x5c;
-const signalEvent = 0x5d;
-const retarget = 0x7e;
 const ownCode = 0x1234;
 
 afterEach(() => {

@@ -13,6 +13,9 @@ import { Simulator } from '../../../lib/sim/index.js';
 import { HypercallDispatcher } from '../../../lib/synic/hypercall-dispatcher.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import {
+  postMessage,
+  signalEvent,
+  retarget,
   hypercall,
   postMessageInput,
   retargetInput,
@@ -22,9 +25,6 @@ import {
 
 // A guest does what it may as often and as fast as it can: what it costs the host has a bound.
 
-const postMessage = 0x5c;
-const signalEvent = 0x5d;
-const retarget = 0x7e;
 const ownCode = 0x1234;
 const {
   HV_STATUS_SUCCESS: success,

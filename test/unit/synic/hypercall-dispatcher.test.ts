@@ -7,6 +7,10 @@ import { HypercallDispatcher } from '../../../lib/synic/hypercall-dispatcher.js'
 import type { HypercallCall, HypercallDefinition } from '../../../lib/synic/hypercall-table.js';
 import { SynicPortMap } from '../../../lib/synic/synic-port-map.js';
 import {
+  retargetRequest,
+  postMessage,
+  signalEvent,
+  retarget,
   hypercall,
   postMessageInput,
   retargetInput,
@@ -27,10 +31,6 @@ const {
   HV_STATUS_INSUFFICIENT_BUFFERS: insufficientBuffers,
   HV_STATUS_INVALID_DEVICE_ID: invalidDeviceId,
 } = hvStatusCodes;
-
-const postMessage = 0x5c;
-const signalEvent = 0x5d;
-const retarget = 0x7e;
 
 let portMap: SynicPortMap;
 let memory: SmallMemory;
@@ -405,23 +405,13 @@ describe('a call that a VMM adds', () => {
 });
 
 describe('HvRetargetDeviceInterrupt', () => {
+  const request = { ...retargetRequest, vpIndex: 3 };
   const handler = vi.fn<(request: object) => number>();
 
   beforeEach(() => {
     handler.mockReset().mockReturnValue(success);
     dispatcher = new HypercallDispatcher({ portMap, memory, retargetDeviceInterrupt: handler });
   });
-
-  const request = {
-    vpIndex: 3,
-    vtl: 0,
-    partitionId: 2n ** 64n - 1n,
-    deviceId: 0x1122_3344_5566n,
-    msi: { address: 0xfee0_1000n, data: 0x4321 },
-    vector: 0x51,
-    multicast: false,
-    proxyRedirect: false,
-  };
 
   it.each([true, false])('with a mask of VPs (fast: %s)', (fast) => {
     const partitionId = 0x12_0000_0034n;
@@ -431,7 +421,14 @@ describe('HvRetargetDeviceInterrupt', () => {
       success,
     );
     expect(handler.mock.calls).toEqual([
-      [{ ...request, partitionId, multicast: true, processors: [0, 2, 32, 63] }],
+      [
+        {
+          ...request,
+          partitionId,
+          multicast: true,
+          processors: [0, 2, 32, 63],
+        },
+      ],
     ]);
   });
 

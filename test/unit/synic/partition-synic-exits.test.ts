@@ -7,6 +7,9 @@ import { registerPageLayout } from '../../../lib/abi/register-page.js';
 import { x64Registers } from '../../../lib/abi/x64-registers.js';
 import { hvStatusCodes, type RetargetInterruptRequest } from '../../../lib/index.js';
 import {
+  postMessage,
+  signalEvent,
+  retarget,
   hypercallMessage,
   postMessageInput,
   retargetInput,
@@ -17,9 +20,6 @@ import {
 import { vpOf } from '../../vp-of.js';
 import { create, errors, fake, host, memory, ports, setUp, synic, vp } from '../synic-on-host.js';
 
-const postMessage = 0x5c;
-const signalEvent = 0x5d;
-const retarget = 0x7e;
 const payload = Uint8Array.of(1, 2, 3);
 const code = (expected: string): unknown => expect.objectContaining({ code: expected });
 

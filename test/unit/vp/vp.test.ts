@@ -11,7 +11,6 @@ import {
   Vp,
   type HaltIntercept,
   type Intercept,
-  type MshvError,
   type StartedRun,
 } from '../../../lib/index.js';
 import { failAt } from '../../fake-native.js';
@@ -19,6 +18,7 @@ import type { FakeVp } from '../../fake-vps.js';
 import { openDescriptors } from '../../open-descriptors.js';
 import { vpOf } from '../../vp-of.js';
 import { FakeHost } from '../fake-host.js';
+import { errorOf } from '../../thrown-by.js';
 
 // What a Vp makes of each thing that the addon can return. What the driver does is in test/conformance.
 
@@ -45,15 +45,6 @@ beforeEach(() => {
 const halt = encodeMessage('halt', { instructionLength: 1, rip: 0x1000 });
 const code = (expected: string): unknown => expect.objectContaining({ code: expected });
 const names = (): string[] => host.native.calls.map(({ name }) => name);
-
-function errorOf(action: () => unknown): MshvError {
-  try {
-    action();
-  } catch (error) {
-    return error as MshvError;
-  }
-  throw new Error('nothing was thrown');
-}
 
 describe('attaching', () => {
   it('waits until something needs it', () => {
