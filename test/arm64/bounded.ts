@@ -10,6 +10,8 @@ export const bounded: readonly string[] = [
   'test/unit/irq/irqfd.test.ts',
   'test/unit/memory/guest-memory.test.ts',
   'test/unit/sim/arm64-machine.test.ts',
+  'test/unit/vp/vp-start.test.ts',
+  'test/unit/vp/vp-state.test.ts',
   'test/unit/vp/vp.test.ts',
   'test/conformance/hypercalls.test.ts',
   'test/conformance/irqfd-routes.test.ts',
