@@ -15,9 +15,11 @@ export const bounded: readonly string[] = [
   'test/unit/vp/vp.test.ts',
   'test/conformance/hypercalls.test.ts',
   'test/conformance/irqfd-routes.test.ts',
+  'test/conformance/partition-hypercalls.test.ts',
   'test/conformance/synic-hypercall-handlers.test.ts',
   'test/conformance/synic-hypercall-inputs.test.ts',
   'test/conformance/synic-hypercalls-of-the-vmm.test.ts',
   'test/conformance/synic-hypercalls.test.ts',
   'test/conformance/vp-exits.test.ts',
+  'test/conformance/vp-hypercalls.test.ts',
 ];

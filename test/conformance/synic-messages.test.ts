@@ -1,74 +1,35 @@
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { encodeMessage } from '../../lib/sim/encode-message.js';
-import { hypercalls, type HypercallName } from '../../lib/abi/hypercalls.js';
-import { x64Registers } from '../../lib/abi/x64-registers.js';
-import {
-  type GuestMessagePort,
-  hvStatusCodes,
-  type HvStatusName,
-  type MshvError,
-} from '../../lib/index.js';
+import { hvStatusCodes, type MshvError } from '../../lib/index.js';
 import { FakeHypervisor } from '../../lab/fakehv.js';
 import { enableSynic } from '../enable-synic.js';
 import type { SeenMessage } from '../guest-side.js';
 import { insideLab } from '../inside-lab.js';
-import { blockingRunToHalt, runsToHalt } from '../synic-runs.js';
+import { runsToHalt } from '../synic-runs.js';
 import { vpOf } from '../vp-of.js';
 import { guestSideForTests } from './guest-side-for-tests.js';
-import { partition, patience, renewPartition, vp } from './partition-for-tests.js';
-import { errors, ports, synic, synicForEachTest, useSynic } from './synic-for-tests.js';
+import {
+  asked,
+  attach,
+  messagesForEachTest,
+  numbered,
+  post,
+  postAll,
+  refuse,
+  refusePost,
+  run,
+  sint,
+  take,
+} from './messages-for-tests.js';
+import { partition, patience, vp } from './partition-for-tests.js';
+import { errors, ports, synic, useSynic } from './synic-for-tests.js';
 
-// Messages and events on their way to the guest: what is in its slots and flags, what the VP's register asks for,
-// and what becomes of what the hypervisor refuses. VPs 0 and 1 have their SynICs enabled, VP 2 has not.
-
-const sint = 2;
-/** The bit of the register that is none of the SINTs': somebody else's. */
-const foreign = 2n;
+// Messages on their way to the guest: what is in its slots, what the VP's register asks for, and what becomes of what
+// the hypervisor refuses.
 
 const guest = await guestSideForTests();
-synicForEachTest(guest, 3);
-beforeEach(() => {
-  enableSynic(partition, 0, 1);
-  useSynic();
-});
-
-const notifications = Uint32Array.of(x64Registers.DELIVERABILITY_NOTIFICATIONS);
-
-/** What the register of a VP asks for: the SINTs, and that the rest is as it was. */
-function asked(index = 0): number[] {
-  const [value = 0n] = partition.getRegisters(index, notifications);
-  expect(BigInt.asUintN(48, value)).toBe(index === 0 ? foreign : 0n);
-  return Array.from({ length: 16 }, (_, i) => i).filter(
-    (i) => ((value >> BigInt(48 + i)) & 1n) === 1n,
-  );
-}
-
-/** Attaches VP 0, whose register is somebody else's too. */
-function attach(): Disposable {
-  partition.setRegisters(0, notifications, BigUint64Array.of(foreign, 0n));
-  return synic.attachVp(0);
-}
-
-/** A payload with a number. */
-const numbered = (number: number): Uint8Array => Uint8Array.of(number, 0xff - number);
-/** Posts messages, all of which are taken at once. */
-function postAll(port: GuestMessagePort, ...numbers: number[]): void {
-  for (const number of numbers) expect(port.post(1, numbered(number))).toBe(true);
-}
-function post(number: number, index = 0, to = sint): void {
-  expect(ports.postMessage(0, index, to, 1, numbered(number))).toBe(true);
-}
-const take = (index = 0, from = sint): number | undefined =>
-  guest.takeMessage(partition, index, from)?.head[0];
-/** Lets VP 0 run to where it has handled what came, and returns what it exited for. */
-const run = () => blockingRunToHalt(guest, partition, vp, synic);
-const refuse = (call: HypercallName, status: HvStatusName, count = 1): void => {
-  guest.refuse(hypercalls[call].code, hvStatusCodes[status], count);
-};
-const refusePost = (status: HvStatusName, count = 1): void => {
-  refuse('HVCALL_POST_MESSAGE_DIRECT', status, count);
-};
+messagesForEachTest(guest);
 
 describe('a message', () => {
   const messages: readonly [vp: number, sint: number, type: number, size: number][] = [
@@ -357,304 +318,4 @@ describe('a notification that cannot be asked for', () => {
       expect([taken, errors.length]).toEqual([[1, 2, 3], 1]);
     },
   );
-});
-
-describe('attachVp()', () => {
-  it('is for one at a time', () => {
-    const first = attach();
-    expect(() => synic.attachVp(0)).toThrow(expect.objectContaining({ code: 'ERR_MSHV_VP_OWNED' }));
-    first[Symbol.dispose]();
-    first[Symbol.dispose]();
-    synic.attachVp(0)[Symbol.dispose]();
-  });
-
-  it('asks for what has waited before it', async () => {
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2);
-    expect(synic.messages.size).toBe(1);
-    attach();
-    expect(asked()).toEqual([sint]);
-    expect(take()).toBe(1);
-    await run();
-    expect(take()).toBe(2);
-  });
-
-  it('may be taken over: the next one asks anew', async () => {
-    const first = attach();
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2);
-    first[Symbol.dispose]();
-    // Somebody else has written the register meanwhile.
-    partition.setRegisters(0, notifications, BigUint64Array.of(foreign, 0n));
-    synic.attachVp(0);
-    expect(asked()).toEqual([sint]);
-    expect(take()).toBe(1);
-    await run();
-    expect(take()).toBe(2);
-  });
-
-  it('leaves the register to an owner of its own', async () => {
-    const setDeliverabilityNotifications = vi.fn<(vtl: number, sints: number) => void>();
-    synic.attachVp(0, { setDeliverabilityNotifications });
-    for (const number of [1, 2]) post(number);
-    expect(setDeliverabilityNotifications.mock.calls).toEqual([[0, 1 << sint]]);
-    expect(partition.getRegisters(0, notifications)[0]).toBe(0n);
-    expect(take()).toBe(1);
-    synic.messages.sintsDeliverable(0, 0, 1 << sint);
-    expect(take()).toBe(2);
-    expect(await run()).toEqual([]);
-  });
-
-  it('is not needed for the next post to deliver what waits', () => {
-    for (const number of [1, 2]) post(number, 1);
-    expect([take(1), asked(1)]).toEqual([1, []]);
-    post(3, 1);
-    expect(take(1)).toBe(2);
-    expect(synic.messages.size).toBe(1);
-  });
-});
-
-describe('setTargetVp()', () => {
-  it('takes along what waits, and nothing that is in the slot', async () => {
-    attach();
-    synic.attachVp(1);
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2, 3);
-    post(9);
-    port.setTargetVp(1);
-    expect([asked(0), asked(1)]).toEqual([[sint], [sint]]);
-    expect([take(0), take(1)]).toEqual([1, 2]);
-    await run();
-    await blockingRunToHalt(guest, partition, vpOf(partition, 1), synic);
-    expect([take(0), take(1)]).toEqual([9, 3]);
-    expect([asked(0), asked(1)]).toEqual([[], []]);
-  });
-
-  it('takes back what nobody waits for any more', async () => {
-    attach();
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2);
-    expect(asked(0)).toEqual([sint]);
-    port.setTargetVp(1);
-    expect([asked(0), take(1)]).toEqual([[], 2]);
-    expect(take(0)).toBe(1);
-    expect(await run()).toEqual([]);
-  });
-
-  it('refuses a VP that is not there, and changes nothing', () => {
-    const port = ports.newGuestMessagePort(0, 1, sint);
-    expect(() => {
-      port.setTargetVp(3);
-    }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }));
-    postAll(port, 1);
-    expect(take(1)).toBe(1);
-  });
-});
-
-describe('what is queued', () => {
-  it('is saved, and restored to another SynIC', async () => {
-    useSynic({ messageBound: 2 });
-    const first = attach();
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2, 3);
-    const waiting = port.post(1, numbered(4));
-    post(11, 1, 15);
-    post(12, 1, 15);
-    const saved = structuredClone(synic.messages.save());
-    expect(saved.queues.map(({ vp: of, messages }) => [of, messages.length])).toEqual([
-      [0, 2],
-      [1, 1],
-    ]);
-    first[Symbol.dispose]();
-    synic[Symbol.dispose]();
-    await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_RESET' });
-    expect(() => synic.attachVp(0)).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
-
-    useSynic();
-    attach();
-    synic.attachVp(1);
-    expect(take(1, 15)).toBe(11);
-    synic.messages.restore(saved);
-    // What has a free slot is there.
-    expect([asked(0), asked(1), take(1, 15)]).toEqual([[sint], [], 12]);
-    const taken: (number | undefined)[] = [];
-    for (let i = 0; i < 3; i++) {
-      taken.push(take());
-      await run();
-    }
-    expect([taken, errors]).toEqual([[1, 2, 3], []]);
-  });
-
-  it('is asked for anew, whatever the VP’s register was restored to', async () => {
-    attach();
-    postAll(ports.newGuestMessagePort(0, 0, sint), 1, 2);
-    const saved = synic.messages.save();
-    partition.setRegisters(0, notifications, BigUint64Array.of(foreign, 0n));
-    synic.messages.restore(saved);
-    expect([asked(), take()]).toEqual([[sint], 1]);
-    await run();
-    expect(take()).toBe(2);
-  });
-
-  // In the lab's scripted mode the pages are no hypervisor's.
-  it.runIf(!insideLab)('goes with a VP’s state to another partition', async () => {
-    attach();
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2, 3);
-    const saved = synic.messages.save();
-    const page = vp.getState('simp');
-
-    renewPartition(3);
-    enableSynic(partition, 0);
-    vp.setState('simp', page);
-    useSynic();
-    attach();
-    synic.messages.restore(saved);
-    expect(asked()).toEqual([sint]);
-    const taken: (number | undefined)[] = [];
-    for (let i = 0; i < 4; i++) {
-      taken.push(take());
-      await run();
-    }
-    expect(taken).toEqual([1, 2, 3, undefined]);
-  });
-
-  it('is not restored to a VP that is not there, nor is anything else', () => {
-    const message = { type: 1, payload: numbered(1) };
-    const queue = (index: number) => ({ vtl: 0, vp: index, sint, messages: [message] });
-    expect(() => {
-      synic.messages.restore({ queues: [queue(0), queue(3)] });
-    }).toThrow(expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }));
-    expect([take(0), synic.messages.size]).toEqual([undefined, 0]);
-  });
-
-  it('is forgotten at a reset, and the ports go on', async () => {
-    useSynic({ messageBound: 1 });
-    attach();
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2);
-    const waiting = port.post(1, numbered(3));
-    expect(asked()).toEqual([sint]);
-    synic.reset();
-    await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_RESET' });
-    expect([asked(), synic.messages.size]).toEqual([[], 0]);
-    // What is in the slot is the guest's.
-    expect(take()).toBe(1);
-    expect(await run()).toEqual([]);
-    for (const number of [4, 5]) expect(port.post(1, numbered(number))).toBe(true);
-    expect(asked()).toEqual([sint]);
-    expect(take()).toBe(4);
-    await run();
-    expect(take()).toBe(5);
-  });
-
-  it('comes although its port is gone, but for what was not taken', async () => {
-    useSynic({ messageBound: 1 });
-    attach();
-    const port = ports.newGuestMessagePort(0, 0, sint);
-    postAll(port, 1, 2);
-    const waiting = port.post(1, numbered(3));
-    port[Symbol.dispose]();
-    port[Symbol.dispose]();
-    await expect(waiting).rejects.toMatchObject({ code: 'ERR_MSHV_CLOSED' });
-    expect(() => port.post(1, numbered(4))).toThrow(
-      expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }),
-    );
-    const taken: (number | undefined)[] = [];
-    for (let i = 0; i < 3; i++) {
-      taken.push(take());
-      await run();
-    }
-    expect(taken).toEqual([1, 2, undefined]);
-  });
-});
-
-describe('an event', () => {
-  it('is the flag that was chosen', () => {
-    const flags = [
-      [0, 0, 0],
-      [0, 2, 2047],
-      [1, 15, 77],
-    ] as const;
-    for (const [index, to, flag] of flags) {
-      const port = ports.newGuestEventPort(1, 0, index, to, flag);
-      expect(port.signal()).toBe(true);
-      port[Symbol.dispose]();
-    }
-    expect(guest.takeEvents(partition, 0)).toEqual([
-      { sint: 0, flag: 0 },
-      { sint: 2, flag: 2047 },
-    ]);
-    expect(guest.takeEvents(partition, 1)).toEqual([{ sint: 15, flag: 77 }]);
-    expect(guest.takeEvents(partition, 0)).toEqual([]);
-  });
-
-  // The lab's scripted hypervisor calls every signal new.
-  it.runIf(!insideLab)('is new where the guest has seen the last one', () => {
-    using port = ports.newGuestEventPort(1, 0, 0, sint, 5);
-    expect([port.signal(), port.signal()]).toEqual([true, false]);
-    guest.takeEvents(partition, 0);
-    expect(port.signal()).toBe(true);
-  });
-
-  it('follows set, setTargetVp and clear', () => {
-    using port = ports.newGuestEventPort();
-    expect(port.signal()).toBe(false);
-    port.setTargetVp(1);
-    port.set(0, 0, sint, 1);
-    port.signal();
-    port.setTargetVp(1);
-    port.signal();
-    port.set(0, 1, 3, 9);
-    port.interrupt().deliver();
-    port.clear();
-    expect(port.signal()).toBe(false);
-    port.interrupt().deliver();
-    expect(guest.takeEvents(partition, 0)).toEqual([{ sint, flag: 1 }]);
-    expect(guest.takeEvents(partition, 1)).toEqual([
-      { sint, flag: 1 },
-      { sint: 3, flag: 9 },
-    ]);
-  });
-
-  it('can be signalled by an OS event, without a call', async () => {
-    using port = ports.newGuestEventPort(1, 0, 0, sint, 6);
-    port.interrupt().event.signal();
-    const seen = () => {
-      const [event] = guest.takeEvents(partition, 0);
-      return event;
-    };
-    expect(await vi.waitUntil(seen, { timeout: patience, interval: 1 })).toEqual({ sint, flag: 6 });
-  });
-
-  it('is refused by a SynIC that is off: who signals is told, else the listener', () => {
-    const hvStatus = { name: 'HV_STATUS_INVALID_SYNIC_STATE' };
-    using port = ports.newGuestEventPort(1, 0, 2, sint, 6);
-    expect(() => port.signal()).toThrow(
-      expect.objectContaining({ hvStatus: expect.objectContaining(hvStatus) as unknown }),
-    );
-    expect(errors).toEqual([]);
-    port.interrupt().deliver();
-    expect(errors).toMatchObject([{ code: 'ERR_MSHV_EVENT_REFUSED', cause: { hvStatus } }]);
-    enableSynic(partition, 2);
-    expect(port.signal()).toBe(true);
-    expect(guest.takeEvents(partition, 2)).toEqual([{ sint, flag: 6 }]);
-  });
-
-  it('of a VP that is not there is none', () => {
-    const noVp = expect.objectContaining({ code: 'ERR_MSHV_NO_VP' }) as MshvError;
-    expect(() => ports.newGuestEventPort(1, 0, 3, sint, 0)).toThrow(noVp);
-  });
-
-  it('of a closed partition is refused; its port can be disposed of', () => {
-    const port = ports.newGuestEventPort(1, 0, 0, sint, 0);
-    partition.close();
-    expect(() => port.signal()).toThrow(expect.objectContaining({ code: 'ERR_MSHV_CLOSED' }));
-    port.interrupt().deliver();
-    expect(errors).toMatchObject([{ code: 'ERR_MSHV_EVENT_REFUSED' }]);
-    port[Symbol.dispose]();
-    port[Symbol.dispose]();
-    port.interrupt().deliver();
-    expect(errors).toHaveLength(1);
-  });
 });
