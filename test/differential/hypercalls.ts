@@ -51,6 +51,12 @@ const readProperty = (choices: Choices): number => {
   return code === 0x30005 || code === 0x60009 ? 0x30003 : code;
 };
 
+/** One that leaves the guest its time: where that is frozen no run of a VP ends by itself. */
+const writtenProperty = (choices: Choices): number => {
+  const code = property(choices);
+  return code === 0x30003 ? 0x20003 : code;
+};
+
 const apicIdNames = [x64Registers.INITIAL_APIC_ID, x64Registers.APIC_ID] as const;
 
 const registerName = (choices: Choices): number =>
@@ -128,7 +134,7 @@ const calls: readonly Draw[] = [
   (choices) =>
     simple(
       HVCALL_SET_PARTITION_PROPERTY.code,
-      input(property(choices), 0, choices.upTo(0xffff_ffff), 0),
+      input(writtenProperty(choices), 0, choices.upTo(0xffff_ffff), 0),
     ),
   (choices) =>
     simple(
