@@ -36,26 +36,23 @@ const zeroes = (count: number): number[] => new Array<number>(count).fill(0);
 const vpIndex = (choices: Choices): number =>
   choices.onceIn(15) ? choices.of(200, 256, 0xffff_fffe) : choices.of(0, 1, 2);
 
-/** A property of the whole partition, one of each kind that the driver and its hypervisor tell apart. */
-const property = (choices: Choices): number =>
-  choices.onceIn(15)
-    ? choices.of(5, 0xa0000)
-    : choices.of(
-        ...[0x60007, 0x60008, 0x60009, 0x6000b, 0x6000c, 0x10000, 0x10001, 0x20003],
-        ...[0x30003, 0x30005, 0x50003, 0x50017, 0x5002a, 0x5002f, 0x90007],
-      );
+/** Properties of the whole partition, one of each kind that the driver and its hypervisor tell apart. */
+const properties = [
+  0x60007, 0x60008, 0x6000b, 0x6000c, 0x10000, 0x10001, 0x20003, 0x50003, 0x50017, 0x5002a, 0x5002f,
+  0x90007,
+] as const;
+const timeFreeze = 0x30003;
+const clocks = [0x30005, 0x60009];
+
+/** One of them or of `more`, or one that there cannot be. */
+const property = (choices: Choices, ...more: number[]): number =>
+  choices.onceIn(15) ? choices.of(5, 0xa0000) : choices.of<number>(...properties, ...more);
 
 /** One that both answer alike: what a clock says, and how fast it runs, is each host's own. */
-const readProperty = (choices: Choices): number => {
-  const code = property(choices);
-  return code === 0x30005 || code === 0x60009 ? 0x30003 : code;
-};
+const readProperty = (choices: Choices): number => property(choices, timeFreeze);
 
 /** One that leaves the guest its time: where that is frozen no run of a VP ends by itself. */
-const writtenProperty = (choices: Choices): number => {
-  const code = property(choices);
-  return code === 0x30003 ? 0x20003 : code;
-};
+const writtenProperty = (choices: Choices): number => property(choices, ...clocks);
 
 const apicIdNames = [x64Registers.INITIAL_APIC_ID, x64Registers.APIC_ID] as const;
 
